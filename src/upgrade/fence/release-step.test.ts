@@ -40,6 +40,14 @@ test('the same release, an earlier one and another major release are refused', (
   refused('1.9.0', '2.0.0', /no phased upgrade/);
 });
 
+test('for an earlier release a later one is advised: the domain may be newer than that release, without any upgrade', () => {
+  refused(
+    '1.3.0',
+    '1.2.1',
+    /Choose an archive of a release after 1\.3\.0\. If an upgrade from 1\.2\.1 is still open, /,
+  );
+});
+
 test('every step of a path is one step', () => {
   const release = fc.tuple(fc.nat(3), fc.nat(6), fc.nat(3)).map((parts) => parts.join('.'));
   fc.assert(

@@ -40,8 +40,8 @@ export function releaseStep(from: string, to: string): ReleaseStep {
   if (order < 0) {
     throw new BrambleError(
       'ERR_RELEASE_STEP',
-      `Release ${to} is earlier than the domain’s ${from}. A finalized upgrade cannot be undone; reverse an open ` +
-        'one with `bramble upgrade reverse`.',
+      `Release ${to} is earlier than the domain’s ${from}, and an upgrade leads to a later one. Choose an archive of ` +
+        `a release after ${from}. If an upgrade from ${to} is still open, \`bramble upgrade reverse\` leads back to it.`,
       { details },
     );
   }
