@@ -1,5 +1,5 @@
 /**
- * `npm run demo`: a live domain of the sealed release becomes one of this working tree, in phases, with real processes,
+ * `npm run demo`: a live domain of the latest sealed release is upgraded to this working tree, in phases, with real processes,
  * real TLS and simulated devices that speak the real protocols. The exit code is not 0 where a request failed, a tunnel
  * broke, anything was lost or an invariant broke; where something is waited for in vain, how the domain stands is printed.
  */

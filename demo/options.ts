@@ -16,7 +16,7 @@ export interface DemoOptions {
 
 export function readDemoOptions(argv: readonly string[]): DemoOptions {
   const command = new Command('demo')
-    .description('a live domain of the sealed release becomes one of this working tree, in phases')
+    .description('upgrade a live domain of the latest sealed release to this working tree, in phases')
     .option('--devices <number>', 'how many devices', atLeast(40, 'devices'), 40)
     .option('--accounts <number>', 'how many user accounts', atLeast(24, 'accounts'), 24)
     .option('--seed <text>', 'the same seed makes the same fleet (default: drawn, and printed)')

@@ -75,6 +75,6 @@ In another terminal:
   ${bramble} simulate --devices 10   simulated devices
   ${bramble} --help                  everything else
 
-Ctrl-C or SIGTERM stops the domain; npm start goes on with it.
+Ctrl-C or SIGTERM stops the domain; npm start starts it again with all its data.
 `;
 }

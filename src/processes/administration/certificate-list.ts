@@ -28,7 +28,7 @@ interface Kind {
 const atRollover = 'with its authority, which cannot be replaced yet';
 const kinds = {
   authority: {
-    renewal: 'not automatic',
+    renewal: 'none: an authority cannot be replaced yet',
     warnDays: 2 * 365,
     todo:
       'certificates that it issued expire with it, and no command replaces an authority yet: look for a release ' +

@@ -157,5 +157,8 @@ test('every certificate is listed with its end, and what has to be done is said 
   );
   const { status, body } = await admin.call('GET', '/status');
   assert.equal(status, 200);
-  assert.equal((body as { certificates: unknown[] }).certificates.length, present.size);
+  const { certificates } = body as { certificates: { name: string; renewal: string }[] };
+  assert.equal(certificates.length, present.size);
+  const authority = certificates.find(({ name }) => name === 'domain authority');
+  assert.equal(authority?.renewal, 'none: an authority cannot be replaced yet');
 });

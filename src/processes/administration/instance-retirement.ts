@@ -41,7 +41,7 @@ export async function retireWithParts(tx: Transaction, given: string, by: string
     const target = await anotherInstance(tx, name);
     throw inUse(
       name,
-      `${counted(outcome.accountCount, 'account is', 'accounts are')} at it`,
+      `it serves ${counted(outcome.accountCount, 'account')}`,
       `Move them first: \`bramble move start --from ${name} --to ${target ?? 'INSTANCE'}\`.`,
     );
   }

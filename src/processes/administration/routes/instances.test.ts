@@ -81,7 +81,7 @@ test('an instance that serves nobody is retired with its process, credential and
   };
 
   assert.equal((await admin.call('POST', '/accounts', { name: 'here', instance: 'five' })).status, 201);
-  await refused(/1 account is at it\. Move them first: `bramble move start --from five --to one`/);
+  await refused(/it serves 1 account\. Move them first: `bramble move start --from five --to one`/);
   await admin.db`update account set instance_id = (select id from instance where name = 'one') where name = 'here'`;
   const batch = (await admin.call('POST', '/moves', { accounts: ['here'], to: 'five' })).body as { batch: string };
   await refused(/1 account is on the way to it/);
