@@ -4,27 +4,17 @@ import { writeFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { codeOf, startAdministration } from '../processes/administration/administration-fixture.ts';
-import { openCoordinatorEndpoint } from '../processes/coordinator/coordinator-endpoint.ts';
+import { startCoordinatorEndpoint } from '../processes/coordinator/coordinator-endpoint-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
 
 const limited = { timeout: 60_000 };
 const admin = await startAdministration();
 let healthAnswered = Promise.withResolvers<void>();
-const coordinator = await openCoordinatorEndpoint({
-  db: admin.db,
-  home: admin.home,
-  host: 'here',
-  name: 'upgrade-coordinator',
-  features: [],
-  platforms: registeredPlatforms,
-  health: (_request, response) => {
-    response.on('finish', () => healthAnswered.resolve()).end('ok');
-    return true;
-  },
-  log: { error: () => undefined },
+const coordinator = await startCoordinatorEndpoint(admin.db, (_request, response) => {
+  response.on('finish', () => healthAnswered.resolve()).end('ok');
+  return true;
 });
 /** The administration service, which is heard only after the coordinator was. */
 const late = createServer((socket) => {

@@ -6,19 +6,17 @@
  */
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { createToken } from '../../src/access/administrator-tokens.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
-import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import { startAdministration } from '../../src/processes/administration/administration-fixture.ts';
-import { openCoordinatorEndpoint } from '../../src/processes/coordinator/coordinator-endpoint.ts';
+import {
+  startCoordinatorEndpoint,
+  startTestUpgrade,
+} from '../../src/processes/coordinator/coordinator-endpoint-fixture.ts';
 import { endingWithin } from '../../src/testing/property.ts';
-import { startUpgrade, writePlan } from '../../src/upgrade/operations/operator-actions.ts';
 import { readOpenUpgrade } from '../../src/upgrade/state/upgrade-store.ts';
 import { insertTestDomain, insertTestInstance } from '../../src/upgrade/steps/domain-fixture.ts';
 
@@ -230,28 +228,15 @@ interface Service {
 async function startCoordinator(all: readonly Operation[]): Promise<Service> {
   const { url } = await createTestDatabase();
   const db = openDatabase(url, { applicationName: 'bramble/test', max: 3 });
-  const home = await mkdtemp(join(tmpdir(), 'bramble-fuzz-'));
   await insertTestDomain(db);
   await insertTestInstance(db, { name: 'one', accounts: 3 });
-  const endpoint = await openCoordinatorEndpoint({
-    ...{ db, home, host: 'here', name: 'upgrade-coordinator', features: [], platforms: registeredPlatforms },
-    health: () => false,
-    log: { error: () => undefined },
-  });
+  const endpoint = await startCoordinatorEndpoint(db);
   after(async () => {
     await endpoint.close();
     await db.end({ timeout: 5 });
-    await rm(home, { recursive: true, force: true });
   });
   const token = await createToken(db, 'ada');
   assert.notEqual(token, 'name-taken');
-  const order = {
-    by: 'ada',
-    target: { release: '1.1.0', features: [], differences: [] },
-    host: 'here',
-    features: [],
-    platforms: registeredPlatforms,
-  };
   let cases = 0;
   return {
     name: 'the coordinator',
@@ -260,12 +245,7 @@ async function startCoordinator(all: readonly Operation[]): Promise<Service> {
     operations: all.filter(({ path }) => /\/(upgrade(\/(?!plan|start)|$)|assignment$)/.test(path)),
     prepare: async () => {
       cases += 1;
-      if ((await readOpenUpgrade(db)) === undefined) {
-        await db.begin(async (tx) => {
-          await writePlan(tx, order);
-          await startUpgrade(tx, { by: 'ada', host: 'here' });
-        });
-      }
+      if ((await readOpenUpgrade(db)) === undefined) await startTestUpgrade(db);
       const state = upgradeStates[cases % upgradeStates.length] ?? '';
       await db`
         update upgrade set state = ${state}, paused_from = ${state === 'paused' ? 'moving' : null}

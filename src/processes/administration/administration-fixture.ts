@@ -20,6 +20,7 @@ import { healthHandler } from '../../process/health.ts';
 import { silentLogger } from '../../process/log/logger.ts';
 import { ownFeatures } from '../../registry/own-release.ts';
 import { thisRelease } from '../../release/this-release.ts';
+import { type JsonAnswer, jsonCaller } from '../../rest/json-call-fixture.ts';
 import { type AdministrationServerOptions, administrationServer } from './administration-server.ts';
 import type { AdministrationContext } from './context.ts';
 
@@ -32,7 +33,7 @@ export interface AdministrationFixture {
   home: string;
   databaseUrl: string;
   /** Sends JSON with the token and parses the answer. */
-  call(method: string, path: string, body?: unknown): Promise<{ status: number; body: unknown }>;
+  call(method: string, path: string, body?: unknown): Promise<JsonAnswer>;
   close(): Promise<void>;
 }
 
@@ -73,18 +74,7 @@ export async function startAdministration({
     token,
     home,
     databaseUrl: database.url,
-    call: async (method, path, body) => {
-      const response = await fetch(`${url}/api/v1${path}`, {
-        method,
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-      const text = await response.text();
-      return { status: response.status, body: text === '' ? null : JSON.parse(text) };
-    },
+    call: jsonCaller({ url, token }),
     close: async () => {
       await app.close();
       await db.end({ timeout: 5 });

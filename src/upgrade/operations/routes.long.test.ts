@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fastify } from 'fastify';
@@ -10,69 +9,41 @@ import { openDatabase, type Transaction } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { readReleaseSigner } from '../../domain/release-signer.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
-import { openCoordinatorEndpoint } from '../../processes/coordinator/coordinator-endpoint.ts';
+import {
+  startCoordinatorEndpoint,
+  startTestUpgrade,
+} from '../../processes/coordinator/coordinator-endpoint-fixture.ts';
 import { readArchive } from '../../release/archive.ts';
 import { formatRotation } from '../../release/signature.ts';
 import { testSigner, writeTestArchive } from '../../release/signed-archive-fixture.ts';
 import { errorAnswer } from '../../rest/http-errors.ts';
+import { jsonCaller } from '../../rest/json-call-fixture.ts';
 import { trustRelease } from '../fence/release-trust.ts';
 import { readUpgradeReport } from '../report/report.ts';
 import { reportText } from '../report/report-text.ts';
 import { readLatestUpgrade } from '../state/upgrade-store.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';
-import { startUpgrade, writePlan } from './operator-actions.ts';
 import { upgradeRoutes } from './routes.ts';
 
 const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
-const home = await mkdtemp(join(tmpdir(), 'bramble-upgrade-'));
 await insertTestDomain(db);
 await insertTestInstance(db, { name: 'east', accounts: 3 });
-const token = await db.begin((tx) => createToken(tx, 'ada'));
-const endpoint = await openCoordinatorEndpoint({
-  db,
-  home,
-  host: 'here',
-  name: 'upgrade-coordinator',
-  features: [],
-  platforms: registeredPlatforms,
-  health: (_request, response) => {
-    response.end('ok');
-    return true;
-  },
-  log: { error: () => {} },
+const token = String(await db.begin((tx) => createToken(tx, 'ada')));
+const endpoint = await startCoordinatorEndpoint(db, (_request, response) => {
+  response.end('ok');
+  return true;
 });
+const { home } = endpoint;
 after(async () => {
   await endpoint.close();
   await db.end({ timeout: 5 });
-  await rm(home, { recursive: true, force: true });
 });
 
 async function call(method: string, path: string, body?: object, bearer = token) {
-  const response = await fetch(`${endpoint.url}/api/v1${path}`, {
-    method,
-    headers: {
-      authorization: `Bearer ${bearer}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const answer = (await response.json()) as Record<string, unknown>;
-  return { status: response.status, code: answer['code'], state: answer['state'], answer };
-}
-
-async function plan(): Promise<void> {
-  const order = {
-    by: 'ada',
-    target: { release: '1.1.0', features: [], differences: [] },
-    host: 'here',
-    features: [],
-    platforms: registeredPlatforms,
-  };
-  await db.begin(async (tx) => {
-    await writePlan(tx, order);
-    await startUpgrade(tx, { by: 'ada', host: 'here' });
-  });
+  const { status, body: answered } = await jsonCaller({ url: endpoint.url, token: bearer })(method, path, body);
+  const answer = answered as Record<string, unknown>;
+  return { status, code: answer['code'], state: answer['state'], answer };
 }
 
 const setState = async (state: string) => {
@@ -110,7 +81,7 @@ test('its address stands in coordinator.json for its owner alone, and what it do
 });
 
 test('an operator pauses, resumes, finalizes and reverses while no administration service is at work', async () => {
-  await plan();
+  await startTestUpgrade(db);
   assert.equal((await call('POST', '/upgrade/finalize', {})).code, 'ERR_UPGRADE_STATE');
   await setState('moving');
   assert.equal((await call('POST', '/upgrade/pause', { reason: 'lunch' })).state, 'paused');
@@ -129,7 +100,7 @@ test('an operator pauses, resumes, finalizes and reverses while no administratio
 
 test('an account is assigned by name, also before the waves are divided; another instance is refused', async () => {
   await db`truncate upgrade cascade`;
-  await plan();
+  await startTestUpgrade(db);
   assert.equal((await call('PUT', '/accounts/east-1/assignment', { instance: 'east-1-1' })).status, 200);
   assert.deepEqual((await readLatestUpgrade(db))?.progress.assignments, { 'east-1': 'east-1-1' });
   assert.equal((await call('PUT', '/accounts/east-1/assignment', { instance: 'east' })).code, 'ERR_INPUT');
@@ -352,7 +323,7 @@ test('of two first signers at once one is the first', async () => {
 
 test('a body where none is taken is refused by name', async () => {
   await db`truncate upgrade cascade`;
-  await plan();
+  await startTestUpgrade(db);
   await setState('soaking');
   for (const verb of ['finalize', 'reverse']) {
     const { status, answer } = await call('POST', `/upgrade/${verb}`, { preview: true });
@@ -364,7 +335,7 @@ test('a body where none is taken is refused by name', async () => {
 
 test('what is said to an upgrade that is over is answered with what it came to, and since when', async () => {
   await db`truncate upgrade cascade`;
-  await plan();
+  await startTestUpgrade(db);
   for (const [state, says] of [
     ['done', 'done and final'],
     ['reversed', 'reversed'],

@@ -1,14 +1,11 @@
 /** What the coordinator and operators of an upgrade change is recorded, and the time under a release without audit is marked. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { createToken } from '../../access/administrator-tokens.ts';
 import { markTimeWithoutAudit } from '../../access/audit/record.ts';
 import type { Database } from '../../database/connection.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
-import { openCoordinatorEndpoint } from '../../processes/coordinator/coordinator-endpoint.ts';
+import { startCoordinatorEndpoint } from '../../processes/coordinator/coordinator-endpoint-fixture.ts';
 import { recordsChanges } from '../../registry/component-detail.ts';
 import { finalizeByOperator, reverseByOperator, startUpgrade, writePlan } from '../operations/operator-actions.ts';
 import { operator, scene, until } from './scene-fixture.ts';
@@ -87,21 +84,8 @@ test('a release without audit is marked when the domain comes back from it, and 
 test('what an operator tells the coordinator is recorded with the token’s name and the request id', async () => {
   const it = await scene();
   await until(it, it.context('one'), ['moving']);
-  const home = await mkdtemp(join(tmpdir(), 'bramble-coordinator-'));
-  const endpoint = await openCoordinatorEndpoint({
-    db: it.db,
-    home,
-    host: 'here',
-    name: 'upgrade-coordinator',
-    features: [],
-    platforms: registeredPlatforms,
-    health: () => false,
-    log: { error: () => {} },
-  });
-  after(async () => {
-    await endpoint.close();
-    await rm(home, { recursive: true, force: true });
-  });
+  const endpoint = await startCoordinatorEndpoint(it.db);
+  after(async () => await endpoint.close());
   const token = await createToken(it.db, 'operator-1');
   const answer = await fetch(`${endpoint.url}/api/v1/upgrade/pause`, {
     method: 'POST',
