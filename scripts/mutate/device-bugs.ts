@@ -116,7 +116,7 @@ export const deviceBugs: readonly KnownBug[] = [
   {
     name: 'answer-counts-twice',
     file: 'src/devices/connect-statement-parts.ts',
-    find: `         and \${commandStates.in(db, 'pending', 'c')}
+    find: `         and \${db.unsafe(pendingCommand)}
       returning c.delivery_id`,
     replace: '      returning c.delivery_id',
     seenBy: [

@@ -33,6 +33,9 @@ const unansweredEvent =
   'cancels it.';
 const givenUpEvent = '%1$s %2$s was handed to device %4$s %3$s times without a readable answer, and has failed.';
 
+const pendingCommand = commandStates.text('pending', 'c');
+const carriedDelivery = deliveryStates.text('carried', 'd');
+
 /**
  * Bounds the row of a device that reports new facts with every answer: past the limit the newest answer replaces all.
  */
@@ -76,7 +79,7 @@ export function answerTerms(db: Database, instanceId: InstanceId): SqlFragment {
              answer = f.answer, tried_session = f.session, unanswered = 0
         from fenced f
        where c.id = f.command_id and c.device_id = f.device_id and f.status <> 'idle'
-         and ${commandStates.in(db, 'pending', 'c')}
+         and ${db.unsafe(pendingCommand)}
       returning c.delivery_id, c.state, c.device_id, c.request_type, c.id, f.n
     ), first_command as materialized (
       select f.n, f.epoch, f.session, f.device_id, f.command_id, c.id, c.delivery_id, c.given_up,
@@ -96,7 +99,7 @@ export function answerTerms(db: Database, instanceId: InstanceId): SqlFragment {
              failure = case w.state when 'error' then 'the device answered with an error'
                                     when 'given-up' then ${givenUpFailure} end
         from (select delivery_id, state from answered union all select delivery_id, 'given-up' from given_up) w
-       where d.id = w.delivery_id and ${deliveryStates.in(db, 'carried', 'd')}
+       where d.id = w.delivery_id and ${db.unsafe(carriedDelivery)}
       returning d.id, d.device_id, d.item, d.revision, d.state
     ), given_back as (
       update delivery_permit p set delivery_id = null, taken_at = null
@@ -143,7 +146,7 @@ export function handOutTerms(db: Database, instanceId: InstanceId): SqlFragment 
          set state = 'sent', sent_at = clock_timestamp(), sent_count = c.sent_count + 1,
              sent_instance = ${instanceId}, sent_epoch = h.epoch, tried_session = h.session, unanswered = c.unanswered + 1
         from chosen h
-       where c.id = h.id and ${commandStates.in(db, 'pending', 'c')}
+       where c.id = h.id and ${db.unsafe(pendingCommand)}
          and (h.permitted or not c.budgeted or c.state = 'sent')
       returning h.n, c.id, c.body, c.delivery_id, c.device_id, c.request_type, c.unanswered
     ), out_now as (

@@ -52,6 +52,9 @@ export const refusalOfRequest = `
        when d.tls_required_at is not null and not r.over_tls then 'tls-required'
        when d.state <> 'active' then 'not-active' end`;
 
+/** Of command `c`. Made once, like the text above: the statement is built for every batch. */
+const pendingCommand = commandStates.text('pending', 'c');
+
 /** At most one request of each device in a batch. Rows are in the order of the requests. */
 export async function serveIdle(
   db: Database,
@@ -63,7 +66,7 @@ export async function serveIdle(
     with found as materialized (
       select r.n::int as n, d.id as device_id, d.account_id, ${db.unsafe(refusalOfRequest)} as refusal,
              exists (select 1 from command c
-                      where c.device_id = d.id and ${commandStates.in(db, 'pending', 'c')}) as awaited
+                      where c.device_id = d.id and ${db.unsafe(pendingCommand)}) as awaited
         from unnest(${requests.map((r) => r.token)}::text[], ${requests.map((r) => r.fingerprint)}::text[],
                     ${requests.map((r) => String(r.overTls))}::text[]::boolean[], ${requests.map((r) => r.enrolment)}::text[])
              with ordinality as r(token, fingerprint, over_tls, enrolment, n)
