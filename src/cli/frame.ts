@@ -14,8 +14,8 @@ import { type Watched, watch } from './watching.ts';
 
 export interface CommandStreams {
   input: NodeJS.ReadableStream;
-  output: NodeJS.WritableStream & { isTTY?: boolean };
-  errors: NodeJS.WritableStream & { isTTY?: boolean };
+  output: NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
+  errors: NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
   environment: Environment;
 }
 

@@ -1,34 +1,44 @@
 /**
- * Human-readable output of the command line: aligned tables, times, progress bars. Pure; colours only if wanted. Widths
- * are terminal columns: two for wide characters, none for combining marks and colours.
+ * Human-readable output of the command line: aligned tables, times, progress bars. Colours only if wanted, and lines
+ * broken only to fit a terminal. Widths are terminal columns: two for wide characters, none for combining marks and colours.
  */
 import picocolors from 'picocolors';
 import stringWidth from 'string-width';
 import { shownLine } from '../base/shown-text.ts';
+import { layOut, wrapped } from './column-layout.ts';
 
-export type Style = ReturnType<typeof picocolors.createColors>;
+const gap = '  ';
+/** On a terminal that is too narrow for it, lines get longer than the terminal. */
+const leastValueWidth = 20;
+
+export interface Style extends ReturnType<typeof picocolors.createColors> {
+  /** Of the terminal; infinite for anything else, such as a file or a pipe. */
+  readonly lineWidth: number;
+}
 
 /** Colours on a terminal that supports them; elsewhere its functions return the text unchanged. */
 export function styleFor(
-  stream: { isTTY?: boolean | undefined },
+  stream: { isTTY?: boolean | undefined; columns?: number },
   environment: Readonly<Record<string, unknown>>,
 ): Style {
-  return picocolors.createColors(stream.isTTY === true && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb');
+  const isTerminal = stream.isTTY === true;
+  return {
+    ...picocolors.createColors(isTerminal && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb'),
+    get lineWidth() {
+      return (isTerminal && stream.columns) || Number.POSITIVE_INFINITY;
+    },
+  };
 }
 
-/** Columns as wide as their widest cell, separated by two blanks, one line per row; an empty list says so. */
+/**
+ * Columns as wide as their widest cell, separated by two blanks, one line per row unless the terminal is narrower; an
+ * empty list says so.
+ */
 export function table(style: Style, header: readonly string[], given: readonly (readonly string[])[]): string {
   if (given.length === 0) return style.dim('none');
-  const rows = given.map((row) => row.map(shownLine));
-  const widths = header.map((title, index) =>
-    Math.max(stringWidth(title), ...rows.map((row) => stringWidth(row[index] ?? ''))),
-  );
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, index) => cell + ' '.repeat(Math.max(0, (widths[index] ?? 0) - stringWidth(cell))))
-      .join('  ')
-      .trimEnd();
-  return [style.bold(line(header.map((title) => title.toUpperCase()))), ...rows.map(line)].join('\n');
+  const titles = header.map((title) => title.toUpperCase());
+  const [head = [], ...rows] = layOut([titles, ...given.map((row) => row.map(shownLine))], style.lineWidth);
+  return [...head.map((line) => style.bold(line)), ...rows.flat()].join('\n');
 }
 
 /** The same for rows that are not texts yet: each column has a title and a function of the row. */
@@ -50,11 +60,16 @@ export function moreText(style: Style, option: string, next: string | null): str
   return next === null ? '' : `\n${style.dim(`There are more: ${option} ${next}`)}`;
 }
 
-/** Labels and values, one pair per line. */
+/** Labels and values, one pair per line; on a narrow terminal a value continues below itself. */
 export function facts(style: Style, entries: readonly (readonly [string, string])[]): string {
-  const width = Math.max(...entries.map(([label]) => stringWidth(label)));
-  const padded = (label: string) => label + ' '.repeat(width - stringWidth(label));
-  return entries.map(([label, value]) => `${style.dim(padded(label))}  ${shownLine(value)}`).join('\n');
+  const labels = Math.max(...entries.map(([label]) => stringWidth(label))) + gap.length;
+  const width = Math.max(leastValueWidth, style.lineWidth - labels);
+  return entries
+    .map(([label, value]) => {
+      const head = style.dim(label + ' '.repeat(labels - gap.length - stringWidth(label)));
+      return head + gap + wrapped(shownLine(value), width).join(`\n${' '.repeat(labels)}`);
+    })
+    .join('\n');
 }
 
 /** `[#######-------] 12/24  50 %` */

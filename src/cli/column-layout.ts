@@ -1,0 +1,121 @@
+/**
+ * Columns within the width of a terminal. Pure. Long texts continue below themselves; columns that do not fit beside the
+ * others continue on a further line of each row.
+ *
+ * Invariant: lines break at blanks only, so that ids, names and commands can be copied whole.
+ */
+import stringWidth from 'string-width';
+
+/** Of text in a column: no column is narrowed below it. */
+const readableWidth = 24;
+const gap = '  ';
+const continuation = '    ';
+
+/** The lines of each row, the first of which has the titles. Without a limit it is one line each. */
+export function layOut(rows: readonly (readonly string[])[], lineWidth: number): string[][] {
+  const [titles = []] = rows;
+  const columns = titles.map((_title, index) => measured(rows.map((row) => row[index] ?? '')));
+  const groups = grouped(columns, lineWidth).map((group, index) => {
+    const indent = index === 0 ? '' : continuation;
+    return {
+      indent,
+      group,
+      widths: fitted(
+        group.map((at) => columns[at] ?? nothing),
+        lineWidth - indent.length,
+      ),
+    };
+  });
+  return rows.map((row) =>
+    groups.flatMap(({ indent, group, widths }) => {
+      const cells = group.map((at, place) => wrapped(row[at] ?? '', widths[place] ?? 0));
+      const height = Math.max(...cells.map((lines) => lines.length));
+      return Array.from({ length: height }, (_, line) => {
+        const parts = cells.map((lines, place) => padded(lines[line] ?? '', widths[place] ?? 0));
+        return (indent + parts.join(gap)).trimEnd();
+      });
+    }),
+  );
+}
+
+/** The text in lines that are no wider, unless a single word is. */
+export function wrapped(text: string, width: number): string[] {
+  if (stringWidth(text) <= width) return [text];
+  const { before, inner, after } = coloured(text);
+  if (inner.includes('\u001b')) return [text];
+  const lines: string[] = [];
+  let line: string | undefined;
+  for (const word of inner.split(' ')) {
+    const longer: string = line === undefined ? word : `${line} ${word}`;
+    if (line === undefined || stringWidth(longer) <= width) line = longer;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  return [...lines, line ?? ''].map((part) => before + part + after);
+}
+
+interface Measured {
+  /** Of its widest cell. */
+  readonly width: number;
+  /** To which it can be narrowed. */
+  readonly least: number;
+}
+
+const nothing: Measured = { width: 0, least: 0 };
+
+function measured([title = '', ...cells]: readonly string[]): Measured {
+  return {
+    width: Math.max(...[title, ...cells].map((cell) => stringWidth(cell))),
+    least: Math.max(
+      widestWord(title),
+      ...cells.map((cell) => Math.max(widestWord(cell), Math.min(stringWidth(cell), readableWidth))),
+    ),
+  };
+}
+
+function widestWord(text: string): number {
+  return Math.max(...wrapped(text, 0).map((word) => stringWidth(word)));
+}
+
+/** Which columns are side by side: as many as fit when narrowed. */
+function grouped(columns: readonly Measured[], lineWidth: number): number[][] {
+  const groups: number[][] = [];
+  let left = 0;
+  columns.forEach(({ least }, index) => {
+    const group = groups.at(-1);
+    left -= gap.length + least;
+    if (group !== undefined && left >= 0) {
+      group.push(index);
+      return;
+    }
+    left = lineWidth - least - (groups.length === 0 ? 0 : continuation.length);
+    groups.push([index]);
+  });
+  return groups;
+}
+
+/** Narrows the widest ones until all fit. */
+function fitted(columns: readonly Measured[], lineWidth: number): number[] {
+  const widths = columns.map(({ width }) => width);
+  let excess = widths.reduce((sum, width) => sum + width, (widths.length - 1) * gap.length) - lineWidth;
+  for (; excess > 0; excess--) {
+    const spare = widths.map((width, index) => (width > (columns[index]?.least ?? 0) ? width : 0));
+    const widest = Math.max(...spare);
+    if (widest === 0) break;
+    widths[spare.indexOf(widest)] = widest - 1;
+  }
+  return widths;
+}
+
+function padded(text: string, width: number): string {
+  return text + ' '.repeat(Math.max(0, width - stringWidth(text)));
+}
+
+/** Colours around a text are repeated on each of its lines. */
+function coloured(text: string): { before: string; inner: string; after: string } {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a colour begins with
+  const [, before = '', inner = '', after = ''] = /^((?:\u001b\[\d+m)*)(.*?)((?:\u001b\[\d+m)*)$/su.exec(text) ?? [];
+  return { before, inner, after };
+}
