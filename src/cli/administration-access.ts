@@ -101,5 +101,6 @@ function rejectEmpty(
   home: string,
 ): void {
   if (value === undefined || value.trim() !== '') return;
-  throw new BrambleError(code, `${name} is empty. Give a value, or omit it to use ${join(home, 'admin.json')}.`);
+  const remedy = code === 'ERR_ADMIN_ADDRESS' ? 'give host:port of an administration service' : 'give a token';
+  throw new BrambleError(code, `${name} is empty: ${remedy}, or omit it to use ${join(home, 'admin.json')}.`);
 }

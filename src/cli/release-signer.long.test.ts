@@ -22,7 +22,7 @@ const release = async (...argv: string[]) => await bramble('release', ...argv);
 
 test('a signer is trusted, followed and forgotten by hand, and each is recorded with who did it', async () => {
   assert.match((await release('signer', 'show')).output, /none yet: the domain will trust/);
-  assert.match((await release('signer', 'trust', 'ada')).errors, /fingerprint must be 64 hexadecimal digits/);
+  assert.match((await release('signer', 'trust', 'ada')).errors, /fingerprint "ada" must be 64 hexadecimal digits/);
   assert.match(
     (await release('signer', 'trust', ada.fingerprint.replaceAll(':', ''))).output,
     new RegExp(ada.fingerprint),

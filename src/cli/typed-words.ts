@@ -5,7 +5,7 @@
 import type { Argument, Command, Option } from 'commander';
 import { AnsweredError } from '../api/client.ts';
 import type { Operation } from '../api/operation.ts';
-import { collectValues } from './arguments.ts';
+import { collectValues, fileText } from './arguments.ts';
 
 /** Longer values are not repeated. */
 const maxEchoLength = 100;
@@ -62,11 +62,14 @@ function sourceOf(command: Command, key: string, value: unknown): Source | undef
 /** `The id "x"`, `--state "x"`, `--rule name`. */
 function subjectOf(source: Source, path: readonly string[], values: unknown, why: string): string {
   const echo = echoOf(path.reduce(memberOf, values), why);
-  if (source.kind === 'argument') return `The ${source.argument.name()}${echo}`;
+  // Elements of a list are named by their value.
+  const members = path.slice(1).filter((key) => !/^\d+$/.test(key));
+  if (source.kind === 'argument') return `The ${[source.argument.name(), ...members].join('.')}${echo}`;
   const { option, named } = source;
   if (named) return `${option.long} ${path.join('.')}`;
-  if (option.parseArg === collectValues) return [option.long, ...path.slice(1)].join(' ');
-  return `${option.long}${echo}`;
+  const subject = [option.long, ...members].join(' ');
+  // What a file contains was not typed.
+  return option.parseArg === collectValues || option.parseArg === fileText ? subject : subject + echo;
 }
 
 /** What was typed, if that is short and not said yet. */

@@ -200,10 +200,13 @@ test('a missing token is told from a file that is missing or has none, and from 
   assert.match(missing.errors, /`bramble up`.*--token \(BRAMBLE_TOKEN\).*\(ERR_ADMIN_ACCESS\)\n$/s);
   await writeFile(file, '{}');
   assert.ok((await status()).errors.includes(`and ${file} contains none.`));
-  assert.match((await status('--token', '')).errors, /^error: --token is empty\. .*\(ERR_ADMIN_ACCESS\)\n$/);
-  assert.match((await status('--url', '')).errors, /^error: --url is empty\. .*\(ERR_ADMIN_ADDRESS\)\n$/);
+  assert.match(
+    (await status('--token', '')).errors,
+    /^error: --token is empty: give a token, or .*\(ERR_ADMIN_ACCESS\)\n$/,
+  );
+  assert.match((await status('--url', '')).errors, /^error: --url is empty: give host:port .*\(ERR_ADMIN_ADDRESS\)\n$/);
   const unset = await bramble(['status'], { environment: { BRAMBLE_HOME: home, BRAMBLE_URL: '' } });
-  assert.match(unset.errors, /^error: BRAMBLE_URL is empty\./);
+  assert.match(unset.errors, /^error: BRAMBLE_URL is empty: /);
 });
 
 test(

@@ -42,8 +42,8 @@ function goesInPlace(step: ReleaseStep, facts: PlanFacts, { inPlace, instances }
   if (inPlace === true && Object.keys(instances).length > 0) {
     throw new BrambleError(
       'ERR_UPGRADE_IN_PLACE',
-      'Replacing in place adds no instances, so names and hosts cannot be chosen: omit either `inPlace` or ' +
-        '`instances`.',
+      'Replacing in place adds no instances, so names and hosts cannot be chosen: omit either `instances` or ' +
+        '--in-place (`inPlace` in REST).',
     );
   }
   // Naming new instances requests them.
