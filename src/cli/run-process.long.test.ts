@@ -6,6 +6,8 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { workingTreeProgram } from '../../test/harness/archives.ts';
+import { clientOf } from '../api/client-fixture.ts';
+import { domainOperations } from '../api/domain.ts';
 import { writeMasterKeys } from '../database/sealed-value.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { until } from '../testing/condition.ts';
@@ -68,8 +70,8 @@ test('an administration service says that it is ready, answers, and drains on SI
   const service = await startService('admin-2');
   const url = await readyUrl(service);
   assert.equal((await fetch(`${url}/readyz`)).status, 200);
-  const status = await fetch(`${url}/api/v1/status`, { headers: { authorization: `Bearer ${admin.token}` } });
-  assert.equal(status.status, 200);
+  const { domain } = await clientOf({ url, token: admin.token }).call(domainOperations.status, {});
+  assert.equal(domain.release, admin.context.release);
   const [own] = await admin.db`
     select loopback_url as url, release, stopped_at from component where name = 'admin-2'`;
   assert.deepEqual({ ...own }, { url, release: admin.context.release, stopped_at: null });

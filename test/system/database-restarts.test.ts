@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { accountOperations } from '../../src/api/accounts.ts';
+import { clientOf } from '../../src/api/client-fixture.ts';
 import { type EmbeddedServer, startEmbedded, stopEmbedded } from '../../src/database/embedded/server.ts';
 import { type Pgbouncer, startPgbouncer } from '../../src/database/pgbouncer-fixture.ts';
 import type { JournalEntry } from '../../src/simulator/journal.ts';
@@ -103,17 +105,15 @@ describe('a domain behind pgbouncer', { skip: lacks('pgbouncer') }, () => {
           'router',
           'server',
         ]);
-        const administration = before.find(({ kind }) => kind === 'administration')?.url;
-        const statuses = new Set<number>();
+        const administration = before.find(({ kind }) => kind === 'administration')?.url ?? '';
+        // At its address: the domain’s own client asks the database for it.
+        const client = clientOf({ url: administration, token: domain.token });
+        let answers = 0;
         const ending = new AbortController();
         const asked = (async () => {
           while (!ending.signal.aborted) {
-            const answer = await fetch(`${administration}/api/v1/accounts`, {
-              headers: { authorization: `Bearer ${domain.token}` },
-              signal: AbortSignal.timeout(60_000),
-            });
-            await answer.arrayBuffer();
-            statuses.add(answer.status);
+            await client.call(accountOperations.list, { query: {} });
+            answers += 1;
             await delay(20, undefined, { signal: ending.signal }).catch(() => {});
           }
         })();
@@ -136,7 +136,7 @@ describe('a domain behind pgbouncer', { skip: lacks('pgbouncer') }, () => {
         });
         assert.deepEqual(await processes(), before);
         assert.equal(domain.supervisor.exitCode ?? domain.supervisor.signalCode, null);
-        assert.deepEqual([...statuses], [200]);
+        assert.ok(answers > 0);
         const { journal } = await readEvidence(fleet);
         assert.ok(summarizeRequests(journal).ok > 20);
         // Enrolled devices only connect: all of that comes through, or is sent again by the instance.

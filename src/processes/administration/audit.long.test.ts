@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { openHeadFile } from '../../access/audit/head-file.ts';
 import { readHead } from '../../access/audit/sealer.ts';
+import { accountOperations } from '../../api/accounts.ts';
+import { clientOf } from '../../api/client-fixture.ts';
 import { newId } from '../../base/ids.ts';
 import { runBramble } from '../../cli/command-line-fixture.ts';
 import { stopOwnCluster, useOwnCluster } from '../../database/database-fixture.ts';
@@ -228,12 +230,9 @@ async function walk(): Promise<Set<string>> {
   await call('DELETE /accounts/{name}', '/accounts/ada');
 
   walked.add('POST /accounts/import');
-  const imported = await fetch(`${admin.url}/api/v1/accounts/import`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${admin.token}`, 'content-type': 'application/x-ndjson' },
-    body: Array.from({ length: 60 }, (_, index) => JSON.stringify({ name: `imported-${index}` })).join('\n'),
-  });
-  assert.equal(imported.status, 200);
+  const lines = Array.from({ length: 60 }, (_, index) => JSON.stringify({ name: `imported-${index}` })).join('\n');
+  const imported = await clientOf(admin).upload(accountOperations.import, new Blob([lines]).stream());
+  assert.equal(imported.created, 60);
   return walked;
 }
 

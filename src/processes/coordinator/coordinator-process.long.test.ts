@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { workingTreeArchive, workingTreeProgram } from '../../../test/harness/archives.ts';
 import { createToken } from '../../access/administrator-tokens.ts';
+import { clientOf } from '../../api/client-fixture.ts';
+import { upgradeOperations } from '../../api/upgrade.ts';
 import { planOptionsSchema } from '../../api/upgrade-options.ts';
 import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { openDatabase } from '../../database/connection.ts';
@@ -171,8 +173,7 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
 async function finalizeThroughCoordinator(token: string): Promise<void> {
   const text = await readFile(join(home, 'coordinator.json'), 'utf8').catch(() => '{"url":"http://127.0.0.1:9"}');
   const { url } = JSON.parse(text) as { url: string };
-  await fetch(`${url}/api/v1/upgrade/finalize`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${token}` },
-  }).catch(() => undefined);
+  await clientOf({ url, token })
+    .call(upgradeOperations.finalize, {})
+    .catch(() => undefined);
 }
