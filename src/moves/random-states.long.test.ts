@@ -79,6 +79,13 @@ const machines = {
   account_move: moveStates,
   move_batch: moveBatchStates,
 };
+/** Transitions that no store takes here. */
+const notHere: Partial<Record<keyof typeof machines, readonly string[]>> = {
+  // Enrolments begin with a certificate here; how they get it: src/activation.
+  device: ['offered → certified', 'offered → gone'],
+  // Between two databases, which no release does yet.
+  account_move: ['delivering → settled', 'settled → closed'],
+};
 /** Over all runs. */
 const noted = new Map(Object.keys(machines).map((table) => [table, new Set<string>()]));
 
@@ -169,8 +176,8 @@ async function move(world: World, what: number): Promise<void> {
   if (what === 5) await db.begin((tx) => markOutOfReach(tx, 0));
   const [reserved] = await db.begin((tx) => reserveMoves(tx, 'runner', 1));
   if (reserved === undefined) return;
-  if (what % 2 === 0) await db.begin((tx) => fenceMove(tx, reserved));
-  if (what === 6) await db.begin((tx) => unfenceMove(tx, reserved, 'test', 3));
+  if (what % 2 === 0 && what !== 10) await db.begin((tx) => fenceMove(tx, reserved));
+  if (what === 6 || what === 10) await db.begin((tx) => unfenceMove(tx, reserved, 'test', 3));
   else if (what === 7) await db.begin((tx) => cancelMoveElsewhere(tx, reserved));
   else if (what > 7) {
     await db.begin(async (tx) => {
@@ -193,7 +200,7 @@ async function resume(batches: readonly string[]): Promise<void> {
 interface Happening {
   readonly what: keyof typeof happenings;
   readonly device: number;
-  /** Which variant of it, 0 to 9. */
+  /** Which variant of it, 0 to 10. */
   readonly how: number;
 }
 
@@ -239,47 +246,49 @@ async function carryOut(world: World, { what, device, how }: Happening): Promise
   await happenings[what](world, world.devices[device] as DeviceFixture, how);
 }
 
-/** Of one device: refused, put off and taken back, with a slot and without, then superseded. */
-const oneByOne: Happening[] = (
-  [
-    ...[
-      ['owe', 1],
-      ['release', 0],
-      ['come', 0],
-      ['answer', 2],
-      ['answer', 3],
-      ['come', 0],
-      ['answer', 4],
-    ],
-    ...[
-      ['come', 0],
-      ['answer', 1],
-      ['answer', 1],
-      ['answer', 1],
-      ['come', 0],
-      ['answer', 1],
-    ],
-    ...[
-      ['owe', 0],
-      ['release', 0],
-      ['come', 0],
-      ['silence', 0],
-      ['silence', 4],
-      ['come', 0],
-      ['cancel', 0],
-    ],
-    ...[
-      ['owe', 0],
-      ['release', 8],
-      ['move', 0],
-      ['pause', 0],
-      ['pause', 1],
-      ['move', 8],
-      ['move', 9],
-      ['move', 4],
-    ],
-  ] as const
-).map(([what, how]) => ({ what, device: 0, how }));
+/** The steps of one device, each with its variant. */
+const course = (...steps: readonly string[]): [Happening[]] => [
+  steps.flatMap((some) =>
+    some.split(', ').map((step) => {
+      const [, what = '', how = '0'] = /^(.*?)(?: (\d+))?$/.exec(step) ?? [];
+      assert.ok(what in happenings, step);
+      return { what: what as Happening['what'], device: 0, how: Number(how) };
+    }),
+  ),
+];
+
+/** Variants of an answer. */
+const [done, failed, later] = [1, 2, 3];
+
+/** Together they take every transition that can be taken here, however the random ones go. */
+const courses = [
+  // Refused, put off and taken back, with a slot and without, then superseded and given up.
+  course(
+    `owe 1, release, come, answer ${failed}, answer ${later}, come, answer`,
+    `come, answer ${done}, answer ${done}, answer ${done}, come, answer ${done}`,
+    'owe, release, come, silence, silence 4, come, cancel, owe, release 8, owe, release 10',
+  ),
+  // Answered after the command was taken back, and after it was put off.
+  ...[done, failed, later].flatMap((answer) => [
+    course(`lock, come, requeue, answer ${answer}`),
+    course(`lock, come, answer ${later}, answer ${answer}`),
+  ]),
+  course(`lock, come, answer ${later}, requeue`),
+  course(`lock, come, answer ${later}, cancel`),
+  course(`owe 1, release, come, requeue, answer ${done}, requeue, answer ${failed}`),
+  course(`owe, release, come, silence, answer ${done}, silence, answer ${failed}`),
+  course('authenticate, remove'),
+  // Moves that are made, under the fence and at the first try.
+  course('move, pause, pause 1, move 8, move 9, move 4'),
+  // Withdrawn: before anybody tried, of a paused batch that is turned back, reserved, and under the fence.
+  course('move, move 2, move, pause, move 3'),
+  course('move, move 5, move 2, move, move 4, move 2'),
+  // Given up after three tries, without the fence and under it.
+  course('move, move 10, move 1, move 10, move 1, move 10'),
+  course('move, move 6, move 1, move 6, move 1, move 6'),
+  // Taken over from a runner that died under the fence.
+  course('move, move 4, move 1, move 5'),
+];
 
 async function whatIsOpen(): Promise<Record<string, number>> {
   const [open] = await db<Record<string, number>[]>`
@@ -318,7 +327,7 @@ const happening: fc.Arbitrary<Happening> = fc.record({
     })),
   ),
   device: fc.nat(2),
-  how: fc.nat(9),
+  how: fc.nat(10),
 });
 
 test('no order of events takes a row where its machine does not go, and from wherever it is there is an end', {
@@ -338,31 +347,18 @@ test('no order of events takes a row where its machine does not go, and from whe
       await assertWithin();
       assert.deepEqual(await whatIsOpen(), { device: 0, command: 0, delivery: 0, move: 0, batch: 0, permits: 0 });
     }),
-    { numRuns: 15, endOnFailure: true, examples: [[oneByOne]], ...endingWithin() },
+    {
+      numRuns: courses.length + 14,
+      endOnFailure: true,
+      examples: courses,
+      ...endingWithin(),
+    },
   );
-  // A run that exercises nothing proves nothing.
-  const least = {
-    device: ['authenticated → active', 'active → authenticated', 'active → gone'],
-    command: [
-      'queued → sent',
-      'sent → not-now',
-      'sent → queued',
-      'sent → acknowledged',
-      'sent → error',
-      'sent → cancelled',
-    ],
-    delivery: [
-      'owed → released',
-      'owed → superseded',
-      'released → handed-out',
-      'handed-out → suspect',
-      'suspect → released',
-    ],
-    account_move: ['queued → reserved', 'reserved → fenced', 'reserved → delivering', 'delivering → closed'],
-    move_batch: ['running → paused', 'paused → running', 'running → done'],
-  };
-  for (const [table, transitions] of Object.entries(least)) {
-    const missing = transitions.filter((transition) => !noted.get(table)?.has(transition));
-    assert.deepEqual(missing, [], `${table}: of ${[...(noted.get(table) ?? [])].join(', ')}`);
+  for (const [table, machine] of Object.entries(machines)) {
+    const all = Object.entries(machine.transitions).flatMap(([from, to]) =>
+      (to as readonly string[]).map((state) => `${from} → ${state}`),
+    );
+    const missing = all.filter((transition) => !noted.get(table)?.has(transition));
+    assert.deepEqual(missing, notHere[table as keyof typeof machines] ?? [], table);
   }
 });
