@@ -30,9 +30,21 @@ export function collectNames(text: string, previous: readonly string[] = []): st
 
 /** `name=value` with a JSON value, or a text if it is not JSON; may be repeated. */
 export function collectValues(text: string, previous: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const [name, typed] = nameAndValue(text);
+  return { ...previous, [name]: jsonOrText(typed) };
+}
+
+/** The same for values that are texts or lists: digits are a text, with their zeros, as in `pin=001234`. */
+export function collectTexts(text: string, previous: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const [name, typed] = nameAndValue(text);
+  const value = jsonOrText(typed);
+  return { ...previous, [name]: typeof value === 'string' || (typeof value === 'object' && value) ? value : typed };
+}
+
+function nameAndValue(text: string): [name: string, value: string] {
   const split = text.indexOf('=');
   if (split < 1) throw new InvalidArgumentError('use name=value.');
-  return { ...previous, [text.slice(0, split)]: jsonOrText(text.slice(split + 1)) };
+  return [text.slice(0, split), text.slice(split + 1)];
 }
 
 /** JSON itself, or `@file` with JSON in it. */

@@ -64,6 +64,26 @@ test('a profile is sent from its file, and the command that fails says why', lim
   assert.match(output, /error .*MCInstallationErrorDomain 4001: Profile Invalid$/m);
 });
 
+test('a PIN and a telephone number are texts as they are typed', limited, async () => {
+  for (const pin of ['123456', '001234']) {
+    const parameters = [
+      '--parameter',
+      `pin=${pin}`,
+      '--parameter',
+      'phoneNumber=5550100',
+      '--parameter',
+      'message="Hi"',
+    ];
+    const { output } = await bramble('--json', 'device', 'command', deviceId, 'DeviceLock', ...parameters);
+    const { commandUuid } = JSON.parse(output) as { commandUuid: string };
+    const [stored] = await admin.db<{ body: Buffer }[]>`select body from command where id = ${commandUuid}`;
+    for (const text of [pin, '5550100', 'Hi']) {
+      assert.ok(stored?.body.toString().includes(`<string>${text}</string>`), text);
+    }
+  }
+  await bramble('device', 'cancel', deviceId);
+});
+
 test('the ids that a list shows are taken as they are shown', limited, async () => {
   assert.equal((await bramble('device', 'resend', deviceId, 'it-policy')).code, exitCode.ok);
   const [, row = ''] = (await bramble('deliveries')).output.split('\n');

@@ -5,7 +5,7 @@
 import type { Argument, Command, Option } from 'commander';
 import { AnsweredError } from '../api/client.ts';
 import type { Operation } from '../api/operation.ts';
-import { collectValues, fileText } from './arguments.ts';
+import { collectTexts, collectValues, fileText } from './arguments.ts';
 
 /** Longer values are not repeated. */
 const maxEchoLength = 100;
@@ -53,7 +53,7 @@ function sourceOf(command: Command, key: string, value: unknown): Source | undef
   const found = same.find(({ name }) => name === key) ?? same[0] ?? sources.find(({ name }) => name === key);
   if (found !== undefined) return found.source;
   // A member of `name=value`, or one that is missing there.
-  const named = command.options.filter((option) => option.parseArg === collectValues);
+  const named = command.options.filter(takesNamedValues);
   const option = named.find((one) => contains(Object.keys(Object(command.getOptionValue(one.attributeName()))), key));
   const choice = option ?? (named.length === 1 ? named[0] : undefined);
   return choice === undefined ? undefined : { kind: 'option', option: choice, named: true };
@@ -69,7 +69,11 @@ function subjectOf(source: Source, path: readonly string[], values: unknown, why
   if (named) return `${option.long} ${path.join('.')}`;
   const subject = [option.long, ...members].join(' ');
   // What a file contains was not typed.
-  return option.parseArg === collectValues || option.parseArg === fileText ? subject : subject + echo;
+  return takesNamedValues(option) || option.parseArg === fileText ? subject : subject + echo;
+}
+
+function takesNamedValues({ parseArg }: Option): boolean {
+  return parseArg === collectValues || parseArg === collectTexts;
 }
 
 /** What was typed, if that is short and not said yet. */

@@ -11,7 +11,7 @@ import {
 } from '../../api/device-commands.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
-import { collectValues, fileBytes, number, unvalidated } from '../arguments.ts';
+import { collectTexts, fileBytes, number, unvalidated } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, timeText } from '../text-output.ts';
 
@@ -33,7 +33,7 @@ export function addQueueCommand(devices: Command, frame: Frame): void {
       .command('command <id> <type>')
       .addHelpText('after', parameterHelp)
       .description(`queue a command: ${commands.map(({ name }) => name).join(', ')}`)
-      .option('--parameter <name=value>', 'a parameter of the command, may be repeated', collectValues, {})
+      .option('--parameter <name=value>', 'a parameter of the command, may be repeated', collectTexts, {})
       .action(async (id: string, type: string, flags: { parameter: Record<string, unknown> }, command) => {
         // The service checks parameters, and says what each command takes.
         const body = { ...parametersOf(flags.parameter), requestType: type } as OperatorCommand;
