@@ -36,7 +36,8 @@ export interface SleepingDevice {
 }
 
 /**
- * The instance's devices with commands to fetch that are due for a wake, those with urgent ones first, at most `limit`.
+ * The instance's devices of these platforms with commands to fetch that are due for a wake, those with urgent ones
+ * first, at most `limit`.
  * A device is due if it was never woken; if it connected since its wake and something new waits; at once for a new
  * urgent command; if it connected, found no slot, and `slotRetrySeconds` passed; and otherwise when the interval is
  * over, which is as long as the wait before the last wake. An answer and the contact that brought it have the same
@@ -47,6 +48,7 @@ export interface SleepingDevice {
 export async function listSleeping(
   q: Queryable,
   instanceId: string,
+  platforms: readonly string[],
   pace: WakePace,
   limit: number,
 ): Promise<SleepingDevice[]> {
@@ -72,6 +74,7 @@ export async function listSleeping(
       join device v on v.id = p.device_id
       join account a on a.id = v.account_id
      where ${isServedBy(q, instanceId)} and v.state = p.state and ${canBeWoken(q, 'v')}
+       and v.platform = any(${platforms as string[]}::text[])
        and (v.woken_at is null
             or ${isAhead(q, q`v.woken_at`)}
             or p.urgent_at > v.woken_at

@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
+import { systemClock } from '../base/clock.ts';
 import type { DeviceId } from '../base/ids.ts';
 import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { addDevices, domain } from '../policies/fleet-fixture.ts';
 import { silentLogger } from '../process/log/logger.ts';
 import { commandRequest, serializeCommand } from '../protocol/apple/command.ts';
+import { deliverySettingsSchema } from './delivery-settings.ts';
 import { announceDeliveries, oweDeliveries } from './owe-deliveries.ts';
 import { createPolicyService } from './policy-service.ts';
 import { connect, db, fast, move, one, reset, startService, states, wakeClients } from './policy-service-fixture.ts';
 import { waitingReasons } from './waiting-reason.ts';
 import { waitForAddress } from './wake-store.ts';
-import { withinSlots } from './waker.ts';
+import { createWaker, withinSlots } from './waker.ts';
 
 beforeEach(reset);
 
@@ -141,6 +143,48 @@ test('an operator’s command wakes at once: an urgent one always, another one w
   await queue(true);
   await tick();
   assert.equal(woken.length, 3);
+});
+
+test('a wake service that pauses holds up only its own devices, however many wait for it', async () => {
+  const held = await addDevices(db, one.id, 300);
+  const others = await addDevices(db, one.id, 5);
+  for (const [devices, platform, minutesAgo] of [[held, 'agent', 10] as const, [others, 'apple', 1] as const]) {
+    const ids = devices.map(({ id }) => id);
+    await db`update device set platform = ${platform} where id = any(${ids}::uuid[])`;
+    await db`insert into command (id, device_id, account_id, request_type, body, queued_at)
+             select gen_random_uuid(), id, account_id, 'ProfileList', 'x', now() - make_interval(mins => ${minutesAgo})
+               from device where id = any(${ids}::uuid[])`;
+  }
+  const woken: string[] = [];
+  let pausedForMs = 7000;
+  const service = (ofPlatform: string, pause: () => number) => ({
+    pausedForMs: pause,
+    wake: async () => {
+      woken.push(ofPlatform);
+      return { outcome: 'sent' as const };
+    },
+  });
+  const agent = service('agent', () => pausedForMs);
+  const apple = service('apple', () => 0);
+  const clock = { ...systemClock, now: () => 1_000_000 };
+  const look = async (clients: Iterable<[string, typeof agent]>) => {
+    const waker = createWaker({
+      ...{ db, instanceId: one.id, channel: 'topic', clients: new Map(clients), clock, log: silentLogger },
+    });
+    const wakes = await waker.wake(deliverySettingsSchema.parse({}), 0);
+    await waker.idle();
+    return wakes;
+  };
+  assert.deepEqual(await look([['agent', agent]]), { woken: 0, dueInMs: 7000 });
+  const both = [
+    ['agent', agent],
+    ['apple', apple],
+  ] satisfies [string, typeof agent][];
+  assert.deepEqual(await look(both), { woken: 5, dueInMs: 7000 }, 'when the pause is over');
+  assert.deepEqual(await look([['apple', apple]]), { woken: 0, dueInMs: Infinity }, 'nobody can wake the others');
+  assert.deepEqual(woken, Array(5).fill('apple'));
+  pausedForMs = 0;
+  assert.ok((await look(both)).woken >= 100, 'as fast as the rate allows');
 });
 
 test('a dead push token is waited for', async () => {

@@ -1,7 +1,7 @@
 /**
  * Sends the wakes that are due, evenly and in the background: nothing waits for the platforms' wake services.
  * Invariant: a wake is recorded before it is sent, so that a crash in between costs one interval and never causes a
- * storm.
+ * storm. A wake service that pauses, or is not there, holds up its own devices only.
  */
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
@@ -62,12 +62,8 @@ export function createWaker(options: WakerOptions): Waker {
   return {
     async wake(settings, freeSlots, signal) {
       // Devices due meanwhile are not known: the caller has to retry when the query may run.
-      const pauses = new Map([...new Set(clients.values())].map((client) => [client, client.pausedForMs()]));
-      const canBeWoken = ({ platform }: SleepingDevice) => {
-        const client = clients.get(platform);
-        return client !== undefined && pauses.get(client) === 0;
-      };
-      const heldBackMs = Math.max(Math.min(...pauses.values()), paced.dueInMs());
+      const { awake, pauseMs } = readPauses(clients);
+      const heldBackMs = Math.max(awake.length > 0 ? 0 : pauseMs, paced.dueInMs());
       if (heldBackMs > 0) return { woken: 0, dueInMs: heldBackMs };
       const allowed = rate.allowance(settings.wakesPerSecond);
       if (allowed === 0) return { woken: 0, dueInMs: Math.max(restOfThemMs, 1000 / settings.wakesPerSecond) };
@@ -76,20 +72,29 @@ export function createWaker(options: WakerOptions): Waker {
         maxAgainSeconds: settings.wakeAgainAtMostSeconds,
         slotRetrySeconds: settings.slotRetrySeconds,
       };
-      const sleeping = await paced.look(() => listSleeping(db, instanceId, pace, allowed));
-      const chosen = withinSlots(sleeping.filter(canBeWoken), freeSlots * devicesPerFreeSlot);
+      const sleeping = await paced.look(() => listSleeping(db, instanceId, awake, pace, allowed));
+      const chosen = withinSlots(sleeping, freeSlots * devicesPerFreeSlot);
       const ids = chosen.map(({ deviceId }) => deviceId);
       const woken = new Set(await markWoken(db, instanceId, ids));
       rate.take(woken.size);
       if (clock.now() >= againAt) againAt = Infinity;
       if (woken.size > 0) againAt = Math.min(againAt, clock.now() + settings.wakeAgainSeconds * 1000);
       for (const device of chosen) if (woken.has(device.deviceId)) sendInBackground(device, signal);
-      const isComplete = sleeping.length < allowed && woken.size === chosen.length && sleeping.every(canBeWoken);
-      return { woken: woken.size, dueInMs: isComplete ? againAt - clock.now() : restOfThemMs };
+      const isComplete = sleeping.length < allowed && woken.size === chosen.length;
+      return { woken: woken.size, dueInMs: Math.min(isComplete ? againAt - clock.now() : restOfThemMs, pauseMs) };
     },
     async idle() {
       while (underWay.size > 0) await Promise.allSettled(underWay);
     },
+  };
+}
+
+/** The platforms whose devices can be woken now, and how long until more of them can; Infinity if no others wait. */
+function readPauses(clients: WakerOptions['clients']): { awake: string[]; pauseMs: number } {
+  const pauses = new Map([...new Set(clients.values())].map((client) => [client, client.pausedForMs()]));
+  return {
+    awake: [...clients].filter(([, client]) => pauses.get(client) === 0).map(([platform]) => platform),
+    pauseMs: Math.min(...[...pauses.values()].filter((pausedForMs) => pausedForMs > 0)),
   };
 }
 

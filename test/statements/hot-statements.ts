@@ -298,7 +298,7 @@ export const hotStatements: readonly HotStatement[] = [
     name: 'waker: who sleeps',
     of: [wakeStore.listSleeping],
     maxRows: { perAccount: 3 },
-    run: (q, { there }) => wakeStore.listSleeping(q, there, pace, 100),
+    run: (q, { there }) => wakeStore.listSleeping(q, there, ['apple', 'agent'], pace, 100),
   },
   {
     name: 'waker: who was woken',
