@@ -6,6 +6,8 @@ const words: readonly (readonly [RegExp, (...parts: string[]) => string])[] = [
   [/^Invalid option: expected one of (.+)$/, (choices) => `must be one of ${choices?.replaceAll('|', ', ')}`],
   [/^Too small: expected (?:number|int) to be >=?(.+)$/, (least) => `must be at least ${least}`],
   [/^Too big: expected (?:number|int) to be <=?(.+)$/, (most) => `must be at most ${most}`],
+  [/^Too small: expected (?:string|array) to have >=?1 .+$/, () => 'must not be empty'],
+  [/^Unrecognized keys?: (.+)$/, (keys) => `has unknown members: ${keys}`],
   [
     /^Too small: expected (?:string|array) to have >=?(\d+) (.+)$/,
     (least, what) => `must have at least ${least} ${what}`,
@@ -23,7 +25,9 @@ export function plainIssue(message: string): string {
   return `is invalid: ${message}`;
 }
 
+const nouns: Readonly<Record<string, string>> = { int: 'integer', record: 'object' };
+
 function article(what: string | undefined): string {
-  const noun = what === 'int' ? 'integer' : (what ?? '');
+  const noun = nouns[what ?? ''] ?? what ?? '';
   return `${/^[aeio]/.test(noun) ? 'an' : 'a'} ${noun}`;
 }

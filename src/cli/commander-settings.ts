@@ -44,7 +44,10 @@ export function isDone(error: unknown): boolean {
 export function usageError(error: unknown): unknown {
   if (!(error instanceof CommanderError)) return error;
   // After a group of commands without one of them its help was written.
-  const what = error.code === 'commander.help' ? 'a command is missing' : error.message.replace(/^error: /, '');
+  const what =
+    error.code === 'commander.help'
+      ? 'a command is missing'
+      : error.message.replace(/^error: /, '').replace(' is invalid. ', ' is invalid: ');
   const sentence = what.replace(/\.?\n/g, '. ').replace(/\.?$/, '.');
   return new BrambleError('ERR_USAGE', `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)} See --help.`);
 }

@@ -22,6 +22,7 @@ export function inTypedWords(
 ): AnsweredError {
   const [sentPart = '', ...path] = String(error.details['field'] ?? '').split('.');
   const part = partsOfRequest[sentPart];
+  if (part === 'body' && path.length === 0) return unknownInTypedWords(command, memberOf(request, part), error);
   const field = path.join('.');
   const [key] = path;
   if (part === undefined || key === undefined || !error.message.startsWith(`${field} `)) return error;
@@ -31,6 +32,22 @@ export function inTypedWords(
   const why = knownInTypedWords(command, values, error.message.slice(field.length));
   const message = subjectOf(source, path, values, why) + why + listHint(operation, part, error.message);
   return new AnsweredError(error, error.code, message, error.details);
+}
+
+/** A member that no field is named for: services before 1.3 say *is invalid: Unrecognized key*. */
+function unknownInTypedWords(command: Command, values: unknown, error: AnsweredError): AnsweredError {
+  const [said, member = ''] =
+    /^The body (?:has unknown members|is invalid: Unrecognized keys?): "([^"]+)"(?:, "[^"]+")*/.exec(error.message) ??
+    [];
+  if (said === undefined) return error;
+  const source = sourceOf(command, member, memberOf(values, member));
+  const subject = source?.kind === 'option' ? subjectOf(source, [member], values, '') : member;
+  return new AnsweredError(
+    error,
+    error.code,
+    `${subject} is unknown${error.message.slice(said.length)}`,
+    error.details,
+  );
 }
 
 type Source =

@@ -151,9 +151,19 @@ test('what a service finds invalid is named as the option or argument that it wa
       ['move', 'start', '--to', 'one', '--group', 'g', '--from', 'two'],
       'Give exactly one of --account, --group and --from: whom to move.',
     ],
-    [['move', 'start', '--to', '', '--from', 'one'], '--to "" must have at least 1 characters.'],
+    [['move', 'start', '--to', '', '--from', 'one'], '--to "" must not be empty.'],
+    [['push', '--set', 'colour=red'], '--set colour is unknown.'],
+    [
+      ['budget', 'set', 'colour=red'],
+      'colour is unknown. The budget has perInstance, perDomain, suspects, perMinuteInstance, perMinuteDomain, ' +
+        'suspectAfterSeconds.',
+    ],
+    [
+      ['account', 'list', '--limit', 'many'],
+      "Option '--limit <number>' argument 'many' is invalid: use a number. See --help.",
+    ],
     [['upgrade', 'plan'], 'Name the release to upgrade to, or its archive with --archive FILE.'],
-    [['group', 'add', '', 'ada'], 'The group "" must have at least 1 characters.'],
+    [['group', 'add', '', 'ada'], 'The group "" must not be empty.'],
   ];
   for (const [argv, message] of cases) {
     const { code, errors } = await bramble(argv);

@@ -19,7 +19,7 @@ export async function assertNameUnused(tx: Transaction, wanted: string): Promise
 }
 
 export function taken(what: string, given: string): BrambleError {
-  return new BrambleError('ERR_NAME_TAKEN', `There is a ${what} named ${given} already. Choose another name.`);
+  return new BrambleError('ERR_NAME_TAKEN', `The name ${given} is taken by another ${what}. Choose another name.`);
 }
 
 /** Has the process started by the supervisor of its host, with a fresh SRP credential. */
