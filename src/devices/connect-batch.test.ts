@@ -103,6 +103,26 @@ test('a batch whose session was lost is sent again as it was, six times in all a
   assert.equal(sent.length, 12);
 });
 
+test('a refused batch whose database is lost waits for it once, not row by row', async () => {
+  const lost = Object.assign(new Error('the session was lost'), { code: 'CONNECTION_CLOSED' });
+  const damaged = Object.assign(new postgres.PostgresError({ message: 'damaged' } as never), { code: 'XX001' });
+  const sent: string[][] = [];
+  const batcher = createConnectBatcher({
+    send: async (requests) => {
+      sent.push(requests.map(({ token }) => token));
+      if (requests.length > 1) throw damaged;
+      if (requests.some(({ token }) => token === 'b')) throw lost;
+      return requests.map(served);
+    },
+  });
+  const outcomes = await Promise.allSettled(['a', 'b', 'c', 'd'].map((token) => batcher.connect(request(token))));
+  assert.deepEqual(
+    outcomes.map((outcome) => (outcome.status === 'rejected' ? outcome.reason : outcome.status)),
+    ['fulfilled', lost, lost, lost],
+  );
+  assert.deepEqual(sent, [['a', 'b', 'c', 'd'], ['a'], ...Array(6).fill(['b'])]);
+});
+
 test('a batch whose outcome is unknown is not sent again', async () => {
   let sent = 0;
   const batcher = createConnectBatcher({
