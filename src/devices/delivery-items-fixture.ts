@@ -8,7 +8,7 @@ export function itemsOwedTo(
   platforms: Platforms,
   { platform, softwareVersion }: Pick<DeviceDescription, 'platform' | 'softwareVersion'>,
 ): typeof accountItems {
-  const leastSoftware = platforms.named(platform)?.leastSoftware ?? null;
-  const takesAll = leastSoftware === null || compareVersions(softwareVersion ?? '0', leastSoftware) >= 0;
+  const minSoftware = platforms.named(platform)?.minSoftware ?? null;
+  const takesAll = minSoftware === null || compareVersions(softwareVersion ?? '0', minSoftware) >= 0;
   return takesAll ? accountItems : ['it-policy'];
 }

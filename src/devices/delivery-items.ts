@@ -17,13 +17,13 @@ export const deliveryItems: readonly DeliveryItem[] = [...accountItems, 'device-
 
 /** For `d` of device: whether it takes more than the IT policy. Versions compare as arrays of numbers. */
 export function acceptsAllItems(q: Queryable, platforms: Platforms): SqlFragment {
-  const limited = platforms.all.flatMap(({ name, leastSoftware }) =>
-    leastSoftware === null ? [] : [{ name, leastSoftware }],
+  const limited = platforms.all.flatMap(({ name, minSoftware }) =>
+    minSoftware === null ? [] : [{ name, minSoftware }],
   );
   return q`coalesce(
     string_to_array(coalesce(substring(btrim(d.software_version) from '^[0-9]+(?:[.][0-9]+)*'), '0') || '.0', '.')::numeric[]
       >= (select string_to_array(l.least, '.')::numeric[]
             from unnest(${limited.map(({ name }) => name)}::text[],
-                        ${limited.map(({ leastSoftware }) => leastSoftware)}::text[]) as l(platform, least)
+                        ${limited.map(({ minSoftware }) => minSoftware)}::text[]) as l(platform, least)
            where l.platform = d.platform), true)`;
 }

@@ -66,7 +66,7 @@ export interface Compiler {
   /** Devices of the same variant get the same order from the same rules. */
   variantOf(device: DeviceDescription): string;
   /** Family of devices -> the minimum version that supports the rule; empty if none does. */
-  leastVersions(rule: string): Readonly<Record<string, string>>;
+  minVersions(rule: string): Readonly<Record<string, string>>;
   policy(facts: PolicyFacts): Order;
   /** Undefined for a device that does not support any. */
   serviceBooks(facts: ServiceBookFacts): Order | undefined;

@@ -19,7 +19,7 @@ export interface Platform {
    * Minimum version of the devices' management software that takes service books and synchronizes; devices with an
    * earlier one are owed only the IT policy. Null if every device takes everything.
    */
-  readonly leastSoftware: string | null;
+  readonly minSoftware: string | null;
   /**
    * The feature required for activating its devices: an earlier release would mistake them for one of its own
    * platforms'. Null if every release that may run beside this one knows the platform.

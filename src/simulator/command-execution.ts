@@ -113,7 +113,7 @@ function acknowledged(content: PlistDictionary, effects: readonly JournalEvent[]
 const formatError: Execution = { status: 'CommandFormatError', content: {}, effects: [] };
 
 /** The lowest OS version that a payload type needs; everything else installs everywhere. */
-const leastVersions: Readonly<Record<string, { readonly iOS: number; readonly macOS: number }>> = {
+const minVersions: Readonly<Record<string, { readonly iOS: number; readonly macOS: number }>> = {
   'com.apple.relay.managed': { iOS: 17, macOS: 14 },
 };
 
@@ -132,7 +132,7 @@ function installProfile(
   }
   const { system, osVersion } = plan.kind;
   for (const { type } of profile.payloads) {
-    const least = system === 'agent' ? undefined : leastVersions[type]?.[system];
+    const least = system === 'agent' ? undefined : minVersions[type]?.[system];
     if (least !== undefined && Number.parseInt(osVersion, 10) < least) {
       return failed(4001, `Payload ${type} needs ${system} ${least}; this device has ${osVersion}`);
     }

@@ -11,7 +11,7 @@ export function jsonOrder(requestType: string, content: object): Order {
 
 export const jsonCompiler: Compiler = {
   variantOf: () => '',
-  leastVersions: () => ({ json: '0' }),
+  minVersions: () => ({ json: '0' }),
   policy: ({ rules }) => jsonOrder('policy', { rules }),
   serviceBooks: () => undefined,
   synchronization: () => jsonOrder('tell', {}),

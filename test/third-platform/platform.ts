@@ -6,7 +6,7 @@ import { jsonProtocol } from './protocol.ts';
 export const json: Platform = {
   name: 'json',
   feature: 'further-platforms',
-  leastSoftware: null,
+  minSoftware: null,
   protocol: jsonProtocol,
   enrolment: {
     offer: ({ device: { token, challenge } }) => ({

@@ -7,7 +7,7 @@ import type { ServiceType } from '../../services/services.ts';
 import type { DeviceDescription } from '../order.ts';
 
 /** Family -> the minimum version that supports something; a missing family does not support it at all. */
-export type LeastVersions = Readonly<Record<string, string>>;
+export type MinVersions = Readonly<Record<string, string>>;
 
 interface DeviceKind {
   readonly family: string;
@@ -19,13 +19,13 @@ interface DeviceKind {
 export interface ProfileReaders {
   kindOf(device: DeviceDescription): DeviceKind;
   /** Rule name -> the devices that support its key. */
-  readonly rules: Readonly<Record<string, LeastVersions>>;
-  readonly services: Readonly<Record<ServiceType, LeastVersions>>;
+  readonly rules: Readonly<Record<string, MinVersions>>;
+  readonly services: Readonly<Record<ServiceType, MinVersions>>;
   takesServiceBooks(device: DeviceDescription): boolean;
 }
 
 /** True if the device is of a family in `least` and has at least the version given there. */
-export function meetsLeast(least: LeastVersions | undefined, { family, version }: DeviceKind): boolean {
+export function meetsLeast(least: MinVersions | undefined, { family, version }: DeviceKind): boolean {
   const needed = least !== undefined && Object.hasOwn(least, family) ? least[family] : undefined;
   return needed !== undefined && compareVersions(version, needed) >= 0;
 }

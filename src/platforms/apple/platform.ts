@@ -19,7 +19,7 @@ export const appleReaders: ProfileReaders = {
 export const apple: Platform = {
   name: 'apple',
   feature: null,
-  leastSoftware: null,
+  minSoftware: null,
   protocol: appleProtocol,
   enrolment: appleEnrolment,
   compiler: createProfileCompiler(appleReaders),

@@ -17,7 +17,7 @@ export function createProfileCompiler(readers: ProfileReaders): Compiler {
       const { family, version } = readers.kindOf(device);
       return `${family} ${version}`;
     },
-    leastVersions: (rule) => (Object.hasOwn(readers.rules, rule) ? (readers.rules[rule] ?? {}) : {}),
+    minVersions: (rule) => (Object.hasOwn(readers.rules, rule) ? (readers.rules[rule] ?? {}) : {}),
     policy: (facts) => installation(compilePolicy(facts, readers)),
     serviceBooks: (facts) => {
       const books = compileServiceBooks(facts, readers);

@@ -4,7 +4,7 @@
  * devices contain it.
  * @see Apple device-management, mdm/profiles/com.apple.mobiledevice.passwordpolicy and com.apple.applicationaccess
  */
-import type { LeastVersions } from './device-family.ts';
+import type { MinVersions } from './device-family.ts';
 
 export type PolicyPayloadType = 'com.apple.mobiledevice.passwordpolicy' | 'com.apple.applicationaccess';
 
@@ -12,7 +12,7 @@ interface RulePlace {
   readonly payload: PolicyPayloadType;
   readonly key: string;
   /** Minimum Apple system versions that support the key. */
-  readonly least: LeastVersions;
+  readonly least: MinVersions;
 }
 
 /** Rule name -> its place. */
@@ -23,7 +23,7 @@ const password = (key: string): RulePlace => ({
   key,
   least: { ios: '4.0', macos: '10.7' },
 });
-const restriction = (key: string, least: LeastVersions): RulePlace => ({
+const restriction = (key: string, least: MinVersions): RulePlace => ({
   payload: 'com.apple.applicationaccess',
   key,
   least,

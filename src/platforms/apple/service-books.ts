@@ -9,13 +9,13 @@ import type { PlistDictionary } from '../../protocol/plist/value.ts';
 import { parseServiceSettings, type ServiceSettings, type ServiceType } from '../../services/services.ts';
 import type { ServiceBookFacts, SkippedPart } from '../order.ts';
 import { type CompiledProfile, compileProfile } from './compiled-profile.ts';
-import { type LeastVersions, meetsLeast, type ProfileReaders } from './device-family.ts';
+import { type MinVersions, meetsLeast, type ProfileReaders } from './device-family.ts';
 
 /**
  * Minimum Apple system versions that support a service's payload. @see Apple device-management, supportedOS of each
  * payload
  */
-export const serviceSystems: Readonly<Record<ServiceType, LeastVersions>> = {
+export const serviceSystems: Readonly<Record<ServiceType, MinVersions>> = {
   '[CMIME]': { ios: '4.0', macos: '10.7' },
   '[CICAL]': { ios: '4.0', macos: '10.7' },
   '[SYNC]': { ios: '5.0', macos: '10.8' },

@@ -14,7 +14,7 @@ export function policyRuleRoutes({ platforms }: AdministrationContext): FastifyP
         name: ruleName,
         group: rule.group,
         description: rule.description,
-        least: leastVersionsOf(platforms, ruleName),
+        least: minVersionsOf(platforms, ruleName),
         values: jsonSchemaOf(rule.value),
         default: rule.default ?? null,
         feature: rule.feature ?? null,
@@ -24,8 +24,8 @@ export function policyRuleRoutes({ platforms }: AdministrationContext): FastifyP
 }
 
 /** Of the families of all platforms. */
-function leastVersionsOf(platforms: Platforms, rule: string): Record<string, string> {
-  return Object.assign({}, ...platforms.all.map(({ compiler }) => compiler.leastVersions(rule)));
+function minVersionsOf(platforms: Platforms, rule: string): Record<string, string> {
+  return Object.assign({}, ...platforms.all.map(({ compiler }) => compiler.minVersions(rule)));
 }
 
 function jsonSchemaOf(schema: z.ZodType): Record<string, unknown> {
