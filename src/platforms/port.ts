@@ -44,8 +44,14 @@ export interface Platforms {
 const nothing: AddressRule = { kind: 'other', purpose: 'none', maxBytes: 0, protocol: null };
 const nowhere: DeviceAddress = { rule: nothing, token: '' };
 
+/** What `device.platform` accepts. */
+const platformName = /^[a-z][a-z0-9-]{0,31}$/;
+
+/** @throws TypeError for a name that cannot be stored, or that two of them have */
 export function createPlatforms(all: readonly Platform[]): Platforms {
   const byName = new Map(all.map((platform) => [platform.name, platform]));
+  const odd = all.find((platform) => !platformName.test(platform.name) || byName.get(platform.name) !== platform);
+  if (odd !== undefined) throw new TypeError(`a platform named ${JSON.stringify(odd.name)}, or two of that name`);
   const protocols = [...new Set(all.map(({ protocol }) => protocol))];
   return {
     all,
@@ -54,10 +60,19 @@ export function createPlatforms(all: readonly Platform[]): Platforms {
       // Control paths of the link belong to no protocol, whatever it claims.
       if (url.startsWith('/.')) return nowhere;
       for (const protocol of protocols) {
-        const address = protocol.addressOf(url);
+        const address = addressIn(protocol, url);
         if (address !== undefined) return address;
       }
       return nowhere;
     },
   };
+}
+
+/** A protocol that cannot read an address does not own it: a stranger's URL must not end what all devices share. */
+function addressIn(protocol: DeviceProtocol, url: string): DeviceAddress | undefined {
+  try {
+    return protocol.addressOf(url);
+  } catch {
+    return undefined;
+  }
 }
