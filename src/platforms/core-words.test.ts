@@ -99,11 +99,21 @@ function wordsIn(file: string): string[] {
   return text.match(words) ?? [];
 }
 
-test('the core holds no word of one platform, but for columns and codes of sealed releases', () => {
-  const files = globSync('**/*.ts', { cwd: path.join(checkout, 'src') })
+const ofProducts = () =>
+  globSync('**/*.ts', { cwd: path.join(checkout, 'src') })
     .map((file) => file.replaceAll('\\', '/'))
-    .filter((file) => !/(?:\.test|-fixture)\.ts$/.test(file) && file !== storedNames)
-    .filter((file) => !outside.test(file));
+    .filter((file) => !/(?:\.test|-fixture)\.ts$/.test(file));
+
+test('which platforms are registered is read by main programs and by the command that plans without a service', () => {
+  const readers = ofProducts().filter((file) =>
+    readFileSync(path.join(checkout, 'src', file), 'utf8').includes('platforms/registered/'),
+  );
+  const mains = ['administration', 'coordinator', 'router', 'server'].map((process) => `processes/${process}/main.ts`);
+  assert.deepEqual(readers.sort(), ['cli/commands/release-way.ts', ...mains]);
+});
+
+test('the core holds no word of one platform, but for columns and codes of sealed releases', () => {
+  const files = ofProducts().filter((file) => file !== storedNames && !outside.test(file));
   assert.ok(files.length > 400);
   const excused = new Set(exceptions.map(([file, word]) => `${file}: ${word}`));
   const found = files.flatMap((file) => wordsIn(file).map((word) => `${file}: ${word}`));

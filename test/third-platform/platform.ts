@@ -1,7 +1,17 @@
 /** A platform of the tests' own: it is registered by the test that uses it, and by nobody else. */
+import * as z from 'zod';
 import type { Platform } from '../../src/platforms/port.ts';
+import type { WakeSettingsRules } from '../../src/platforms/waking.ts';
 import { jsonCompiler, jsonOperatorOrder, jsonOrder } from './compiler.ts';
 import { jsonProtocol } from './protocol.ts';
+
+/** A second wake service with settings: `/push` stays the other one's. */
+const jsonWakeSettings: WakeSettingsRules = {
+  ...{ key: 'json-wake', keyPlace: 'json-wake', given: z.never(), stored: z.never() },
+  unseal: (stored) => stored,
+  inspect: () => ({ channel: 'json', expiresAt: new Date(0) }),
+  facts: () => null,
+};
 
 export const json: Platform = {
   name: 'json',
@@ -28,5 +38,6 @@ export const json: Platform = {
       refresh: async () => {},
       close: async () => {},
     }),
+    settings: jsonWakeSettings,
   },
 };

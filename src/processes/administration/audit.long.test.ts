@@ -17,7 +17,7 @@ import { testSigner } from '../../release/signed-archive-fixture.ts';
 import { until } from '../../testing/condition.ts';
 import { startAdministration } from './administration-fixture.ts';
 import { write } from './context.ts';
-import { writePushSettings } from './push-settings-store.ts';
+import { pushSettingsStore } from './push-settings-store.ts';
 
 // Records are sealed once no transaction of the whole cluster is older.
 useOwnCluster();
@@ -270,7 +270,7 @@ test('the push certificate’s key is hidden, sealed as it is', async () => {
   const operation = { actor: 'x', operation: 'push', subjects: [], from: { component: 'x' }, when: 'wrote' } as const;
   await admin.db.begin((tx) =>
     recorded(tx, operation, () =>
-      writePushSettings(tx, admin.context.masterKeys, {
+      pushSettingsStore(admin.context).write(tx, {
         url: 'https://push.example.org',
         certificatePem: 'C',
         privateKeyPem,

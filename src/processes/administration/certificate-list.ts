@@ -3,12 +3,12 @@
  * automatically is reported while there is time to act, and so is one whose automatic renewal did not happen.
  */
 import { X509Certificate } from 'node:crypto';
-import type { Queryable } from '../../database/connection.ts';
 import { type AuthorityName, listAuthorityCertificates } from '../../domain/authorities.ts';
 import { listNewestCredentials } from '../../instances/srp-credential-store.ts';
 import { readRouterFile, routerFilePath } from '../../link/router-file.ts';
 import { routersOf } from './certificate-upkeep.ts';
-import { pushRules, readStoredPushSettings } from './push-settings-store.ts';
+import type { AdministrationContext } from './context.ts';
+import { pushSettingsStore } from './push-settings-store.ts';
 
 interface ListedCertificate {
   name: string;
@@ -74,12 +74,17 @@ function listedCertificate(name: string, endsAt: Date, kind: keyof typeof kinds,
   return { name, endsAt, renewal, warning: daysLeft > warnDays ? null : `${when}; ${todo}` };
 }
 
-/** @param home of this administration service: routers of other homes are not seen from here */
-export async function listCertificates(q: Queryable, home: string, now = new Date()): Promise<ListedCertificate[]> {
+/** Routers of other homes than this administration service's are not seen from here. */
+export async function listCertificates(
+  context: Pick<AdministrationContext, 'db' | 'home' | 'platforms' | 'masterKeys'>,
+  now = new Date(),
+): Promise<ListedCertificate[]> {
+  const { db: q, home } = context;
+  const pushSettings = pushSettingsStore(context);
   const [authorities, credentials, push, routers] = [
     await listAuthorityCertificates(q),
     await listNewestCredentials(q),
-    await readStoredPushSettings(q),
+    await pushSettings.readStored(q),
     await routersOf(home),
   ];
   const listed = authorities.map(({ name, certificate }) => {
@@ -89,7 +94,7 @@ export async function listCertificates(q: Queryable, home: string, now = new Dat
     const { certificatePem } = await readRouterFile(routerFilePath(home, router));
     listed.push(listedCertificate(`router ${router}`, endOf(certificatePem), 'router', now));
   }
-  const pushCertificate = push.certificatePem === undefined ? null : pushRules.facts(push.certificatePem);
+  const pushCertificate = push.certificatePem === undefined ? null : pushSettings.rules.facts(push.certificatePem);
   if (pushCertificate !== null) listed.push(listedCertificate('push', pushCertificate.expiresAt, 'push', now));
   listed.push(...credentials.map(({ holder, endsAt }) => listedCertificate(`SRP of ${holder}`, endsAt, 'srp', now)));
   return listed;

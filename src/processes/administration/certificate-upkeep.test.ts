@@ -136,7 +136,7 @@ test('an administration service of another release renews nothing', async () => 
 
 test('every certificate is listed with its end, and what has to be done is said while there is time', async () => {
   const at = async (days: number) => {
-    const listed = await listCertificates(db, home, new Date(Date.now() + days * dayMs));
+    const listed = await listCertificates(context, new Date(Date.now() + days * dayMs));
     return new Map(listed.map(({ name, warning }) => [name, warning]));
   };
   const present = await at(0);

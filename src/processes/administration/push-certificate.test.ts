@@ -10,7 +10,7 @@ import * as x509 from '@peculiar/x509';
 import { runBramble } from '../../cli/command-line-fixture.ts';
 import { seedDevice } from '../../devices/device-fixture.ts';
 import { startAdministration } from './administration-fixture.ts';
-import { openPushSettings, readStoredPushSettings } from './push-settings-store.ts';
+import { pushSettingsStore } from './push-settings-store.ts';
 
 const admin = await startAdministration();
 after(async () => {
@@ -47,7 +47,7 @@ const set = async (body: object) => {
 };
 const topicOf = async () => (await admin.db`select push_topic from domain`)[0]?.['push_topic'];
 
-const openedPush = async () => openPushSettings(admin.context.masterKeys, await readStoredPushSettings(admin.db));
+const openedPush = async () => await pushSettingsStore(admin.context).read(admin.db);
 
 let real: Pem;
 before(async () => {

@@ -25,13 +25,12 @@ import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { listCertificates } from './certificate-list.ts';
 import type { AdministrationContext } from './context.ts';
 
-type StatusContext = Pick<AdministrationContext, 'db' | 'home' | 'features'>;
-
 type Status = Unchanged<DomainStatus>;
 type InstanceStatus = Status['instances'][number];
 
 /** Several statements: figures may be some milliseconds apart. */
-export async function readStatus({ db: q, home, features }: StatusContext): Promise<Status> {
+export async function readStatus(context: AdministrationContext): Promise<Status> {
+  const { db: q, features } = context;
   const [domain, components, supervisors, listed, openMoves, upgrade, sessions, certificates] = await Promise.all([
     readDomain(q),
     listComponents(q),
@@ -40,7 +39,7 @@ export async function readStatus({ db: q, home, features }: StatusContext): Prom
     listOpenBatches(q),
     openUpgrade(q),
     listSessionRoles(q),
-    listCertificates(q, home),
+    listCertificates(context),
   ]);
   const [counts, holds, permits, budget, silent, unansweredDevices, identities, renewing] = await Promise.all([
     countOpenDeliveries(q),

@@ -10,22 +10,22 @@ import { fieldError, issueError } from '../../../base/field-error.ts';
 import type { Queryable } from '../../../database/connection.ts';
 import { lockDomain } from '../../../domain/domain-changes.ts';
 import { recordEvent } from '../../../domain/events.ts';
-import type { WakeSettings } from '../../../platforms/waking.ts';
+import type { WakeSettings, WakeSettingsRules } from '../../../platforms/waking.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { openPushSettings, pushRules, readStoredPushSettings, writePushSettings } from '../push-settings-store.ts';
+import { pushSettingsStore } from '../push-settings-store.ts';
 import { fixWakeChannel, previewWakeChannel, readWakeChannel, type WakeChannel } from '../wake-channel.ts';
 
 export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
-  const current = async (q: Queryable) => openPushSettings(context.masterKeys, await readStoredPushSettings(q));
+  const store = pushSettingsStore(context);
 
   /** The settings to store, and the certificate if it is new. @throws BrambleError if it is refused */
   async function wantedOf(q: Queryable, given: PushChange, keeps: boolean, now: Date) {
-    const settings = settingsOf({ ...(keeps ? await current(q) : {}), ...given });
+    const settings = settingsOf(store.rules, { ...(keeps ? await store.read(q) : {}), ...given });
     const { url = null, certificatePem = null, privateKeyPem = null } = given;
     if (url !== null) refuseOpenUrl(settings.url);
     const renewed = certificatePem !== null || privateKeyPem !== null;
-    return { settings, certificate: renewed ? pushRules.inspect(settings, now) : undefined };
+    return { settings, certificate: renewed ? store.rules.inspect(settings, now) : undefined };
   }
 
   async function change(given: PushChange, keeps: boolean, administrator: string): Promise<WakeSettings> {
@@ -35,7 +35,7 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
       await lockDomain(tx);
       const { settings, certificate } = await wantedOf(tx, given, keeps, now);
       const fixed = certificate && (await fixWakeChannel(tx, context.features, certificate.channel, now));
-      await writePushSettings(tx, context.masterKeys, settings);
+      await store.write(tx, settings);
       await recordEvent(tx, {
         kind: 'push-changed',
         message: `${administrator} set the push service to ${settings.url}${
@@ -53,16 +53,17 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
 
   return async (app) => {
     serve(app, pushOperations.show, async () =>
-      pushView(await readStoredPushSettings(context.db), await readWakeChannel(context.db)),
+      pushView(store.rules, await store.readStored(context.db), await readWakeChannel(context.db)),
     );
 
     for (const operation of [pushOperations.replace, pushOperations.change]) {
       const keeps = operation.method === 'PATCH';
       serve(app, operation, async ({ query, body, administrator }) => {
         if (!query.preview)
-          return pushView(await change(body, keeps, administrator), await readWakeChannel(context.db));
+          return pushView(store.rules, await change(body, keeps, administrator), await readWakeChannel(context.db));
         const { settings, certificate } = await wantedOf(context.db, body, keeps, new Date());
         return pushView(
+          store.rules,
           settings,
           certificate === undefined
             ? await readWakeChannel(context.db)
@@ -74,9 +75,9 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
 }
 
 /** @throws BrambleError ERR_INPUT */
-function settingsOf(values: Readonly<Record<string, unknown>>): WakeSettings {
+function settingsOf(rules: WakeSettingsRules, values: Readonly<Record<string, unknown>>): WakeSettings {
   const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
-  const parsed = pushRules.given.safeParse(given);
+  const parsed = rules.given.safeParse(given);
   if (parsed.success) return parsed.data;
   throw issueError('body', parsed.error.issues[0]);
 }
@@ -90,6 +91,7 @@ function refuseOpenUrl(url: string): void {
 
 /** The key and the certificate itself stay in the database. */
 function pushView(
+  rules: WakeSettingsRules,
   settings: Pick<WakeSettings, 'url' | 'caPem' | 'certificatePem'>,
   { channel, fixed, mustEnrolAgain }: WakeChannel,
 ) {
@@ -99,7 +101,7 @@ function pushView(
     hasOwnAuthority: caPem !== undefined,
     caPem: caPem ?? null,
     hasCertificate: certificatePem !== undefined,
-    certificate: certificatePem === undefined ? null : pushRules.facts(certificatePem),
+    certificate: certificatePem === undefined ? null : rules.facts(certificatePem),
     topic: channel,
     topicFixed: fixed,
     mustEnrolAgain,
