@@ -111,7 +111,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const facts = await readInstanceFacts(context, environment.settings.srpIdentifier);
   await warmUp(connectDb, facts.instance.id);
   const devices = createDeviceService({ db, connectDb, facts, platforms, registry, log });
-  const background = createBackgroundWork();
+  const background = createBackgroundWork(context.fail);
   const links = await openLinks(context, { facts, devices, background });
   const wakes = createFollowingWakes({ db, keys: facts.keys, platforms, log });
   const policyService = openPolicyService(context, facts, wakes);
@@ -125,10 +125,13 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
     serving: (signal) => links.serving(signal),
     drain: async () => {
       await links.close();
-      await background.end();
-      await devices.settled();
-      await devices.flush();
-      await wakes.close();
+      try {
+        await background.end();
+      } finally {
+        await devices.settled();
+        await devices.flush();
+        await wakes.close();
+      }
     },
   };
   return { serveDevice: devices.serve, work };
