@@ -111,26 +111,7 @@ export async function createDeviceHandlerFixture({ platforms = registeredPlatfor
     const { key, certificateDer, scep } = await enrolByScep(facts, ask);
     const udid = `UDID-${account.name}`;
     const paths = { checkin: new URL(facts.checkInUrl).pathname, connect: new URL(facts.serverUrl).pathname };
-    const speaking = ({ key, certificateDer }: TestIdentity) => {
-      const put = (path: string, type: string, body: Buffer, headers: Record<string, string> = {}, origin?: string) => {
-        const signature = signDetached({ key, certificateDer, body });
-        const all = { 'content-type': type, 'mdm-signature': signature, ...headers };
-        return ask(path, { method: 'PUT', headers: all, body: bytes(body) }, origin);
-      };
-      return {
-        put,
-        signedAt: (signingTime: Date, body: Buffer) =>
-          put(paths.connect, aspenConnect, body, {
-            'mdm-signature': signDetached({ key, certificateDer, body, signingTime }),
-          }),
-        checkin: (type: Parameters<typeof serializeCheckin>[0], fields: PlistDictionary = {}, origin?: string) => {
-          const body = serializeCheckin(type, { UDID: udid, Topic: facts.topic, ...fields });
-          return put(paths.checkin, aspenCheckin, body, {}, origin);
-        },
-        connect: (answer: Omit<Parameters<typeof serializeConnect>[0], 'udid'>, origin?: string) =>
-          put(paths.connect, aspenConnect, serializeConnect({ udid, ...answer }), {}, origin),
-      };
-    };
+    const speaking = (identity: TestIdentity) => speakingAs({ identity, topic: facts.topic, udid, paths, ask });
     return {
       ...{ account, facts, udid, paths, certificateDer, scep },
       ...speaking({ key, certificateDer }),
@@ -153,6 +134,42 @@ export async function createDeviceHandlerFixture({ platforms = registeredPlatfor
     assert.equal((await device.checkin('TokenUpdate', token)).status, 200);
     return device;
   }
+}
+
+type Ask = (path: string, init: RequestInit, origin?: string) => Promise<Reply>;
+
+/** What a device sends, signed by the identity. */
+function speakingAs({
+  identity: { key, certificateDer },
+  topic,
+  udid,
+  paths,
+  ask,
+}: {
+  identity: TestIdentity;
+  topic: string;
+  udid: string;
+  paths: { checkin: string; connect: string };
+  ask: Ask;
+}) {
+  const put = (path: string, type: string, body: Buffer, headers: Record<string, string> = {}, origin?: string) => {
+    const signature = signDetached({ key, certificateDer, body });
+    const all = { 'content-type': type, 'mdm-signature': signature, ...headers };
+    return ask(path, { method: 'PUT', headers: all, body: bytes(body) }, origin);
+  };
+  return {
+    put,
+    signedAt: (signingTime: Date, body: Buffer) =>
+      put(paths.connect, aspenConnect, body, {
+        'mdm-signature': signDetached({ key, certificateDer, body, signingTime }),
+      }),
+    checkin: (type: Parameters<typeof serializeCheckin>[0], fields: PlistDictionary = {}, origin?: string) => {
+      const body = serializeCheckin(type, { UDID: udid, Topic: topic, ...fields });
+      return put(paths.checkin, aspenCheckin, body, {}, origin);
+    },
+    connect: (answer: Omit<Parameters<typeof serializeConnect>[0], 'udid'>, origin?: string) =>
+      put(paths.connect, aspenConnect, serializeConnect({ udid, ...answer }), {}, origin),
+  };
 }
 
 /** Serves device requests of an instance as the instance's main does; `x-way` stands for the way that a request came. */

@@ -7,6 +7,7 @@ import { testDomain } from '../../activation/activation-fixture.ts';
 import { createRenewalOrders } from '../../activation/renewal-orders.ts';
 import { budgetSchema } from '../../api/budget.ts';
 import { systemClock } from '../../base/clock.ts';
+import type { Database } from '../../database/connection.ts';
 import { writeBudget } from '../../deliveries/budget.ts';
 import { createPolicyService } from '../../deliveries/policy-service.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
@@ -56,20 +57,14 @@ export async function createRenewalFixture() {
     assert.equal(service.counts().failedSteps, 0);
   }
 
-  /** As if so many days had passed since the identity was issued. */
-  async function ageIdentity(device: TestDevice, days: number): Promise<void> {
-    await db`
-      update device set identity_issued_at = identity_issued_at - make_interval(days => ${days}),
-             identity_expires_at = identity_expires_at - make_interval(days => ${days})
-       where id = ${await device.deviceId()}`;
-  }
+  const rows = renewalRows(db);
 
   return {
     stage,
     ask,
     orders,
     turn,
-    ageIdentity,
+    ...rows,
     setDomainReadable(readable: boolean): void {
       isDomainReadable = readable;
     },
@@ -78,11 +73,31 @@ export async function createRenewalFixture() {
     async renewing(days = 300) {
       const device = await stage.activeDevice(true);
       await turn();
-      await ageIdentity(device, days);
+      await rows.ageIdentity(device, days);
       await turn();
       const renewal = await renewalFor(device);
       assert.ok(renewal);
       return { device, ...renewal };
+    },
+
+    /** SCEP under a renewal of the device: refused, and nothing accepted beside its present identity. */
+    async refusedByScep(device: TestDevice, facts: TestDevice['facts']): Promise<void> {
+      const { rep } = await askForIdentity(facts, ask);
+      assert.deepEqual(rep, { status: 'failure', failInfo: 'badRequest' });
+      assert.ok(served(await device.connect({ status: 'Idle' })));
+    },
+  };
+}
+
+/** What the database has of renewals, and how time passes for it. */
+function renewalRows(db: Database) {
+  return {
+    /** As if so many days had passed since the identity was issued. */
+    async ageIdentity(device: TestDevice, days: number): Promise<void> {
+      await db`
+        update device set identity_issued_at = identity_issued_at - make_interval(days => ${days}),
+               identity_expires_at = identity_expires_at - make_interval(days => ${days})
+         where id = ${await device.deviceId()}`;
     },
 
     /** State and cause of the device's renewals, the oldest first. */
@@ -111,13 +126,6 @@ export async function createRenewalFixture() {
           from device d where d.id = ${await device.deviceId()}`;
       assert.ok(row);
       return row;
-    },
-
-    /** SCEP under a renewal of the device: refused, and nothing accepted beside its present identity. */
-    async refusedByScep(device: TestDevice, facts: TestDevice['facts']): Promise<void> {
-      const { rep } = await askForIdentity(facts, ask);
-      assert.deepEqual(rep, { status: 'failure', failInfo: 'badRequest' });
-      assert.ok(served(await device.connect({ status: 'Idle' })));
     },
   };
 }
