@@ -14,6 +14,12 @@ import { startMdmServer, testPassword } from './mdm-server-fixture.ts';
 /** Enough of the administration service's REST API for the simulator, over real HTTP. */
 const vendorUrl = 'https://api.push.apple.com';
 
+const oneDevice = (url: string, token = 'secret'): SimulateOptions => ({
+  ...{ devices: 1, accounts: 1, seed: 'main', prefix: '', intervalMs: 1000, pushPort: 0 },
+  findAccess: async () => ({ urls: [url], token }),
+  ...{ replacePush: false, control: false, json: true },
+});
+
 const someTime = '2026-11-25T08:00:00.000Z';
 /** What a domain of 1.1 sends of its status. */
 const statusOf = (publicUrl: string) => ({
@@ -94,15 +100,13 @@ test('a fleet is set up over the REST API, lives, is directed, and ends with a s
   const administration = await startAdministration(context, server.url);
   const exportPath = join(folder, 'devices.json');
   const options: SimulateOptions = {
+    ...oneDevice(administration.url),
     devices: 5,
     accounts: 3,
-    seed: 'main',
     findAccess: async () => ({ urls: ['http://127.0.0.1:1', administration.url], token: 'secret' }),
     intervalMs: 20,
-    pushPort: 0,
     prefix: 'x-',
     exportPath,
-    replacePush: false,
     control: true,
     json: false,
   };
@@ -141,36 +145,14 @@ test('a fleet is set up over the REST API, lives, is directed, and ends with a s
 
 test('a refusal of the administration service keeps its code', async (context) => {
   const administration = await startAdministration(context, 'https://127.0.0.1:1');
-  const options: SimulateOptions = {
-    devices: 1,
-    accounts: 1,
-    seed: 'main',
-    findAccess: async () => ({ urls: [administration.url], token: 'wrong' }),
-    intervalMs: 1000,
-    pushPort: 0,
-    prefix: '',
-    replacePush: false,
-    control: false,
-    json: true,
-  };
+  const options = oneDevice(administration.url, 'wrong');
   const streams = { input: new PassThrough(), output: collect().stream, errors: collect().stream };
   await assert.rejects(simulate(options, streams, new AbortController().signal), { code: 'ERR_TOKEN' });
 });
 
 test('a domain with a push certificate is left as it is', async (context) => {
   const administration = await startAdministration(context, 'https://127.0.0.1:1', true);
-  const options: SimulateOptions = {
-    devices: 1,
-    accounts: 1,
-    seed: 'main',
-    findAccess: async () => ({ urls: [administration.url], token: 'secret' }),
-    intervalMs: 1000,
-    pushPort: 0,
-    prefix: '',
-    replacePush: false,
-    control: false,
-    json: true,
-  };
+  const options = oneDevice(administration.url);
   const streams = { input: new PassThrough(), output: collect().stream, errors: collect().stream };
   await assert.rejects(simulate(options, streams, new AbortController().signal), {
     code: 'ERR_SIMULATOR_PUSH_CERTIFICATE',
@@ -267,18 +249,7 @@ test('on a terminal the state is one line that is drawn over, and Ctrl-C ends wi
   const server = await startMdmServer();
   context.after(() => server.close());
   const administration = await startAdministration(context, server.url);
-  const options: SimulateOptions = {
-    devices: 1,
-    accounts: 1,
-    seed: 'main',
-    findAccess: async () => ({ urls: [administration.url], token: 'secret' }),
-    intervalMs: 20,
-    pushPort: 0,
-    prefix: '',
-    replacePush: false,
-    control: false,
-    json: false,
-  };
+  const options = { ...oneDevice(administration.url), intervalMs: 20, json: false };
   const stop = new AbortController();
   const output = collect();
   const screen = new Writable({

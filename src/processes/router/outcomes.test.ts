@@ -109,20 +109,32 @@ test(
   },
 );
 
-test('a device counts once in ten seconds, as failed if any of its requests was', limited, async (t) => {
-  const stage = await stageFor(t);
+/** An instance that hears what its devices' requests came to, and answers them with 200 until it is told otherwise. */
+async function listeningInstance(stage: Awaited<ReturnType<typeof stageFor>>) {
   const told: OutcomeReport[] = [];
   let status = 200;
   await instance(stage, 'S00000001', 2, {
     request: (_, response) => void response.writeHead(status).end(),
     outcomes: async (report) => void told.push(report),
   });
+  const answerWith = (next: number) => {
+    status = next;
+  };
+  return { told, answerWith };
+}
+
+test('a device counts once in ten seconds, as failed if any of its requests was', limited, async (t) => {
+  const stage = await stageFor(t);
+  const { told, answerWith } = await listeningInstance(stage);
   const token = await knownDevice(stage, 'S00000001');
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   t.after(() => agent.destroy());
-  for (status of [200, 500, 200, 500]) await ask(stage, `/mdm/${token}/connect`, { agent });
+  for (const status of [200, 500, 200, 500]) {
+    answerWith(status);
+    await ask(stage, `/mdm/${token}/connect`, { agent });
+  }
   await stage.router.outcomes.turn();
-  status = 200;
+  answerWith(200);
   await ask(stage, `/mdm/${token}/connect`, { agent });
   await stage.router.outcomes.turn();
   assert.deepEqual(
@@ -139,12 +151,7 @@ test(
   limited,
   async (t) => {
     const stage = await stageFor(t);
-    const told: OutcomeReport[] = [];
-    let status = 200;
-    await instance(stage, 'S00000001', 2, {
-      request: (_, response) => void response.writeHead(status).end(),
-      outcomes: async (report) => void told.push(report),
-    });
+    const { told, answerWith } = await listeningInstance(stage);
     const [mine, others] = [await stage.devices.issue('mine'), await stage.devices.issue('others')];
     const token = newToken();
     stage.routes.set(token, { identifier: 'S00000001', connectionServices: [] });
@@ -152,7 +159,7 @@ test(
     const addressed = await knownDevice(stage, 'S00000001');
     await stage.router.outcomes.turn();
     told.length = 0;
-    status = 500;
+    answerWith(500);
     await ask(stage, `/mdm/${token}/connect`, { device: others });
     await ask(stage, `/mdm/${token}/connect`);
     await ask(stage, `/mdm/${addressed}/connect`, { localAddress: '127.0.0.2' });

@@ -153,14 +153,15 @@ test('every table that holds data of accounts is known, and one that is not woul
   await db`drop table note_of_account`;
 });
 
+const order = {
+  by: 'tester',
+  target: { release: '1.1.0', features: [], differences: [] },
+  host: 'here',
+  features: [],
+  platforms: registeredPlatforms,
+};
+
 test('each check says what it found: errors, warnings that can be overridden, and what passed', async () => {
-  const order = {
-    by: 'tester',
-    target: { release: '1.1.0', features: [], differences: [] },
-    host: 'here',
-    features: [],
-    platforms: registeredPlatforms,
-  };
   const upgrade = await db.begin((tx) => writePlan(tx, order));
   const options: CheckOptions = {
     db,
@@ -196,13 +197,6 @@ test('each check says what it found: errors, warnings that can be overridden, an
 });
 
 test('a release of another signer than the domain knows is a warning of its own', async () => {
-  const order = {
-    by: 'tester',
-    target: { release: '1.1.0', features: [], differences: [] },
-    host: 'here',
-    features: [],
-    platforms: registeredPlatforms,
-  };
   await db`truncate upgrade cascade`;
   const upgrade = await db.begin((tx) => writePlan(tx, order));
   const options: CheckOptions = {
