@@ -5,7 +5,7 @@
  *   token → owner → the same message's answer → turn → offer open → message opened → challenge → issued
  *
  * Protects: keys are used only when nothing cheaper settles the request, and one token's requests do not delay those of
- * others (`scep-turns.ts`).
+ * others (`identity-turns.ts`).
  * @see RFC 8894
  */
 import type { InstanceId } from '../base/ids.ts';
@@ -17,9 +17,9 @@ import type { RegistrationAuthority } from '../protocol/scep/server-message.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
 import type { FenceMiss } from './fence-miss.ts';
 import { closedTo, IdentityIssuer, missOf } from './identity-issuer.ts';
+import { createScepTurns, type ScepTurn } from './identity-turns.ts';
 import { createScepAnswers, type MalformedScep, type ScepAnswer } from './scep-answers.ts';
 import { createScepRegistrations, type Registrations } from './scep-registrations.ts';
-import { createScepTurns, type ScepTurn } from './scep-turns.ts';
 
 interface ScepRequest {
   /** The query parameter `operation`. */
