@@ -25,7 +25,7 @@ import { keyDigest, type MintingOptions, mintIdentity } from './identity-minting
 
 export type IdentityRefusal = 'challenge' | 'lapsed' | 'another-key' | 'not-enrolling' | 'not-the-present-identity';
 
-type Decision =
+export type IdentityDecision =
   | { readonly kind: 'certificate'; readonly certificateDer: Uint8Array }
   | { readonly kind: 'refused'; readonly refusal: IdentityRefusal }
   | FenceMiss;
@@ -43,18 +43,10 @@ export class IdentityIssuer {
     this.#options = options;
   }
 
-  /** By the path token of an address. If the fence refused: why. */
-  async issue(token: string, request: IdentityRequest): Promise<Decision | { readonly kind: 'unknown-token' }> {
-    const { db, instanceId } = this.#options;
-    const device = await enrollingDevice(db, instanceId, token);
-    if (device === undefined) return { kind: 'unknown-token' };
-    if (!device.mine) return await missOf(db, instanceId, token);
+  /** For a device that belongs to this instance. If the fence refused: why. */
+  async decide(device: EnrollingDevice, request: IdentityRequest): Promise<IdentityDecision> {
     const closed = closedTo(device);
-    return closed === undefined ? await this.decide(device, request) : refused(closed);
-  }
-
-  /** The same for a device that was looked up, belongs to this instance, and is not {@link closedTo}. */
-  async decide(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+    if (closed !== undefined) return refused(closed);
     const { challenge = null } = device.renewal ?? {};
     // A request with a renewal's challenge need not be signed with the current identity, which may have expired.
     if (challenge !== null && isSame(request.challenge ?? '', challenge)) {
@@ -65,7 +57,7 @@ export class IdentityIssuer {
       : await this.#renew(device, request, request.renews);
   }
 
-  async #enroll(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+  async #enroll(device: EnrollingDevice, request: IdentityRequest): Promise<IdentityDecision> {
     if (!isSame(request.challenge ?? '', device.scepChallenge)) return refused('challenge');
     if (device.identityKey !== null) return certificateAgain(device, request);
     const issued = await this.#mint(device, request);
@@ -76,7 +68,7 @@ export class IdentityIssuer {
   }
 
   /** One renewal attempt, one key; the same key gets the same certificate again. */
-  async #renewByChallenge(device: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+  async #renewByChallenge(device: EnrollingDevice, request: IdentityRequest): Promise<IdentityDecision> {
     const { deliveryId, challenge, issuedFor, open } = device.renewal ?? {};
     if (!deliveryId || !challenge || device.identityKey === null) return refused('not-enrolling');
     if (issuedFor === deliveryId) return nextCertificateAgain(device, request);
@@ -84,7 +76,11 @@ export class IdentityIssuer {
     return await this.#issueNext(device, request, { deliveryId, challenge });
   }
 
-  async #issueNext(device: EnrollingDevice, request: IdentityRequest, ground: RenewalGround): Promise<Decision> {
+  async #issueNext(
+    device: EnrollingDevice,
+    request: IdentityRequest,
+    ground: RenewalGround,
+  ): Promise<IdentityDecision> {
     const issued = await this.#mint(device, request);
     if (await storeNextIdentity(this.#options.db, this.#fenced(device), ground, issued)) {
       return { kind: 'certificate', certificateDer: issued.certificateDer };
@@ -97,7 +93,11 @@ export class IdentityIssuer {
    * key that has become, or will become, the current one. 1.1 requires an unexpired identity, also in the rows that it
    * reads beside us.
    */
-  async #renew(device: EnrollingDevice, request: IdentityRequest, signerCertificateDer: Uint8Array): Promise<Decision> {
+  async #renew(
+    device: EnrollingDevice,
+    request: IdentityRequest,
+    signerCertificateDer: Uint8Array,
+  ): Promise<IdentityDecision> {
     if (device.identityFingerprint === null) return refused('not-enrolling');
     const signer = fingerprintOf(signerCertificateDer);
     if (signer === device.identityFingerprint && (await this.#options.renewalActive())) {
@@ -121,7 +121,7 @@ export class IdentityIssuer {
   }
 
   /** Nothing was written: a move, the same request or another key came first. */
-  async #afterRival(before: EnrollingDevice, request: IdentityRequest): Promise<Decision> {
+  async #afterRival(before: EnrollingDevice, request: IdentityRequest): Promise<IdentityDecision> {
     const miss = await fenceMissOf(this.#options.db, this.#options.instanceId, { deviceId: before.deviceId });
     if (miss !== undefined && miss.kind !== 'mine') return miss;
     const device = await enrollingDevice(this.#options.db, this.#options.instanceId, before.token);
@@ -156,20 +156,20 @@ export function closedTo(device: EnrollingDevice): IdentityRefusal | undefined {
   return device.identityKey === null && device.lapsed ? 'lapsed' : undefined;
 }
 
-function nextCertificateAgain({ renewal }: EnrollingDevice, request: IdentityRequest): Decision {
+function nextCertificateAgain({ renewal }: EnrollingDevice, request: IdentityRequest): IdentityDecision {
   const certificateDer = renewal?.identityCertificate ?? null;
   return isSameKey(renewal, request) && certificateDer !== null
     ? { kind: 'certificate', certificateDer }
     : refused('another-key');
 }
 
-function certificateAgain(device: EnrollingDevice, request: IdentityRequest): Decision {
+function certificateAgain(device: EnrollingDevice, request: IdentityRequest): IdentityDecision {
   return isSameKey(device, request) && device.identityCertificate !== null
     ? { kind: 'certificate', certificateDer: device.identityCertificate }
     : refused('another-key');
 }
 
-function refused(refusal: IdentityRefusal): Decision {
+function refused(refusal: IdentityRefusal): IdentityDecision {
   return { kind: 'refused', refusal };
 }
 

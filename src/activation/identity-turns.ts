@@ -1,5 +1,6 @@
 /**
- * Turns for SCEP requests: each costs RSA work, and a client that knows a path token can repeat one without limit.
+ * Turns for requests for identities, whatever their protocol: each costs a signature, and a client that knows a path
+ * token can repeat one without limit.
  *
  *   same message, nothing changed since → the answer that it got → or that it is about to get
  *   another message → a place → turn → work → its answer, remembered
@@ -9,37 +10,42 @@
  */
 import { createHash } from 'node:crypto';
 import { BoundedMap } from '../base/bounded-map.ts';
-import { createFairQueue } from './fair-queue.ts';
+import { createFairQueue, type FairQueue } from './fair-queue.ts';
 
 /** Requests processed at once: their signatures take half of libuv's four threads. */
 const maxInProgress = 2;
 /** Requests that wait, in total and per token, including those in progress. */
 const maxPlaces = 256;
 const maxPlacesOfToken = 4;
-/** Remembered answers, of some KB each. */
+/** Remembered answers of one protocol, of some KB each. */
 const maxAnswers = 256;
 
-export interface ScepTurn<Answer> {
+interface IdentityTurn<Answer> {
   readonly answer: Answer;
   /** The situation in which the same message would get this answer again; null if it must not be remembered. */
   readonly situation: string | null;
 }
 
-interface ScepTurns<Answer> {
+export interface IdentityTurns<Answer> {
   /** @param situation what the answer depends on besides the message, as of now */
   take(
     request: { readonly token: string; readonly message: Uint8Array; readonly situation: string },
-    work: () => Promise<ScepTurn<Answer>>,
+    work: () => Promise<IdentityTurn<Answer>>,
   ): Promise<Answer | 'busy'>;
 }
 
-export function createScepTurns<Answer>(): ScepTurns<Answer> {
-  const queue = createFairQueue({
+/** The places of an instance: its protocols share them. */
+export function createIdentityPlaces(): FairQueue {
+  return createFairQueue({
     ...{ lanes: ['requests'], maxInProgress, maxInProgressOfKey: 1 },
     ...{ maxPlaces, maxPlacesOfKey: maxPlacesOfToken },
   });
+}
+
+/** The turns of one protocol. */
+export function createIdentityTurns<Answer>(places: FairQueue): IdentityTurns<Answer> {
   /** The least recently requested first. */
-  const answers = new BoundedMap<string, ScepTurn<Answer>>(maxAnswers);
+  const answers = new BoundedMap<string, IdentityTurn<Answer>>(maxAnswers);
   const underWay = new Map<string, Promise<Answer>>();
 
   return {
@@ -52,7 +58,7 @@ export function createScepTurns<Answer>(): ScepTurns<Answer> {
       }
       const running = underWay.get(asked);
       if (running !== undefined) return await running;
-      const place = queue.enter('requests', token);
+      const place = places.enter('requests', token);
       if (place === undefined) return 'busy';
       const working = (async () => {
         try {

@@ -15,7 +15,7 @@ import {
 } from '../protocol/scep/client-message.ts';
 import { selfSignedCertificate } from '../protocol/x509/certificate.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
-import { createEcKeyPair, createRsaKeyPair, type KeyPair } from '../protocol/x509/key-pair.ts';
+import { createEcKeyPair, createRsaKeyPair, type KeyPair, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { type ActivationFixture, createActivationFixture } from './activation-fixture.ts';
 import { createScepService, type ScepService } from './scep-service.ts';
 
@@ -338,4 +338,24 @@ test('of the many messages of one token few wait, and another token is served be
     'challenge',
     'a request refused as busy may be retried',
   );
+});
+
+test('requests by other protocols have the same places: of the many of one token few wait', async () => {
+  const [busy, quiet] = [await fixture.offeredDevice(), await fixture.offeredDevice()];
+  const ec = await createEcKeyPair();
+  const issue = ({ token, challenge }: typeof busy, transactionId: string) =>
+    scep.issue({
+      ...{ token, message: Buffer.from(transactionId) },
+      asked: { challenge, renews: null, publicKeySpkiDer: spkiDerOf(ec.publicKey), transactionId },
+    });
+  const crowd = Array.from({ length: 50 }, (_, n) => issue(busy, String(n)));
+  assert.equal((await issue(quiet, '')).kind, 'certificate');
+  const outcomes = await Promise.all(crowd);
+  const issued = outcomes.filter((outcome) => outcome.kind === 'certificate');
+  assert.equal(outcomes.filter(({ kind }) => kind === 'busy').length, 50 - issued.length);
+  assert.ok(issued.length >= 4 && issued.length < 50, `${issued.length} of the busy token were answered`);
+  assert.equal(new Set(issued.map(({ certificateDer }) => fingerprintOf(certificateDer))).size, 1);
+  assert.equal((await issue(busy, '49')).kind, 'certificate', 'a request refused as busy may be retried');
+  await fixture.db`update device set state = 'gone' where id = ${busy.deviceId}`;
+  assert.deepEqual(await issue(busy, '49'), { kind: 'refused', refusal: 'not-enrolling' });
 });

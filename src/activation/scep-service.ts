@@ -1,6 +1,6 @@
 /**
  * The SCEP service of an instance, independent of the transport: issues and renews the identity certificate of a device
- * that was offered an enrolment.
+ * that was offered an enrolment. Devices without SCEP get theirs here too, in the same turns.
  *
  *   token → owner → the same message's answer → turn → offer open → message opened → challenge → issued
  *
@@ -12,14 +12,15 @@ import type { InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
 import { type EnrollingDevice, enrollingDevice } from '../devices/device-identity.ts';
 import type { InstanceAuthorities } from '../domain/authorities.ts';
+import type { IdentityRequest } from '../platforms/protocol.ts';
 import { scepCapabilities } from '../protocol/scep/attributes.ts';
 import type { RegistrationAuthority } from '../protocol/scep/server-message.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
 import type { FenceMiss } from './fence-miss.ts';
-import { closedTo, IdentityIssuer, missOf } from './identity-issuer.ts';
-import { createScepTurns, type ScepTurn } from './identity-turns.ts';
+import { closedTo, type IdentityDecision, IdentityIssuer, missOf } from './identity-issuer.ts';
+import { createIdentityPlaces, createIdentityTurns, type IdentityTurns } from './identity-turns.ts';
 import { createScepAnswers, type MalformedScep, type ScepAnswer } from './scep-answers.ts';
-import { createScepRegistrations, type Registrations } from './scep-registrations.ts';
+import { createScepRegistrations } from './scep-registrations.ts';
 
 interface ScepRequest {
   /** The query parameter `operation`. */
@@ -30,21 +31,30 @@ interface ScepRequest {
   readonly message: Uint8Array;
 }
 
-type ScepOutcome =
-  | ScepAnswer
-  | MalformedScep
-  | { readonly kind: 'unknown-operation' }
-  | { readonly kind: 'unknown-token' }
-  /** Too many requests are queued, for this token or in total: retry later. */
-  | { readonly kind: 'busy' }
-  | FenceMiss;
+interface IssueRequest {
+  /** The path token of the device's address. */
+  readonly token: string;
+  /** The message as it was received, and what its protocol read in it. */
+  readonly message: Uint8Array;
+  readonly asked: IdentityRequest;
+}
+
+/** Another instance has the device, or none. */
+type Miss = { readonly kind: 'unknown-token' } | FenceMiss;
+
+/** Too many requests are queued, for this token or in total: retry later. */
+interface Busy {
+  readonly kind: 'busy';
+}
+
+type ScepOutcome = ScepAnswer | MalformedScep | { readonly kind: 'unknown-operation' } | Miss | Busy;
 
 export interface ScepService {
   handleScep(request: ScepRequest): Promise<ScepOutcome>;
   /** Messages opened so far: each costs private-key work on the event loop. */
   readonly opened: number;
-  /** Issues the same identities to requests by other protocols. */
-  readonly identities: IdentityIssuer;
+  /** The same for requests by other protocols. */
+  issue(request: IssueRequest): Promise<IdentityDecision | Miss | Busy>;
 }
 
 /** The device authority signs identities; `registrationActive` decides which authority is announced to devices. */
@@ -61,32 +71,59 @@ export function createScepService(options: {
   const registrations = createScepRegistrations(authorities, registrationActive);
   const identities = new IdentityIssuer({ db, instanceId, deviceAuthority: authorities.device, renewalActive, now });
   const answers = createScepAnswers(identities);
-  const turns = createScepTurns<ScepOutcome>();
+  const places = createIdentityPlaces();
+  const scepTurns = createIdentityTurns<ScepOutcome>(places);
+  const issueTurns = createIdentityTurns<IdentityDecision | Miss>(places);
 
-  async function pkiOperation(token: string, message: Uint8Array): Promise<ScepOutcome> {
+  async function servedDevice(token: string): Promise<EnrollingDevice | Miss> {
     const device = await enrollingDevice(db, instanceId, token);
     if (device === undefined) return { kind: 'unknown-token' };
-    if (!device.mine) return await missOf(db, instanceId, token);
+    return device.mine ? device : await missOf(db, instanceId, token);
+  }
+
+  async function pkiOperation(token: string, message: Uint8Array): Promise<ScepOutcome> {
+    const device = await servedDevice(token);
+    if ('kind' in device) return device;
     const known = await registrations.current();
-    const situation = situationOf(device, known[0]);
-    const outcome = await turns.take({ token, message, situation }, () => answerInTurn(token, message, known));
-    return outcome === 'busy' ? { kind: 'busy' } : outcome;
+    const situation = (of: EnrollingDevice) => situationOf(of, known[0]);
+    return await answerInTurn(scepTurns, { token, message, device, situation }, async (present) => {
+      const { outcome, issues } = await answers.answer(present, message, known);
+      const remembers = outcome.kind === 'answer' || outcome.kind === 'malformed';
+      return { answer: kept(outcome), remembers, issues: issues === true };
+    });
+  }
+
+  async function issue({ token, message, asked }: IssueRequest): Promise<IdentityDecision | Miss | Busy> {
+    const device = await servedDevice(token);
+    if ('kind' in device) return device;
+    return await answerInTurn(issueTurns, { token, message, device, situation: situationOf }, async (present) => {
+      const answer = keptDecision(await identities.decide(present, asked));
+      const issues = answer.kind === 'certificate';
+      return { answer, remembers: issues || answer.kind === 'refused', issues };
+    });
   }
 
   /** Looks at the device again: it may have changed during the wait, perhaps by a request of the same token. */
-  async function answerInTurn(
-    token: string,
-    message: Uint8Array,
-    known: Registrations,
-  ): Promise<ScepTurn<ScepOutcome>> {
-    const device = await enrollingDevice(db, instanceId, token);
-    if (device === undefined) return { answer: { kind: 'unknown-token' }, situation: null };
-    if (!device.mine) return { answer: await missOf(db, instanceId, token), situation: null };
-    const { outcome, issues } = await answers.answer(device, message, known);
-    const remembers = outcome.kind === 'answer' || outcome.kind === 'malformed';
-    // A certificate changes what the next answer depends on, so the situation is read again.
-    const after = issues ? await enrollingDevice(db, instanceId, token) : device;
-    return { answer: kept(outcome), situation: remembers && after !== undefined ? situationOf(after, known[0]) : null };
+  async function answerInTurn<Answer>(
+    turns: IdentityTurns<Answer | Miss>,
+    request: {
+      readonly token: string;
+      readonly message: Uint8Array;
+      readonly device: EnrollingDevice;
+      readonly situation: (device: EnrollingDevice) => string;
+    },
+    work: (device: EnrollingDevice) => Promise<{ answer: Answer; remembers: boolean; issues: boolean }>,
+  ): Promise<Answer | Miss | Busy> {
+    const { token, message, situation } = request;
+    const outcome = await turns.take({ token, message, situation: situation(request.device) }, async () => {
+      const device = await servedDevice(token);
+      if ('kind' in device) return { answer: device, situation: null };
+      const { answer, remembers, issues } = await work(device);
+      // A certificate changes what the next answer depends on, so the situation is read again.
+      const after = issues ? await enrollingDevice(db, instanceId, token) : device;
+      return { answer, situation: remembers && after !== undefined ? situation(after) : null };
+    });
+    return outcome === 'busy' ? { kind: 'busy' } : outcome;
   }
 
   return {
@@ -102,7 +139,7 @@ export function createScepService(options: {
           return { kind: 'unknown-operation' };
       }
     },
-    identities,
+    issue,
     get opened() {
       return answers.opened;
     },
@@ -110,7 +147,7 @@ export function createScepService(options: {
 }
 
 /** Everything besides the message that an answer depends on: the same situation gives the same answer. */
-function situationOf(device: EnrollingDevice, first: RegistrationAuthority): string {
+function situationOf(device: EnrollingDevice, first?: RegistrationAuthority): string {
   const { identityFingerprint, scepChallenge, renewal } = device;
   const { challenge, open, issuedFor, identityKey = null } = renewal ?? {};
   const next = [challenge, open, issuedFor, identityKey?.toString('hex')];
@@ -119,11 +156,16 @@ function situationOf(device: EnrollingDevice, first: RegistrationAuthority): str
     identityFingerprint,
     scepChallenge,
     next,
-    fingerprintOf(first.raCertificate),
+    first && fingerprintOf(first.raCertificate),
   ]);
 }
 
 /** Copied: a small buffer is a view into a shared 64 KiB block, and keeping it would keep the whole block. */
 function kept(outcome: ScepOutcome): ScepOutcome {
   return outcome.kind === 'answer' ? { ...outcome, body: Buffer.from(new Uint8Array(outcome.body).buffer) } : outcome;
+}
+
+function keptDecision(decision: IdentityDecision): IdentityDecision {
+  if (decision.kind !== 'certificate') return decision;
+  return { ...decision, certificateDer: new Uint8Array(decision.certificateDer) };
 }

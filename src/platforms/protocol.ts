@@ -84,7 +84,7 @@ export interface IdentityRequest {
 }
 
 /** How devices without SCEP get identities. */
-interface IdentityProtocol {
+export interface IdentityProtocol {
   /** Throws where it cannot be read. */
   read(body: Buffer): IdentityRequest;
   write(certificateDer: Uint8Array): Buffer;

@@ -75,7 +75,7 @@ export const jsonProtocol: DeviceProtocol = {
   },
   identity: {
     read: (body) => {
-      const { challenge, key, attempt: transactionId } = read(shapes.identity, body);
+      const { challenge, key, attempt: transactionId } = shapes.identity.parse(JSON.parse(body.toString()));
       return { challenge, renews: null, publicKeySpkiDer: Buffer.from(key, 'base64'), transactionId };
     },
     write: (der) => Buffer.from(JSON.stringify({ certificate: Buffer.from(der).toString('base64') })),

@@ -26,7 +26,7 @@ import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts
 import { seedPolicies } from '../../src/policies/preconfigured-policies.ts';
 import { silentLogger } from '../../src/process/log/logger.ts';
 import { administrationServer } from '../../src/processes/administration/administration-server.ts';
-import { createStage, nextUp, testComponent } from '../../src/processes/router/router-fixture.ts';
+import { ask, createStage, nextUp, testComponent } from '../../src/processes/router/router-fixture.ts';
 import { createDeviceHandlerFixture } from '../../src/processes/server/device-handler-fixture.ts';
 import { ownFeatures } from '../../src/registry/own-release.ts';
 import { until } from '../../src/testing/condition.ts';
@@ -198,4 +198,12 @@ test('no device of a platform that earlier releases do not know is activated bef
   const guessed = await before.ask('/json/enrol', { method: 'POST', body: guess });
   assert.deepEqual([guessed.status, guessed.code], [400, 'ERR_ACTIVATION_REFUSED']);
   assert.equal((await before.fixture.db`select 1 from device`).count, 0);
+});
+
+test('a request for an identity that cannot be read is refused as the device’s fault, however its protocol fails', async () => {
+  const [row] = await db<{ token: string }[]>`select token from device where platform = 'json' limit 1`;
+  for (const body of ['{', '{}']) {
+    const answer = await ask(router, `/json/${row?.token}/identity`, { method: 'POST', body });
+    assert.equal(answer.status, 400, answer.body);
+  }
 });

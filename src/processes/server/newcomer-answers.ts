@@ -1,5 +1,7 @@
 /** Answers to clients without an identity: enrolments and identities. */
+import { BrambleError, isBrambleError } from '../../base/errors.ts';
 import { activationMethodRefusal, activationRefusal, platformRefusal } from '../../platforms/enrolment-refusals.ts';
+import type { IdentityProtocol, IdentityRequest } from '../../platforms/protocol.ts';
 import { type FormBudget, parseQuery } from '../../protocol/form.ts';
 import {
   type DeviceAnswer,
@@ -18,6 +20,8 @@ import type { NewcomerOptions } from './serving.ts';
 
 /** A request by GET has some 4 KB, in base64; the router passes on targets of 16 KiB at most. */
 const scepQueryBudget: FormBudget = { maxPairs: 16, maxNameBytes: 64, maxValueBytes: 16 * 1024 };
+
+const tooMany = retryLaterAnswer('ERR_OVERLOADED', 'Too many requests at once; retry later.');
 
 export async function answerScep(
   options: NewcomerOptions,
@@ -48,7 +52,7 @@ export async function answerScep(
     case 'unknown-token':
       return unknownDevice;
     case 'busy':
-      return retryLaterAnswer('ERR_OVERLOADED', 'Too many requests at once; retry later.');
+      return tooMany;
     case 'not-owner':
       return notOwner(outcome.owner);
     case 'moving':
@@ -63,8 +67,9 @@ export async function answerIdentity(
   if (request.method !== 'POST') return errorAnswer(405, 'ERR_METHOD', 'Ask for an identity with POST.');
   if (protocol.identity === null)
     throw new TypeError('a protocol without identities of its own has an address for them');
-  const asked = protocol.identity.read(await readBody(request, rule));
-  const decision = await options.scep.identities.issue(token, asked);
+  const message = await readBody(request, rule);
+  const asked = readIdentityRequest(protocol.identity, message);
+  const decision = await options.scep.issue({ token, message, asked });
   switch (decision.kind) {
     case 'certificate':
       return messageAnswer(protocol, protocol.identity.write(decision.certificateDer));
@@ -73,10 +78,22 @@ export async function answerIdentity(
       return errorAnswer(400, 'ERR_NOT_ENROLLED', 'No identity is issued for this request: activate the device again.');
     case 'unknown-token':
       return unknownDevice;
+    case 'busy':
+      return tooMany;
     case 'not-owner':
       return notOwner(decision.owner);
     case 'moving':
       return moving;
+  }
+}
+
+/** @throws BrambleError also if the protocol fails in another way: what a stranger sends is no error on our side. */
+function readIdentityRequest(protocol: IdentityProtocol, message: Buffer): IdentityRequest {
+  try {
+    return protocol.read(message);
+  } catch (error) {
+    if (isBrambleError(error)) throw error;
+    throw new BrambleError('ERR_INPUT', 'The request for an identity cannot be read.', { cause: error });
   }
 }
 
