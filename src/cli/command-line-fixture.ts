@@ -15,11 +15,11 @@ class Collected extends Writable {
 export async function runBramble(
   admin: Pick<AdministrationFixture, 'url' | 'token' | 'home'>,
   argv: readonly string[],
-  options: { environment?: Record<string, string>; input?: string } = {},
+  options: { environment?: Record<string, string>; input?: string; terminal?: boolean } = {},
 ): Promise<{ code: number; output: string; errors: string }> {
   const [output, errors] = [new Collected(), new Collected()];
   const code = await runCommandLine(argv, {
-    input: Readable.from([options.input ?? '']),
+    input: Object.assign(Readable.from([options.input ?? '']), { isTTY: options.terminal === true }),
     output,
     errors,
     environment: options.environment ?? {

@@ -4,6 +4,8 @@ import { after, test } from 'node:test';
 import type { InstanceId } from '../base/ids.ts';
 import { seedDevice } from '../devices/device-fixture.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
+import { startTestUpgrade } from '../processes/coordinator/coordinator-endpoint-fixture.ts';
+import { ownRelease } from '../registry/own-release.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
 
@@ -63,4 +65,35 @@ test('deleting an account says how many devices are lost with it, and how they a
   assert.equal(await devices(), 'active');
   assert.equal((await bramble(['account', 'delete', 'lost', '--yes'])).code, exitCode.ok);
   assert.equal(await devices(), undefined);
+});
+
+test('finalizing an upgrade asks on a terminal, with --yes or without a terminal it does not', async () => {
+  const [major, minor] = ownRelease.split('.').map(Number);
+  const later = `${major}.${Number(minor) + 1}.0`;
+  const state = async () => (await admin.db`select state from upgrade where finished_at is null`)[0]?.['state'];
+  const soak = async () => {
+    await admin.db`truncate upgrade cascade`;
+    await startTestUpgrade(admin.db, later);
+    // No account is at an instance of this release any more.
+    await admin.db`delete from account`;
+    await admin.db`update upgrade set state = 'soaking'`;
+  };
+  const finalize = async (input: string, terminal: boolean, ...flags: string[]) =>
+    await runBramble(admin, ['upgrade', 'finalize', ...flags], { input, terminal });
+  await soak();
+  const refused = await finalize('n\n', true);
+  assert.equal(refused.code, exitCode.usage);
+  const question = `The upgrade to ${later} becomes final; accounts cannot go back to ${ownRelease}. `;
+  assert.ok(refused.errors.startsWith(question), refused.errors);
+  assert.equal(await state(), 'soaking');
+  const confirmed = await finalize('y\n', true);
+  assert.equal(confirmed.code, exitCode.ok, confirmed.errors);
+  assert.equal(await state(), 'finalizing');
+  for (const [terminal, ...flags] of [[true, '--yes'], [false]] as const) {
+    await soak();
+    const { code, errors } = await finalize('', terminal, ...flags);
+    assert.equal(code, exitCode.ok, errors);
+    assert.equal(errors, '');
+    assert.equal(await state(), 'finalizing');
+  }
 });

@@ -10,11 +10,17 @@ export function confirmable(command: Command): Command {
   return command.option('--yes', 'do not ask');
 }
 
+/** Whether a person can answer. */
+export function isTerminal({ input }: Pick<CommandStreams, 'input'>): boolean {
+  return (input as { isTTY?: boolean }).isTTY === true;
+}
+
 /**
  * Reads one line; the question goes to the error stream, so that the output is unaffected.
  * @throws BrambleError ERR_USAGE unless it says yes
  */
-export async function confirm({ input, errors }: CommandStreams, question: string): Promise<void> {
+export async function confirm(streams: CommandStreams, question: string): Promise<void> {
+  const { input, errors } = streams;
   errors.write(`${shownLines(question)} [y/N] `);
   const lines = createInterface({ input });
   let answer: string | undefined;
@@ -27,7 +33,7 @@ export async function confirm({ input, errors }: CommandStreams, question: strin
     lines.close();
   }
   // Only a typed answer ends the line of the question.
-  if (answer === undefined || (input as { isTTY?: boolean }).isTTY !== true) errors.write('\n');
+  if (answer === undefined || !isTerminal(streams)) errors.write('\n');
   if (answer !== undefined && /^y(es)?$/i.test(answer)) return;
   throw new BrambleError('ERR_USAGE', 'Nothing was changed. Answer y, or give --yes in scripts.');
 }

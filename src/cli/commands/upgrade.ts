@@ -6,6 +6,7 @@ import { emptiedText, gateText, reportText } from '../../upgrade/report/report-t
 import { waitLines } from '../../upgrade/report/wait-text.ts';
 import { upgradeStates } from '../../upgrade/state/upgrade-states.ts';
 import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
+import { confirm, confirmable, isTerminal } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, progressBar, type Style } from '../text-output.ts';
 import { addUpgradePlanCommand } from './upgrade-plan.ts';
@@ -83,19 +84,27 @@ function addReverse(upgrades: Command, frame: Frame): void {
 
 function addFinalize(upgrades: Command, frame: Frame): void {
   example(
-    upgrades
-      .command('finalize')
-      .description('make the upgrade final: there is no way back after this')
+    confirmable(upgrades.command('finalize'))
+      .description('make the upgrade final: there is no way back after this. Asks on a terminal only, so scripts go on')
       .option(
         '--leave-supervisor <host...>',
         'do not wait for the supervisors of these hosts, which stay on the previous release',
       )
-      .action(async ({ leaveSupervisor: left }: { leaveSupervisor?: string[] }, command) => {
+      .action(async ({ leaveSupervisor: left, yes }: { leaveSupervisor?: string[]; yes?: true }, command) => {
+        if (!yes && isTerminal(frame)) {
+          const { state, release } = await (await frame.client(command)).call(upgradeOperations.show, {});
+          // In any other state nothing is decided: it is refused, or decided already.
+          if (state === 'soaking') await confirm(frame, finalQuestion(release));
+        }
         const request = left === undefined ? {} : { body: { leaveSupervisors: left } };
         await frame.ask(command, upgradeOperations.finalize, request, shortText);
       }),
     'bramble upgrade finalize',
   );
+}
+
+function finalQuestion({ from, to }: UpgradeReport['release']): string {
+  return `The upgrade to ${to} becomes final; accounts cannot go back to ${from}. Finalize it?`;
 }
 
 function addStatus(upgrades: Command, frame: Frame): void {

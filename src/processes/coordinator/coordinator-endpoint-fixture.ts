@@ -25,9 +25,9 @@ export async function startCoordinatorEndpoint(db: Database, health: HealthHandl
   };
 }
 
-/** Plans an upgrade to 1.1.0 and starts it, by ada. */
-export async function startTestUpgrade(db: Database): Promise<void> {
-  const target = { release: '1.1.0', features: [], differences: [] };
+/** Plans an upgrade and starts it, by ada. */
+export async function startTestUpgrade(db: Database, release = '1.1.0'): Promise<void> {
+  const target = { release, features: [], differences: [] };
   await db.begin(async (tx) => {
     await writePlan(tx, { by: 'ada', target, host: 'here', features: [], platforms: registeredPlatforms });
     await startUpgrade(tx, { by: 'ada', host: 'here' });
