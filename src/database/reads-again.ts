@@ -50,8 +50,12 @@ function isRead([strings, ...values]: unknown[]): boolean {
   return read && (!/^\s*with\b/i.test(String(strings[0])) || values.every(isHarmless));
 }
 
-/** A parameter, or a fragment that writes nothing. The driver keeps a fragment's text and its own parameters in it. */
+/**
+ * A parameter, or a fragment, or an array of fragments, that writes nothing. The driver keeps a fragment's text and its
+ * own parameters in it.
+ */
 function isHarmless(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every(isHarmless);
   if (!(value instanceof Promise)) return true;
   const { strings, args } = value as { strings?: unknown; args?: unknown };
   if (!Array.isArray(strings) || !Array.isArray(args)) return false;
