@@ -20,7 +20,11 @@ export const activationMethodRefusal = {
   message: 'Send the account and the password with POST.',
 } as const satisfies Refusal;
 
-/** To a platform that this release does not have: 400, whatever the account. */
+/** What `device.platform` accepts. */
+const longestPlatformName = 32;
+
+/** To a platform that this release does not have: 400, whatever the account. Repeats as much as could be a name. */
 export function platformRefusal(platform: string): Refusal {
-  return { code: 'ERR_INPUT', message: `There is no platform "${platform}" in this release.` };
+  const name = platform.length > longestPlatformName ? `${platform.slice(0, longestPlatformName)}…` : platform;
+  return { code: 'ERR_INPUT', message: `There is no platform "${name}" in this release.` };
 }
