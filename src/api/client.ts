@@ -156,10 +156,12 @@ export function readAnswer<Op extends Operation>(operation: Op, answer: unknown)
   const parsed = operation.answer.safeParse(answer);
   if (parsed.success) return parsed.data as AnswerOf<Op>;
   const [issue] = parsed.error.issues;
+  // Only an answer that is no error comes here.
+  const done = operation.method === 'GET' ? '' : ' The change was made; only its answer could not be read.';
   throw new BrambleError(
     'ERR_ADMIN_ANSWER',
     `The answer to ${operation.method} ${operation.path} is invalid (${issue?.path.join('.') || 'all of it'}: ` +
-      `${issue?.message ?? 'unknown'}). Use the \`bramble\` of the release that answered.`,
+      `${issue?.message ?? 'unknown'}). Use the \`bramble\` of the release that answered.${done}`,
   );
 }
 
