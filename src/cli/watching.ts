@@ -2,6 +2,7 @@
  * Shows something repeatedly until it is finished: redrawn in place on a terminal, elsewhere a block for each change.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import stringWidth from 'string-width';
 import { shownLines } from '../base/shown-text.ts';
 
 export interface Watched {
@@ -10,9 +11,15 @@ export interface Watched {
   over: boolean;
 }
 
+interface Screen {
+  isTTY?: boolean;
+  columns?: number;
+  rows?: number;
+}
+
 interface WatchOptions {
   look: () => Promise<Watched>;
-  output: NodeJS.WritableStream & { isTTY?: boolean };
+  output: NodeJS.WritableStream & Screen;
   /** Default 1000. */
   intervalMs?: number;
   signal?: AbortSignal;
@@ -26,7 +33,7 @@ export async function watch({ look, output, intervalMs = 1000, signal }: WatchOp
     const { over } = looked;
     const text = shownLines(looked.text);
     if (text !== shown) {
-      if (output.isTTY === true && shown !== undefined) output.write(`\u001b[${shown.split('\n').length}A\u001b[J`);
+      if (output.isTTY === true && shown !== undefined) output.write(`\u001b[${rowsOf(shown, output)}A\u001b[J`);
       output.write(`${text}\n`);
       shown = text;
     }
@@ -37,4 +44,13 @@ export async function watch({ look, output, intervalMs = 1000, signal }: WatchOp
       return;
     }
   }
+}
+
+/** How far up the text begins: a line wider than the screen takes several rows, and what scrolled out is out of reach. */
+function rowsOf(text: string, { columns = Number.POSITIVE_INFINITY, rows = Number.POSITIVE_INFINITY }: Screen): number {
+  const taken = text.split('\n').map((line) => Math.max(1, Math.ceil(stringWidth(line) / columns)));
+  return Math.min(
+    taken.reduce((sum, count) => sum + count, 0),
+    Math.max(1, rows - 1),
+  );
 }
