@@ -283,3 +283,20 @@ test('after checks that stopped a start, it waits for the start that goes on, an
     /^errors to be fixed, .*no check named bakcup\. The checks are: rehearsal, backup/,
   );
 });
+
+test('the log counts a check that was overridden as overridden, not as passed', limited, async () => {
+  const it = await scene();
+  const context = it.context('one');
+  const effects = {
+    ...context.effects,
+    check: async () => [
+      { name: 'rehearsal', result: 'passed' as const, message: '' },
+      { name: 'backup', result: 'warning' as const, message: 'No backup was verified.' },
+    ],
+  };
+  await it.db`update upgrade set progress = progress || '{"started": true, "overrides": ["backup"]}'`;
+  for (let round = 0; round < 3; round++) await stepOnce({ ...context, effects });
+  const { events } = await readUpgradeReport(it.db, await it.upgrade(), []);
+  const logged = events.map(({ message }) => message).filter((message) => message.includes('passed'));
+  assert.deepEqual(logged, ['1 check passed, 1 overridden: backup']);
+});

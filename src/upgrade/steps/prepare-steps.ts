@@ -53,7 +53,7 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
     await reachStep(tx, current, { at: stopping.length === 0 ? 'started' : 'to-start' }, { checks: results });
     if (stopping.length === 0) {
       await transition(tx, current, 'checked', {
-        message: `${counted(results.length, 'check')} passed`,
+        message: passedText(results),
         detail: { results },
       });
       return advanced;
@@ -62,6 +62,12 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
     await recordUpgradeEvent(tx, current, `the checks stopped the upgrade: ${names}`, { results });
     return advanced;
   });
+}
+
+function passedText(results: readonly CheckResult[]): string {
+  const overridden = results.filter(({ result }) => result === 'overridden').map(({ name }) => name);
+  const passed = `${counted(results.length - overridden.length, 'check')} passed`;
+  return overridden.length === 0 ? passed : `${passed}, ${overridden.length} overridden: ${overridden.join(', ')}`;
 }
 
 /**
