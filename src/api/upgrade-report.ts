@@ -14,7 +14,9 @@ const upgradeWait = z.object({
   why: z.string(),
   since: instant.nullable(),
   who: z.array(z.string()).describe('Processes, sessions, accounts or devices, by name; the first twenty.'),
-  until: instant.nullable().describe('When it ends by itself at the latest, where that is known.'),
+  until: instant
+    .nullable()
+    .describe('When it ends by itself at the latest, where that is known; the soak of a wave: at the earliest.'),
   command: z.string().nullable().describe('What ends it, or shows more.'),
 });
 export type UpgradeWait = z.output<typeof upgradeWait>;

@@ -10,13 +10,18 @@ type ShownWait = Omit<Wait, 'since' | 'until' | 'what'> & {
 
 export function waitLines(waits: readonly ShownWait[]): string[] {
   return waits.flatMap(({ what, why, who, since, until, command }) => {
-    const times = [since && `since ${time(since)}`, until && `until ${time(until)} at the latest`].filter(Boolean);
+    const times = [since && `since ${time(since)}`, until && untilText(what, until)].filter(Boolean);
     return [
       `  ${what}: ${why}${times.length === 0 ? '' : ` (${times.join(', ')})`}`,
       ...(who.length === 0 ? [] : [`    ${who.join(', ')}`]),
       ...(command === null ? [] : [`    → ${command}`]),
     ];
   });
+}
+
+/** An undecided gate prolongs the observation of its wave. */
+function untilText(what: string, until: Date | string): string {
+  return what === 'soak' ? `at least until ${time(until)}` : `until ${time(until)} at the latest`;
 }
 
 function time(at: Date | string): string {

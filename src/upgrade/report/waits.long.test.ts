@@ -123,6 +123,12 @@ test('whatever an open upgrade waits for has a reason, and one that is over wait
       const canFinalize = given.state === 'soaking' && given.behind.instances.length === 0;
       assert.equal(kinds.includes('operator'), given.state === 'paused' || canFinalize || isUnstarted(given));
       if (canFinalize) assert.equal(kinds.includes('step'), given.step !== null && !given.waitsForDecision);
+      const steps = waits.filter(({ what }) => what === 'step');
+      const since = given.state === 'moving' ? null : given.updatedAt;
+      assert.ok(
+        steps.every((step) => step.since === since),
+        'the upgrade changed before the wave began',
+      );
       assert.equal(kinds.includes('accounts'), given.behind.instances.length > 0);
       const commands = waits.map(({ command }) => command ?? '').join('\n');
       if (!canFinalize) assert.doesNotMatch(commands, /upgrade finalize(?! --leave-supervisor)/);

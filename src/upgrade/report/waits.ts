@@ -38,7 +38,7 @@ export interface Wait {
   readonly since: Date | null;
   /** Processes, sessions, accounts or devices, by name; the first twenty. */
   readonly who: readonly string[];
-  /** When it ends by itself at the latest, where that is known. */
+  /** When it ends by itself at the latest, where that is known; for a soak at the earliest, as an undecided gate prolongs it. */
   readonly until: Date | null;
   /** What ends it, or shows more. */
   readonly command: string | null;
@@ -133,8 +133,10 @@ export function waitsOf(facts: WaitFacts): Wait[] {
   const waits = [...operator, ...specific];
   // The step's message is better than nothing, but specific waits take precedence.
   const saysMore = facts.state === 'soaking' ? !facts.waitsForDecision : operator.length === 0;
-  if (facts.step !== null && saysMore) waits.push(wait('step', facts.step, { since: facts.updatedAt }));
-  if (waits.length === 0) waits.push(wait('step', 'the coordinator’s next step', { since: facts.updatedAt }));
+  // A state began when the upgrade changed last, but a step of a wave begins later.
+  const since = facts.state === 'moving' ? null : facts.updatedAt;
+  if (facts.step !== null && saysMore) waits.push(wait('step', facts.step, { since }));
+  if (waits.length === 0) waits.push(wait('step', 'the coordinator’s next step', { since }));
   return waits;
 }
 
