@@ -146,6 +146,12 @@ test('moves are queued, every skipped account is named, and a batch is paused, r
     ['mo'],
   );
   assert.equal((await admin.call('POST', `/moves/${batch}/back`)).status, 201);
+  const batches = async () => (await admin.db`select 1 from move_batch`).length;
+  const before = await batches();
+  const again = await admin.call('POST', `/moves/${batch}/back`);
+  assert.deepEqual([again.status, codeOf(again.body)], [409, 'ERR_MOVE_STATE']);
+  assert.match(JSON.stringify(again.body), /No account of this batch is still where it moved it\./);
+  assert.equal(await batches(), before, 'an empty batch is not queued');
   assert.equal((await admin.call('POST', '/moves', { to: 'two' })).status, 400);
   assert.equal((await admin.call('POST', '/moves', { from: 'one', to: 'nine' })).status, 404);
 });

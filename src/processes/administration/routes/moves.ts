@@ -101,6 +101,7 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
         await assertNotOfOpenUpgrade(tx, status);
         const order = { createdBy: request.administrator, listHeld: listHeldMoves };
         const back = await moveBatchBack(tx, batch, order);
+        if (back.queued + back.skipped.length + unstarted(status) === 0) throw nothingToMoveBack(status);
         return { batch: back.batchId, queued: back.queued, skipped: await withNames(tx, back) };
       });
     });
@@ -138,6 +139,17 @@ async function assertNotOfOpenUpgrade(tx: Transaction, { upgradeId }: MoveBatch)
       'one account goes.',
     { details: { state: open.state } },
   );
+}
+
+/** Moves that turning back only cancels. */
+function unstarted({ counts }: MoveBatch): number {
+  return counts.queued + counts.reserved + counts.fenced;
+}
+
+function nothingToMoveBack({ state }: MoveBatch): BrambleError {
+  return new BrambleError('ERR_MOVE_STATE', 'No account of this batch is still where it moved it.', {
+    details: { state },
+  });
 }
 
 function nothingToMove(to: string, skipped: readonly SkippedAccount[]): BrambleError {
