@@ -130,6 +130,17 @@ test('paused by hand nothing starts; resumed it goes on, and accounts created me
   assert.equal(await countAt(it.db, 'west-1-1'), 3);
 });
 
+test('a wave that is not where a step needs it pauses the upgrade with the reason, and resumed it goes on', async () => {
+  const it = await scene();
+  const context = it.context('one');
+  await until(it, context, ['moving']);
+  await it.db`update upgrade_wave set state = 'failed' where number = 1`;
+  const paused = await until(it, context, ['paused']);
+  assert.match(paused.pauseReason ?? '', /^wave 1 cannot become soaking/);
+  await it.db.begin((tx) => resumeByOperator(tx, operator));
+  await until(it, context, ['soaking']);
+});
+
 test('a coordinator that is killed before or after any transaction is replaced by another, which goes on from the row', async () => {
   const it = await scene();
   const seen = new Set<string>();

@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { assertNever } from '../../base/assert-never.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { GateMemory } from '../../upgrade/gates/gate-past.ts';
+import { isPausable } from '../../upgrade/state/upgrade-states.ts';
 import {
   LeaseLostError,
   readOpenUpgrade,
@@ -18,7 +19,9 @@ import {
   takeLease,
   type Upgrade,
 } from '../../upgrade/state/upgrade-store.ts';
+import { WaveOutOfPlace } from '../../upgrade/state/wave-store.ts';
 import { stepFinalizing } from '../../upgrade/steps/finalize-steps.ts';
+import { pauseStep } from '../../upgrade/steps/pausing.ts';
 import {
   stepAdminFenced,
   stepAdminUpgraded,
@@ -49,13 +52,22 @@ export async function stepOnce(context: StepContext): Promise<CoordinatorOutcome
   if (upgrade === undefined || upgrade.toRelease !== context.release) return { kind: 'idle' };
   if (!(await takeLease(context.db, upgrade.id, context.holder))) return { kind: 'standby' };
   try {
-    const outcome = await stepFor(context, upgrade);
+    const outcome = await stepOrPause(context, upgrade);
     if (outcome.kind === 'waiting') await showWaiting(context, upgrade, outcome.for);
     return outcome;
   } catch (error) {
     if (error instanceof UpgradeChanged) return advanced;
     if (error instanceof LeaseLostError) return { kind: 'standby' };
     throw error;
+  }
+}
+
+async function stepOrPause(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  try {
+    return await stepFor(context, upgrade);
+  } catch (error) {
+    if (!(error instanceof WaveOutOfPlace) || !isPausable(upgrade.state)) throw error;
+    return await pauseStep(context, upgrade, error.message);
   }
 }
 

@@ -53,9 +53,12 @@ export async function listWaves(q: Queryable, id: UpgradeId): Promise<Wave[]> {
       from upgrade_wave w where w.upgrade_id = ${id} order by w.number`;
 }
 
+/** A wave is not where a step needs it. Trying again does not help: the upgrade pauses. */
+export class WaveOutOfPlace extends Error {}
+
 /**
  * Sets the wave's state and the time at which it came there.
- * @throws TypeError for a transition that {@link waveStates} does not have.
+ * @throws WaveOutOfPlace for a transition that {@link waveStates} does not have.
  */
 export async function setWaveState(tx: Transaction, id: UpgradeId, number: number, state: WaveState): Promise<void> {
   const from = waveStates.states.filter((before) => waveStates.canBecome(before, state));
@@ -66,7 +69,7 @@ export async function setWaveState(tx: Transaction, id: UpgradeId, number: numbe
            soaking_at = case when ${state} = 'soaking' then clock_timestamp() else soaking_at end,
            finished_at = case when ${state} = 'passed' then clock_timestamp() else null end
      where upgrade_id = ${id} and number = ${number} and ${waveStates.among(tx, from)}`;
-  if (count === 0) throw new TypeError(`wave ${number} does not become ${state} from where it is`);
+  if (count === 0) throw new WaveOutOfPlace(`wave ${number} cannot become ${state} from the state that it is in`);
 }
 
 /** Stores the gate's answer; the beginning of its window, and who overrode it, stay. */
