@@ -173,7 +173,7 @@ export async function resumeMoveBatch(tx: Transaction, batchId: string): Promise
 
 /**
  * Cancels uncommitted moves; committed ones stay. Waits for a move that is being committed: its transaction holds the
- * row.
+ * row. A paused batch has nothing left to hold back then: it is done, or once its deliveries are answered.
  */
 export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise<void> {
   await tx`
@@ -182,6 +182,10 @@ export async function cancelMoveBatch(tx: Transaction, batchId: string): Promise
        where batch_id = ${batchId} and ${moveStates.in(tx, 'uncommitted')}
       returning id)
     ${removeMarks(tx, tx`select id from cancelled`)}`;
+  await tx`
+    update move_batch b set pause_reason = null, state = case when exists (
+             select from account_move m where m.batch_id = b.id and m.state = 'delivering') then 'running' else 'done' end
+     where b.id = ${batchId} and b.state = 'paused'`;
 }
 
 /**

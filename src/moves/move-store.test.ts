@@ -165,6 +165,27 @@ test(
   },
 );
 
+test('a paused batch whose moves are cancelled is done, at the latest with its last answer', limited, async () => {
+  const stateOf = async (batchId: string) => {
+    const batch = await moveBatchStatus(db, batchId);
+    return batch === 'not-found' ? batch : [batch.state, batch.pauseReason];
+  };
+  const cancelPaused = async (batchId: string) => {
+    assert.ok(await db.begin((tx) => pauseMoveBatch(tx, batchId, 'by hand')));
+    await db.begin((tx) => cancelMoveBatch(tx, batchId));
+  };
+  const queued = await start([await seedDevice(db, here, 'cancel-paused')]);
+  await cancelPaused(queued.batchId);
+  assert.deepEqual(await stateOf(queued.batchId), ['done', null]);
+
+  const { move } = await deliveringMove('cancel-delivering');
+  await cancelPaused(move.batchId);
+  assert.deepEqual(await stateOf(move.batchId), ['running', null]);
+  await db`update delivery set state = 'done' where move_id = ${move.moveId}`;
+  await db.begin((tx) => settleMoves(tx));
+  assert.deepEqual(await stateOf(move.batchId), ['done', null]);
+});
+
 test('a move is undrained until its device answers, and settled however it answers', limited, async () => {
   for (const state of ['done', 'failed', 'superseded']) {
     const { device, move } = await deliveringMove(`settle-${state}`);

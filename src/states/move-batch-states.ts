@@ -4,12 +4,12 @@
  *                paused
  *      running ◀─────────▶ paused
  *         │      resumed      │
- *         │                   │ moved back
+ *         │                   │ moved back, or its moves cancelled
  *         ▼                   │
  *        done ◀───────────────┘
  *
  * A running batch is *done* when no move of it is left to be made or delivered, or when it is moved back. While it is paused no
- * move of it starts; those that have started go on.
+ * move of it starts; those that have started go on, and it runs again if only such are left when the others are cancelled.
  */
 import { stateMachine } from '../database/state-machine.ts';
 
