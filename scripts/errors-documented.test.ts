@@ -7,14 +7,16 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { errorCodes, isReceivedCode } from '../src/base/error-codes.ts';
+import { BrambleError } from '../src/base/errors.ts';
+import { errorAnswer } from '../src/rest/http-errors.ts';
 import { isTestSupport } from './layers/imports.ts';
 
 const checkout = path.dirname(import.meta.dirname);
 /** Those of Node's HTTP server begin with ERR_HTTP and are not ours. */
 const code = /(?<![A-Z0-9_])ERR_(?!HTTP)[A-Z0-9]+(?:_[A-Z0-9]+)*(?![A-Z0-9_])/g;
 const list = path.join('src', 'base', 'error-codes.ts');
-/** Which status a code is answered with: naming one there raises nothing. */
-const statuses = path.join('src', 'rest', 'http-errors.ts');
+/** The status that a code is answered with, and the command line's exit status: naming a code there raises nothing. */
+const statuses = [path.join('src', 'rest', 'http-errors.ts'), path.join('src', 'cli', 'exit-codes.ts')];
 
 const { reserved, ...groups } = errorCodes;
 const raised: readonly string[] = Object.values(groups).flat();
@@ -28,7 +30,7 @@ test('every error code of the program is on the list', async () => {
 });
 
 test('every error code of the list is raised somewhere, and no reserved one is', async () => {
-  const used = await codesIn((await programFiles()).filter((file) => file !== list && file !== statuses));
+  const used = await codesIn((await programFiles()).filter((file) => file !== list && !statuses.includes(file)));
   assert.deepEqual(
     raised.filter((name) => !used.has(name)),
     [],
@@ -42,6 +44,20 @@ test('every error code of the list is raised somewhere, and no reserved one is',
 test('docs/errors.md explains exactly the listed codes, each once, group by group', async () => {
   const documented = await documentedGroups();
   assert.deepEqual(documented, Object.values(errorCodes).map(sorted));
+});
+
+test('the documented answer of REST is the one that is given', async () => {
+  const { administration, database, processes, releases } = errorCodes;
+  const text = await readFile(path.join(checkout, 'docs', 'errors.md'), 'utf8');
+  const documented = new Map(
+    [...text.matchAll(/^\| `(ERR_[A-Z0-9_]+)` \| ([^|]*) \|/gm)].map(([, name, answer]) => [name, answer]),
+  );
+  for (const name of [...administration, ...database, ...processes, ...releases]) {
+    const { status } = errorAnswer(new BrambleError(name, ''));
+    // One that no status is given for is a fault of the service, if it reaches REST at all.
+    const expected = status === 500 ? ['500', '–'] : [String(status)];
+    assert.ok(expected.includes(documented.get(name) ?? ''), `${name}: ${documented.get(name)}, not ${status}`);
+  }
 });
 
 test('the list has each code once, in the form that other releases take for one', () => {
