@@ -1,5 +1,6 @@
 /** The domain as a whole: status and events, and the description of its API. */
 import * as z from 'zod';
+import { shownBudget } from './budget.ts';
 import { component } from './components.ts';
 import type { Operations } from './operation.ts';
 import { instant, listLimit } from './shapes.ts';
@@ -54,7 +55,7 @@ const domainStatus = z.object({
   deliveries: z.object({
     inFlight: z.number(),
     suspects: z.number(),
-    budget: z.record(z.string(), z.number()),
+    budget: shownBudget,
     heldBySuspects: z
       .object({ instances: z.array(z.string()), silent: z.number(), clearedBy: z.string() })
       .nullable()

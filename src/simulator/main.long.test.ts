@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { budgetSchema } from '../api/budget.ts';
 import { readAdministrationAccess } from './administration-access.ts';
 import { duration } from './command-line.ts';
 import { type SimulateOptions, simulate } from './main.ts';
@@ -27,7 +28,7 @@ const statusOf = (publicUrl: string) => ({
     ...{ name: 'd', publicUrl, tunnelHost: 'tunnel.test', release: '1.1.0', schemaVersion: 1, featureLevel: '1.1.0' },
   },
   ...{ components: [], instances: [], openMoves: [], upgrade: null },
-  deliveries: { inFlight: 0, suspects: 0, budget: {} },
+  deliveries: { inFlight: 0, suspects: 0, budget: budgetSchema.parse({}) },
 });
 
 async function startAdministration(context: TestContext, publicUrl: string, hasCertificate = false, url = vendorUrl) {

@@ -16,7 +16,9 @@ test('what a shape requires, the release before answers', { timeout: 180_000 }, 
   const { file, release } = await sealedArchive();
   const domain = await startDomain({ archive: file, instances: 1 });
   after(async () => await domain.stop());
-  const [service] = await domain.sql<{ url: string }[]>`select loopback_url as url from component where kind = 'administration'`;
+  const [service] = await domain.sql<
+    { url: string }[]
+  >`select loopback_url as url from component where kind = 'administration'`;
   assert.ok(service);
   const response = await fetch(`${service.url}/api/v1/openapi.json`, {
     headers: { authorization: `Bearer ${domain.token}` },
@@ -29,7 +31,14 @@ test('what a shape requires, the release before answers', { timeout: 180_000 }, 
     .flatMap((operation) => {
       const path = `/api/v1${operation.path.replace(/:(\w+)/g, '{$1}')}`;
       const before = document.paths[path]?.[operation.method.toLowerCase()];
-      const answered = at(before, 'responses', String(operation.status ?? 200), 'content', 'application/json', 'schema');
+      const answered = at(
+        before,
+        'responses',
+        String(operation.status ?? 200),
+        'content',
+        'application/json',
+        'schema',
+      );
       if (answered === undefined) return [];
       compared += 1;
       const required = z.toJSONSchema(operation.answer, { io: 'input', unrepresentable: 'any' });
