@@ -51,6 +51,17 @@ test('help shows no default that says nothing', async () => {
   }
 });
 
+test('help of release compatible names each exit status on a line of its own', async () => {
+  const { output } = await bramble(['release', 'compatible', '--help']);
+  const [, listed = ''] = output.split('Exit status:\n');
+  const statuses = listed.trimEnd().split('\n');
+  const codes = [exitCode.ok, exitCode.refused, exitCode.alreadyThere, exitCode.minorStep];
+  assert.deepEqual(
+    statuses.map((line) => Number(/^ {2}(\d+) +[a-z]/.exec(line)?.[1])),
+    codes,
+  );
+});
+
 test('archives that are missing have one exit status', async () => {
   for (const verb of ['verify', 'install']) {
     const { code, errors } = await bramble(['release', verb, '/nonexistent.tgz']);

@@ -51,7 +51,10 @@ export function addReleaseWayCommand(releases: Command, frame: Frame, setExitCod
     'after',
     `
 Exit status:
-  ${exitCode.ok}   by a patch, with the short fence ${exitCode.minorStep}  by a minor upgrade, with all its steps ${exitCode.alreadyThere}  the domain already has this release ${exitCode.refused}   not possible: no upgrade step leads there, or the archive was modified or is damaged; the text says why and what to do`,
+  ${exitCode.ok}   by a patch, with the short fence
+  ${exitCode.refused}   not possible: no upgrade step leads there, or the archive was modified or is damaged; the text says why and what to do
+  ${exitCode.alreadyThere}  the domain already has this release
+  ${exitCode.minorStep}  by a minor upgrade, with all its steps`,
   );
 }
 
