@@ -62,6 +62,14 @@ test('help of release compatible names each exit status on a line of its own', a
   );
 });
 
+test('help lists commands without their aliases, and no line is wider than 80 columns', async () => {
+  const { output } = await bramble(['--help']);
+  const [, listed = ''] = output.split('Commands:\n');
+  assert.match(listed, /^ {2}connection-service /m);
+  assert.doesNotMatch(listed, /^ {2}\S+\|/m);
+  assert.ok(listed.split('\n').every((line) => line.length <= 80));
+});
+
 test('archives that are missing have one exit status', async () => {
   for (const verb of ['verify', 'install']) {
     const { code, errors } = await bramble(['release', verb, '/nonexistent.tgz']);

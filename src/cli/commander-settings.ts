@@ -30,6 +30,8 @@ export function settleCommander(
     })
     .configureHelp({
       showGlobalOptions: true,
+      // Aliases would widen the column of names until descriptions break within words.
+      subcommandTerm: (listed) => help.subcommandTerm(listed).replace(/^([^ |]+)\|\S+/, '$1'),
       optionDescription: (option) =>
         nothing.has(JSON.stringify(option.defaultValue)) ? option.description : help.optionDescription(option),
     });
