@@ -18,13 +18,16 @@ const { deviceId } = await seedDevice(admin.db, instance?.id as InstanceId, 'los
 await admin.db`update device set model = 'iPad14,1', serial_number = 'SER77' where id = ${deviceId}`;
 const devices = async () => (await admin.db`select state from device where id = ${deviceId}`)[0]?.['state'];
 
-/** Refused without an answer and after another than yes; the error stands on a line of its own. */
+/** Refused without an answer, and without an error after no; what is said stands on a line of its own. */
 async function asks(argv: string[], ...says: RegExp[]): Promise<void> {
-  for (const input of ['', 'n\n']) {
+  for (const [input, nothing] of [
+    ['', /\[y\/N\] \nerror: Nothing was changed\. Answer y, or give --yes in scripts\./],
+    ['n\n', /\[y\/N\] \nNothing was changed\.\n$/],
+  ] as const) {
     const { code, errors } = await bramble(argv, input);
     assert.equal(code, exitCode.usage, errors);
     for (const said of says) assert.match(errors, said);
-    assert.match(errors, /\[y\/N\] \nerror: Nothing was changed\./);
+    assert.match(errors, nothing);
   }
 }
 
@@ -44,6 +47,10 @@ test('lifting TLS from all devices counts those that are under management', asyn
   await asks(['device', 'clear-tls', '--all'], /1 device that must use TLS/);
   const cleared = await bramble(['device', 'clear-tls', '--all', '--yes']);
   assert.match(cleared.output, /^1 device may authenticate/);
+});
+
+test('retiring an instance asks by name', async () => {
+  await asks(['instance', 'retire', 'one'], /^Retire one permanently\? \[y\/N\]/);
 });
 
 test('removing a device names account, model and serial number; the event says whether it is told', async () => {

@@ -10,6 +10,13 @@ export function confirmable(command: Command): Command {
   return command.option('--yes', 'do not ask');
 }
 
+/** A person said no: nothing went wrong. */
+export class Declined extends BrambleError {
+  constructor() {
+    super('ERR_USAGE', 'Nothing was changed.');
+  }
+}
+
 /** Whether a person can answer. */
 export function isTerminal({ input }: Pick<CommandStreams, 'input'>): boolean {
   return (input as { isTTY?: boolean }).isTTY === true;
@@ -17,7 +24,7 @@ export function isTerminal({ input }: Pick<CommandStreams, 'input'>): boolean {
 
 /**
  * Reads one line; the question goes to the error stream, so that the output is unaffected.
- * @throws BrambleError ERR_USAGE unless it says yes
+ * @throws Declined if it says no, BrambleError ERR_USAGE unless it says yes
  */
 export async function confirm(streams: CommandStreams, question: string): Promise<void> {
   const { input, errors } = streams;
@@ -35,5 +42,6 @@ export async function confirm(streams: CommandStreams, question: string): Promis
   // Only a typed answer ends the line of the question.
   if (answer === undefined || !isTerminal(streams)) errors.write('\n');
   if (answer !== undefined && /^y(es)?$/i.test(answer)) return;
+  if (answer !== undefined && /^(no?)?$/i.test(answer)) throw new Declined();
   throw new BrambleError('ERR_USAGE', 'Nothing was changed. Answer y, or give --yes in scripts.');
 }

@@ -24,6 +24,7 @@ import { addSrpCommands } from './commands/srp.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addTokenCommands } from './commands/token.ts';
 import { addUpgradeCommands } from './commands/upgrade.ts';
+import { Declined } from './confirmation.ts';
 import { exitCode, exitCodeOf } from './exit-codes.ts';
 import { type CommandStreams, createFrame, type Frame, type GlobalFlags } from './frame.ts';
 import { styleFor } from './text-output.ts';
@@ -94,6 +95,10 @@ function writeError(frame: Frame, error: unknown, asJson: boolean): void {
   const details = isBrambleError(error) ? error.details : {};
   if (asJson) {
     frame.errors.write(`${shownJson({ code, message: messageOf(error), details })}\n`);
+    return;
+  }
+  if (error instanceof Declined) {
+    frame.errors.write(`${error.message}\n`);
     return;
   }
   const style = styleFor(frame.errors, frame.environment);

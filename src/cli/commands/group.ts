@@ -2,7 +2,6 @@
 import type { Command } from 'commander';
 import { groupOperations } from '../../api/groups.ts';
 import { itPolicyOperations } from '../../api/it-policies.ts';
-import { counted } from '../../base/counted.ts';
 import { number } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
@@ -72,10 +71,11 @@ function addDelete(groups: Command, frame: Frame): void {
 }
 
 function deletionQuestion(name: string, members: number): string {
-  return (
-    `The group ${name} has ${counted(members, 'account')}, which stay; its IT policy will no longer apply to them. ` +
-    'Delete it?'
-  );
+  const stay =
+    members === 1
+      ? 'Its 1 account stays; its IT policy will no longer apply to it.'
+      : `Its ${members} accounts stay; its IT policy will no longer apply to them.`;
+  return `The group ${name} will be deleted. ${stay} Delete it?`;
 }
 
 function addMembership(groups: Command, frame: Frame): void {

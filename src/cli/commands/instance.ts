@@ -59,7 +59,7 @@ function addRetire(instances: Command, frame: Frame): void {
           'connection services that served only them',
       )
       .action(async (names: string[], flags: { yes?: true }, command) => {
-        if (!flags.yes) await confirm(frame, `${names.join(', ')}: retire permanently?`);
+        if (!flags.yes) await confirm(frame, `Retire ${names.join(', ')} permanently?`);
         const client = await frame.client(command);
         const answers: unknown[] = [];
         for (const name of names) {

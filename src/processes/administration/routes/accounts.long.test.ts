@@ -112,7 +112,11 @@ test('a deleted group takes its policy with it, and its members stay', async () 
   await admin.call('PUT', '/groups/closing/members/with-device');
   await admin.db`delete from delivery where device_id = ${deviceId}`;
   const asked = await runBramble(admin, ['group', 'delete', 'closing']);
-  assert.match(asked.errors, /has 2 accounts, which stay/);
+  assert.match(asked.errors, /Its 2 accounts stay; its IT policy will no longer apply to them\./);
+  await admin.call('DELETE', '/groups/closing/members/with-device');
+  assert.match((await runBramble(admin, ['group', 'delete', 'closing'])).errors, /Its 1 account stays; .* to it\./);
+  await admin.call('PUT', '/groups/closing/members/with-device');
+  await admin.db`delete from delivery where device_id = ${deviceId}`;
   const deleted = await runBramble(admin, ['--json', 'group', 'delete', 'closing', '--yes']);
   assert.deepEqual(JSON.parse(deleted.output), { members: 2, deliveriesOwed: 1 });
   assert.equal((await admin.call('GET', '/groups/closing/members')).status, 404);
