@@ -4,6 +4,7 @@
  * a fresh one.
  */
 import { type KeyObject, X509Certificate } from 'node:crypto';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { parseClientCert } from '../client-cert-header.ts';
 import { fingerprintOf, readCertificate } from '../x509/certificate-fields.ts';
@@ -33,33 +34,23 @@ const maxKeptHeader = 6144;
 
 /** A cache of at most `maxEntries` certificates, and as many headers; 0 keeps none. One entry takes about 4 KB, a header 2. */
 export function createCertificateKeys(maxEntries = 10_000): CertificateKeys {
-  const known = new Map<string, KnownCertificate>();
-  const fingerprints = new Map<string, string>();
+  const known = new BoundedMap<string, KnownCertificate>(maxEntries);
+  const fingerprints = new BoundedMap<string, string>(maxEntries);
   return {
     fingerprintOfHeader(header) {
       const found = fingerprints.get(header);
       if (found !== undefined) return found;
       const fingerprint = fingerprintOf(parseClientCert(header));
       if (header.length <= maxKeptHeader) fingerprints.set(header, fingerprint);
-      forgetOldest(fingerprints, maxEntries);
       return fingerprint;
     },
     get(certificateDer) {
       const fingerprint = fingerprintOf(certificateDer);
-      const found = known.get(fingerprint);
-      const certificate = found ?? readKnown(certificateDer, fingerprint);
-      if (found !== undefined) known.delete(fingerprint);
+      const certificate = known.get(fingerprint) ?? readKnown(certificateDer, fingerprint);
       if (certificateDer.length <= maxKeptBytes) known.set(fingerprint, certificate);
-      forgetOldest(known, maxEntries);
       return certificate;
     },
   };
-}
-
-function forgetOldest(entries: Map<string, unknown>, maxEntries: number): void {
-  if (entries.size <= maxEntries) return;
-  const [oldest] = entries.keys();
-  if (oldest !== undefined) entries.delete(oldest);
 }
 
 function readKnown(source: Uint8Array, fingerprint: string): KnownCertificate {
