@@ -43,11 +43,22 @@ test('devices whose identity ends are listed with what is done about it, and no 
   assert.doesNotMatch(all.output + shown.output, /hidden/);
 });
 
-test('the status counts identities and lists certificates', async () => {
+test('the status counts identities and certificates, and lists those that need somebody', async () => {
   const { output } = await bramble('status');
   assert.match(output, /identities +3 due for renewal: 0 under way, 0 issued and not used yet, 1 failed/);
   assert.match(output, /1 expire within 30 days, 1 have expired \(their devices are still served\)/);
-  assert.match(output, /device authority +\d{4}-\d\d-\d\d/);
+  const { certificates } = JSON.parse((await bramble('status', '--json')).output);
+  const next = certificates.map(({ endsAt }: { endsAt: string }) => endsAt.slice(0, 10)).sort()[0];
+  assert.ok(output.includes(`certificates  ${certificates.length}; the next expires ${next} (`), output);
+  assert.doesNotMatch(output, /CERTIFICATE/);
+  await admin.db`
+    insert into srp_credential (serial, identifier, certificate, expires_at)
+    select 'ff', srp_identifier, '', now() + interval '5 days 1 minute' from instance where name = 'one'`;
+  const warned = (await bramble('status')).output.split(/\n\n/).find((part) => part.startsWith('CERTIFICATE'));
+  assert.match(
+    warned ?? '',
+    /^CERTIFICATE +EXPIRES +WARNING\nSRP of one +\S+ +expires in 5 days; .*start its holder.*\n?$/,
+  );
 });
 
 test('an identity is renewed by hand once every component knows of renewals', async () => {

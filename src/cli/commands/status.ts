@@ -27,14 +27,16 @@ function statusText(status: DomainStatus, style: Style): string {
     ['release', `${domain.release}, feature level ${domain.featureLevel}`],
     ...deliveryLines(status, style),
     ...identityLines(status.identities, style),
+    ...certificateLines(status.certificates),
     ...moveLines(status),
     ...upgradeLines(status, style),
   ];
+  const warnings = status.certificates.filter(({ warning }) => warning !== null);
   const tables = [
     instanceTable(status.instances, style),
     componentTable(status.components, style),
     ...(status.supervisors.length === 0 ? [] : [supervisorTable(status.supervisors, style)]),
-    ...(status.certificates.length === 0 ? [] : [certificateTable(status.certificates, style)]),
+    ...(warnings.length === 0 ? [] : [certificateTable(warnings, style)]),
   ];
   return [facts(style, head), ...tables].join('\n\n');
 }
@@ -85,6 +87,13 @@ function identityLines(identities: DomainStatus['identities'], style: Style): Li
   return lines;
 }
 
+/** Those with a warning have a table of their own; `--json` lists all. */
+function certificateLines(certificates: DomainStatus['certificates']): Line[] {
+  const [next] = certificates.toSorted((a, b) => a.endsAt.getTime() - b.endsAt.getTime());
+  if (next === undefined) return [];
+  return [['certificates', `${certificates.length}; the next expires ${dayText(next.endsAt)} (${next.name})`]];
+}
+
 function moveLines({ openMoves }: DomainStatus): Line[] {
   return openMoves.map((move) => [
     'moves',
@@ -117,7 +126,7 @@ function certificateTable(certificates: DomainStatus['certificates'], style: Sty
   return columns(style, certificates, {
     certificate: (row) => row.name,
     expires: (row) => dayText(row.endsAt),
-    renewal: ({ renewal, warning }) => (warning === null ? renewal : style.yellow(warning)),
+    warning: ({ warning }) => style.yellow(cell(warning)),
   });
 }
 
