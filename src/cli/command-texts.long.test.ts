@@ -81,7 +81,7 @@ test('a PIN and a telephone number are texts as they are typed', limited, async 
       assert.ok(stored?.body.toString().includes(`<string>${text}</string>`), text);
     }
   }
-  await bramble('device', 'cancel', deviceId);
+  assert.equal((await bramble('device', 'cancel', deviceId)).output, 'Cancelled 2 commands.\n');
 });
 
 test('the ids that a list shows are taken as they are shown', limited, async () => {

@@ -133,7 +133,9 @@ function cancelledText(id: string, { commands, deliveries }: ChangedCommands, ha
       : 'There was nothing to cancel. Commands that the device has already received are cancelled only with ' +
           '--handed-out.';
   }
-  return `Cancelled ${counted(commands, 'command')}; ${counted(deliveries, 'delivery')} ended as failed. ${afterCancelling(id)}`;
+  const cancelled = `Cancelled ${counted(commands, 'command')}`;
+  if (deliveries === 0) return `${cancelled}.`;
+  return `${cancelled}; ${counted(deliveries, 'delivery')} ended as failed. ${afterCancelling(id)}`;
 }
 
 function afterCancelling(id: string): string {
