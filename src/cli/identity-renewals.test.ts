@@ -51,6 +51,8 @@ test('the status counts identities and certificates, and lists those that need s
   const next = certificates.map(({ endsAt }: { endsAt: string }) => endsAt.slice(0, 10)).sort()[0];
   assert.ok(output.includes(`certificates  ${certificates.length}; the next expires ${next} (`), output);
   assert.doesNotMatch(output, /CERTIFICATE/);
+  assert.doesNotMatch(output, /^none$/m);
+  assert.match(output, /^no component is registered$/m);
   await admin.db`
     insert into srp_credential (serial, identifier, certificate, expires_at)
     select 'ff', srp_identifier, '', now() + interval '5 days 1 minute' from instance where name = 'one'`;

@@ -33,8 +33,8 @@ function statusText(status: DomainStatus, style: Style): string {
   ];
   const warnings = status.certificates.filter(({ warning }) => warning !== null);
   const tables = [
-    instanceTable(status.instances, style),
-    componentTable(status.components, style),
+    status.instances.length === 0 ? style.dim('no instance') : instanceTable(status.instances, style),
+    status.components.length === 0 ? style.dim('no component is registered') : componentTable(status.components, style),
     ...(status.supervisors.length === 0 ? [] : [supervisorTable(status.supervisors, style)]),
     ...(warnings.length === 0 ? [] : [certificateTable(warnings, style)]),
   ];
