@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { planOptionsSchema } from '../api/upgrade-options.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
@@ -233,3 +234,15 @@ test(
     }
   },
 );
+
+test('the help of a plan names each of its options, as a flag or as JSON', limited, async () => {
+  const flags: Record<string, string> = {
+    ...{ canaries: '--canary', wavePercentages: '--wave', soakSeconds: '--soak', inPlace: '--in-place' },
+    ...{ gate: '--gate', budget: '--budget' },
+  };
+  const { output } = await bramble(['upgrade', 'plan', '--help']);
+  for (const option of Object.keys(planOptionsSchema.shape)) {
+    assert.match(output, RegExp(`${flags[option] ?? option}\\b`), option);
+  }
+  assert.doesNotMatch(output, /…|soakSeconds/);
+});

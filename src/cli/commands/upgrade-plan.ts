@@ -74,7 +74,8 @@ function planOptions(command: Command): Command {
     )
     .option(
       '--options <json>',
-      'all other options (soakSeconds, waveDeadlineSeconds, fenceGraceMs, readySeconds, instances, oldInstances, …), as JSON or @file',
+      'options that have no flag of their own, as JSON or @file: canariesPerInstance, waveDeadlineSeconds, fenceGraceMs, ' +
+        'readySeconds, instances and oldInstances',
       jsonObject,
     );
 }
