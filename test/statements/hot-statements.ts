@@ -384,6 +384,7 @@ export const seldom: readonly unknown[] = [
   waitingReason.holdMessage,
   waitingReason.waitingReason,
   waveStore.acceptedBy,
+  waveStore.WaveOutOfPlace,
 ];
 
 export const hotModules: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
