@@ -148,7 +148,7 @@ function shortText(answer: UpgradeReport, style: Style): string {
     ['upgrade', `${answer.release.from} to ${answer.release.to}`],
     ['state', style.bold(answer.position)],
   ];
-  if (answer.pauseReason !== null) entries.push(['because', answer.pauseReason]);
+  if (answer.pauseReason !== null) entries.push(['paused', answer.pauseReason]);
   if (answer.waits === undefined && answer.waitingFor !== null) entries.push(['waiting for', answer.waitingFor]);
   if (!answer.coordinator.atWork && !finalStates.has(answer.state)) {
     entries.push(['coordinator', style.yellow('not running')]);

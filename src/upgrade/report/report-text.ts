@@ -36,12 +36,7 @@ export function reportText(report: Report): string {
     ),
     ...section(
       'Held back by the budget',
-      report.heldBack
-        .filter((hold) => hold.heldSeconds > 0 || hold.waiting > 0)
-        .map(
-          (hold) =>
-            `  ${hold.instance}: ${duration(hold.heldSeconds)} in total, now ${hold.waiting} waiting (${hold.reason})`,
-        ),
+      report.heldBack.filter((hold) => hold.heldSeconds > 0 || hold.waiting > 0).map(heldLine),
     ),
     ...section(
       'Features',
@@ -59,6 +54,11 @@ export function reportText(report: Report): string {
     ),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function heldLine({ instance, heldSeconds, waiting, reason }: Report['heldBack'][number]): string {
+  const now = waiting === 0 ? 'none waiting' : `now ${waiting} waiting (${reason})`;
+  return `  ${instance}: ${duration(heldSeconds)} in total, ${now}`;
 }
 
 function replacementLine({ name, host, wave, beganAt, atWorkAt }: Report['replacements'][number]): string {

@@ -202,6 +202,8 @@ test(
     );
     assert.equal(of('coordinator').length, 1);
     assert.match(reportText(report), /→ bramble device requeue --silent/);
+    const heldBack = report.heldBack.map((hold) => ({ ...hold, heldSeconds: 6.9, waiting: 0 }));
+    assert.match(reportText({ ...report, heldBack }), / {2}\S+: 6\.9 s in total, none waiting$/m);
 
     // An instance of 1.1 says only that no slot is free; and nobody has made the devices of one that is dead suspects.
     await recordHold(db, instance.id, 'slots-domain', 7);
@@ -259,6 +261,31 @@ test(
   },
 );
 
+test('waits of one account and one process are in the singular, and name what does not run', async () => {
+  const wave: WaitFacts['waves'][number] = {
+    ...{
+      number: 1,
+      name: 'canary',
+      state: 'running',
+      startedAt: new Date(0),
+      soakingAt: null,
+      accounts: 1,
+      settled: 0,
+    },
+    ...{ outOfReach: 1, open: [], gateLacks: [], accepted: false },
+  };
+  const [sample] = fc.sample(facts, { numRuns: 1, seed: 1 });
+  assert.ok(sample);
+  const given: WaitFacts = {
+    ...{ ...sample, state: 'moving', inPlace: false, waves: [wave], hostsWithoutSupervisor: [] },
+    missing: [{ name: 'router-1', host: 'here', release: '1.3.0' }],
+  };
+  const why = (kind: WaitKind) => waitsOf(given).find(({ what }) => what === kind)?.why;
+  assert.equal(why('process'), 'not yet running 1.3.0: router-1');
+  assert.match(why('wave') ?? '', /^0 of 1 account of wave 1 \(canary\) settled;/);
+  assert.match(why('out-of-reach') ?? '', /^1 account of wave 1 \(canary\) has moved, but its devices/);
+});
+
 test('a pause is an operator’s, and says why and what ends it', limited, async () => {
   const at = await scene();
   await at.db`update upgrade set state = 'moving', progress = progress || '{"started": true}'`;
@@ -286,7 +313,7 @@ test(
       await at.world({ silent: true });
       return (await gates()).length > 0;
     });
-    assert.match((await gates())[0] ?? '', /^the gate of wave 1 \(canary\): 0 requests .* none has arrived yet/);
+    assert.match((await gates())[0] ?? '', /^wave 1 \(canary\) is undecided: 0 requests .* none has arrived yet/);
     await at.db.begin((tx) => pauseByOperator(tx, operator));
     await at.db.begin((tx) => resumeByOperator(tx, operator));
     assert.deepEqual(await gates(), [], 'what it said before the pause is over');

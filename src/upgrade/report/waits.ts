@@ -245,13 +245,21 @@ function processWaits(facts: WaitFacts): Wait[] {
   const others = facts.missing.filter(({ host }) => !facts.hostsWithoutSupervisor.includes(host));
   if (others.length > 0) {
     waits.push(
-      wait('process', 'processes are not running in the release that is wanted', {
+      wait('process', notRunningText(others), {
         who: others.map(({ name, release, host }) => `${name} (${release}, ${host})`),
         command: `bramble status; their logs: BRAMBLE_HOME/logs`,
       }),
     );
   }
   return waits;
+}
+
+/** `not yet running 1.3.0: router-1` */
+function notRunningText(missing: WaitFacts['missing']): string {
+  const byRelease = Map.groupBy(missing.slice(0, maxNamesShown), ({ release }) => release);
+  return [...byRelease]
+    .map(([release, processes]) => `not yet running ${release}: ${processes.map(({ name }) => name).join(', ')}`)
+    .join('; ');
 }
 
 /** Only where a step takes locks that others may hold. */
@@ -277,9 +285,10 @@ function waveWaits(facts: WaitFacts): Wait[] {
   const named = `wave ${wave.number} (${wave.name})`;
   const waits: Wait[] = [];
   if (wave.outOfReach > 0) {
+    const [has, its, it] = wave.outOfReach === 1 ? ['has', 'its', 'it'] : ['have', 'their', 'them'];
     const why =
-      `${wave.outOfReach} accounts of ${named} have moved, but their devices do not connect: nothing is waiting for ` +
-      'them';
+      `${counted(wave.outOfReach, 'account')} of ${named} ${has} moved, but ${its} devices do not connect: nothing is ` +
+      `waiting for ${it}`;
     waits.push(wait('out-of-reach', why, { command: 'bramble deliveries' }));
   }
   if (wave.state === 'soaking') {
@@ -288,11 +297,11 @@ function waveWaits(facts: WaitFacts): Wait[] {
     if (!isOver && !wave.accepted)
       waits.push(wait('soak', `${named} is being observed`, { since: wave.soakingAt, until }));
     if (wave.gateLacks.length > 0) {
-      waits.push(wait('gate', `the gate of ${named}: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
+      waits.push(wait('gate', `${named} is undecided: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
     }
   } else if (!facts.inPlace && wave.startedAt !== null && wave.settled < wave.accounts) {
     const until = later(wave.startedAt, facts.waveDeadlineSeconds);
-    const why = `${wave.settled} of ${wave.accounts} accounts of ${named} are settled; the upgrade pauses at the deadline`;
+    const why = `${wave.settled} of ${counted(wave.accounts, 'account')} of ${named} settled; the upgrade pauses at the deadline`;
     waits.push(wait('wave', why, { since: wave.startedAt, until, who: wave.open, command: 'bramble deliveries' }));
   }
   return waits;
