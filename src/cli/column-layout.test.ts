@@ -86,3 +86,8 @@ test('no word is broken or lost, and no line with blanks is too long', () => {
     }),
   );
 });
+
+test('a list of all accounts of a large domain is laid out', () => {
+  const rows = [['NAME', 'DEVICES'], ...Array.from({ length: 150_000 }, (_, index) => [`user-${index}`, '2'])];
+  assert.deepEqual(layOut(rows, 80).at(-1), ['user-149999  2']);
+});

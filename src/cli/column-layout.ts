@@ -66,13 +66,13 @@ interface Measured {
 const nothing: Measured = { width: 0, least: 0 };
 
 function measured([title = '', ...cells]: readonly string[]): Measured {
-  return {
-    width: Math.max(...[title, ...cells].map((cell) => stringWidth(cell))),
-    least: Math.max(
-      widestWord(title),
-      ...cells.map((cell) => Math.max(widestWord(cell), Math.min(stringWidth(cell), readableWidth))),
-    ),
-  };
+  const measures = { width: stringWidth(title), least: widestWord(title) };
+  for (const cell of cells) {
+    const width = stringWidth(cell);
+    measures.width = Math.max(measures.width, width);
+    measures.least = Math.max(measures.least, widestWord(cell), Math.min(width, readableWidth));
+  }
+  return measures;
 }
 
 function widestWord(text: string): number {
