@@ -1,6 +1,7 @@
 /**
  * Why a gate that does not fail stays closed: how many requests are missing, from which accounts, how long they will
- * take at the current rate, and which comparisons still raise doubts about the release. Pure; texts for people.
+ * take at the current rate, and which comparisons still raise doubts about the release. Pure; texts for people, where
+ * they are samples: a device that sends a request every second sees one of ten counted.
  */
 import { counted } from '../../base/counted.ts';
 import type { ChosenGate } from '../state/plan-options.ts';
@@ -33,12 +34,12 @@ export function shortfallOf(figures: GateFigures, gate: ChosenGate, comparisons:
   if (requests === 0) return { requests: doubts.length > 0 ? null : 0, seconds: null, reasons: doubts };
   const lacking = isMostlyOneAccount(figures, seen)
     ? neededOfOthers(figures, seen, requests)
-    : { requests, pace: counts / Math.max(1, figures.seconds), who: '' };
+    : { requests, pace: counts / Math.max(1, figures.seconds), who: '', among: '' };
   const seconds = lacking.pace === 0 ? null : Math.ceil(lacking.requests / lacking.pace);
   const reason =
-    `${counted(seen, 'request of moved accounts is', 'requests of moved accounts are')} too few to judge: ` +
-    `${lacking.requests} more${lacking.who} without an error ${lacking.requests === 1 ? 'is' : 'are'} needed, ` +
-    `${seconds === null ? 'but none has arrived yet' : `in about ${duration(seconds)} at their pace so far`}`;
+    `needs ${counted(lacking.requests, 'more good sample')} (a device counts once in 10 s)${lacking.who}: ` +
+    `${seen === 0 ? 'none' : seen} so far${lacking.among}` +
+    `${seconds === null ? '' : `, so about ${duration(seconds)} more at their pace`}`;
   const notes = [...silentAccountsNote(figures), ...leftOutNote(figures), ...doubts];
   return { requests: lacking.requests, seconds, reasons: [reason, ...notes] };
 }
@@ -78,24 +79,20 @@ function neededOfOthers({ busiest, seconds }: GateFigures, seen: number, request
   return {
     requests: Math.max(Math.ceil(requests / 2), requests - (busiest.requests - others)),
     pace: others / Math.max(1, seconds),
-    who:
-      ` from accounts other than ${busiest.name}, which made ${busiest.requests} of them and counts at most as much ` +
-      'as all others together,',
+    who: ` from accounts other than ${busiest.name}, which counts at most as much as all others together`,
+    among: `, ${busiest.requests} of them from ${busiest.name}`,
   };
 }
 
 function silentAccountsNote({ accounts: { all, heard, unheard } }: GateFigures): string[] {
   if (heard >= all || unheard.length === 0) return [];
   const more = all - heard - unheard.length;
-  return [`no requests from ${unheard.join(', ')}${more > 0 ? ` and ${counted(more, 'more account')}` : ''}`];
+  return [`silent: ${unheard.join(', ')}${more > 0 ? ` and ${counted(more, 'more account')}` : ''}`];
 }
 
 export function leftOutNote({ leftOut }: GateFigures): string[] {
   if (leftOut.requests === 0) return [];
-  return [
-    `${counted(leftOut.requests, 'request')} during the move itself and the first ` +
-      `${leftOut.warmUpSeconds.toFixed(0)} s left out`,
-  ];
+  return [`not counted: ${leftOut.requests} during the move and the first ${leftOut.warmUpSeconds.toFixed(0)} s`];
 }
 
 function duration(seconds: number): string {

@@ -74,14 +74,17 @@ test('ten seconds in which nobody was served fail no gate', () => {
   assert.equal(answerTo({ moved: [...moved(30, 10), sample(10, 10), ...moved(30, 10)] }), 'pass');
 });
 
-test('too small a sample is undecided, and says how many requests are needed and for how long', () => {
+test('too small a sample is undecided, and says how many samples are needed and for how long', () => {
   const few = figures({ moved: moved(2, 10), busiest: busiest(5), seconds: 20 });
   const answer = judgeGate(few, settings);
   assert.equal(answer.answer === 'undecided' && answer.cause, 'sample');
   const lacks = shortfallOf(few);
   assert.ok(lacks.requests !== null && lacks.requests > 20 && lacks.requests < 40, `${lacks.requests}`);
   assert.equal(lacks.seconds, lacks.requests);
-  assert.match(lacks.reasons.join(), /20 requests .* too few .* more without an error are needed, in about \d+ s/);
+  assert.match(
+    lacks.reasons.join(),
+    /^needs \d+ more good samples \(a device counts once in 10 s\): 20 so far, so about \d+ s more at their pace$/,
+  );
   assert.equal(shortfallOf(figures({ moved: [], busiest: busiest(0) })).seconds, null);
 });
 
@@ -182,14 +185,14 @@ test('without a past no latency passes unseen: but where nobody notices it, or t
   assert.equal(answerTo({ ...slow, before: sample(30), unmoved: sample(30) }), 'fail', 'two short ones make a past');
 });
 
-test('whose requests are lacking is said: of others than the busiest account, and who was not heard', () => {
+test('whose samples are lacking is said: of others than the busiest account, and who was not heard', () => {
   const alone = figures({ moved: moved(60, 10), busiest: busiest(600), accounts: accounts(2, 'bob'), seconds: 600 });
   const lacks = shortfallOf(alone);
   assert.equal(lacks.requests, 25);
   assert.equal(lacks.seconds, null);
   assert.match(
     lacks.reasons.join(),
-    /^600 requests .*: 25 more from accounts other than ada, which made 600 of them .* needed, but none has arrived yet,no requests from bob$/,
+    /^needs 25 more good samples .* from accounts other than ada, .*: 600 so far, 600 of them from ada,silent: bob$/,
   );
   const some = shortfallOf(
     figures({ moved: moved(60, 10), busiest: busiest(590), accounts: accounts(2), seconds: 600 }),
