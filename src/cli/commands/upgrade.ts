@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { upgradeOperations } from '../../api/upgrade.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
-import { emptiedText, gateText, reportText } from '../../upgrade/report/report-text.ts';
+import { emptiedText, gateWord, reportText, shownWaits } from '../../upgrade/report/report-text.ts';
 import { waitLines } from '../../upgrade/report/wait-text.ts';
 import { upgradeStates } from '../../upgrade/state/upgrade-states.ts';
 import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
@@ -149,12 +149,11 @@ function shortText(answer: UpgradeReport, style: Style): string {
     ['state', style.bold(answer.position)],
   ];
   if (answer.pauseReason !== null) entries.push(['paused', answer.pauseReason]);
-  if (answer.waits === undefined && answer.waitingFor !== null) entries.push(['waiting for', answer.waitingFor]);
   if (!answer.coordinator.atWork && !finalStates.has(answer.state)) {
     entries.push(['coordinator', style.yellow('not running')]);
   }
   if (answer.emptied.length > 0) entries.push(['emptied', emptiedText(answer.emptied)]);
-  const waits = answer.waits ?? [];
+  const waits = shownWaits(answer);
   const waiting = waits.length === 0 ? [] : ['', style.bold('Waits'), ...waitLines(waits)];
   const head = [facts(style, entries), ...waiting].join('\n');
   if (answer.waves.length === 0) return head;
@@ -163,7 +162,7 @@ function shortText(answer: UpgradeReport, style: Style): string {
     name: (row) => row.name,
     state: (row) => row.state,
     'accounts settled': (row) => progressBar(style, row.settled, row.accounts, 20),
-    gate: (row) => cell(gateText(row.gate) ?? null),
+    gate: (row) => cell(gateWord(row.gate)),
   });
   return `${head}\n\n${waves}`;
 }

@@ -14,7 +14,7 @@ export function reportText(report: Report): string {
   const lines = [
     `Upgrade ${report.release.from} → ${report.release.to}: ${report.position}, ${duration(report.seconds)}`,
     ...(report.pauseReason === null ? [] : [`  reason: ${report.pauseReason}`]),
-    ...section('Waiting for', waitLines(waitsOf(report))),
+    ...section('Waiting for', waitLines(shownWaits(report))),
     '',
     'Accounts',
     accountsLine(report),
@@ -81,9 +81,15 @@ export function emptiedText(names: readonly string[]): string {
   return `${names.join(', ')}: no longer serve any account; retire with \`bramble instance retire ${names.join(' ')}\``;
 }
 
-/** An administration of 1.1 sends no list, only the message of the last step. */
-function waitsOf({ waits, waitingFor }: { waits?: Report['waits']; waitingFor: string | null }) {
-  if (waits !== undefined) return waits;
+type WaitsOfReport = Pick<Report, 'waitingFor' | 'pauseReason'> & { readonly waits?: Report['waits'] };
+
+/** What it waits for, without the reason of a pause, which stands above. */
+export function shownWaits({ waits, waitingFor, pauseReason }: WaitsOfReport) {
+  if (waits !== undefined) {
+    const isPause = (what: string) => what === 'operator' && pauseReason !== null;
+    return waits.map((wait) => (isPause(wait.what) ? { ...wait, why: 'to resume or reverse it' } : wait));
+  }
+  // An administration of 1.1 sends no list, only the message of the last step.
   return waitingFor === null
     ? []
     : [{ what: 'step', why: waitingFor, who: [], since: null, until: null, command: null }];
@@ -181,12 +187,17 @@ function waveLine(wave: Report['waves'][number]): string {
 }
 
 /** The answer of a wave's gate, and who overrode it; undefined while there is none. */
-export function gateText(gate: Report['waves'][number]['gate']): string | undefined {
+function gateText(gate: Report['waves'][number]['gate']): string | undefined {
   const { answer, reasons = [], acceptedBy: by } = gate ?? {};
   const why = reasons.length === 0 ? '' : `: ${reasons.join('; ')}`;
   const judged = answer === undefined ? undefined : `${answer}${why}`;
   if (by === undefined) return judged;
   return `accepted by ${by}${judged === undefined ? '' : ` (verdict: ${judged})`}`;
+}
+
+/** The same without reasons. */
+export function gateWord(gate: Report['waves'][number]['gate']): string | undefined {
+  return gate?.acceptedBy === undefined ? gate?.answer : `accepted by ${gate.acceptedBy}`;
 }
 
 function deliveryLine(count: Report['deliveries'][number]): string {

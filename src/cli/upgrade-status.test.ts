@@ -1,0 +1,40 @@
+/** What `bramble upgrade status` and `report` print of a paused upgrade: each thing once. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { startAdministration } from '../processes/administration/administration-fixture.ts';
+import { startTestUpgrade } from '../processes/coordinator/coordinator-endpoint-fixture.ts';
+import { ownRelease } from '../registry/own-release.ts';
+import { runBramble } from './command-line-fixture.ts';
+
+const admin = await startAdministration();
+after(async () => await admin.close());
+
+const timesIn = (text: string, what: string): number => text.split(what).length - 1;
+
+test('the status of a paused upgrade says once why, and of each gate one word', async () => {
+  const [major, minor] = ownRelease.split('.').map(Number);
+  await startTestUpgrade(admin.db, `${major}.${Number(minor) + 1}.0`);
+  const why = 'the gate of wave 2 says fail: 9 of 10 requests failed';
+  await admin.db`update upgrade set state = 'paused', paused_from = 'moving', pause_reason = ${why}`;
+  const waves = [
+    { name: 'canary', state: 'passed', gate: { answer: 'pass', reasons: ['not counted: 2'] } },
+    { name: '50 %', state: 'failed', gate: { answer: 'fail', reasons: ['9 of 10 requests failed'] } },
+    { name: '100 %', state: 'passed', gate: { answer: 'undecided', reasons: ['needs 4 more'], acceptedBy: 'ada' } },
+  ];
+  for (const [index, { name, state, gate }] of waves.entries()) {
+    await admin.db`
+      insert into upgrade_wave (upgrade_id, number, name, state, gate)
+      select id, ${index + 1}, ${name}, ${state}, ${admin.db.json(gate)} from upgrade`;
+  }
+  const { output } = await runBramble(admin, ['upgrade', 'status']);
+  assert.equal(timesIn(output, '9 of 10 requests failed'), 1, output);
+  assert.match(output, new RegExp(`^paused +${why}$`, 'm'));
+  assert.match(output, /^Waits\n {2}operator: to resume or reverse it \(since /m);
+  assert.match(output, /^1 +canary +passed .* pass *$/m);
+  assert.match(output, /^2 +50 % +failed .* fail *$/m);
+  assert.match(output, /^3 +100 % +passed .* accepted by ada *$/m);
+
+  const report = (await runBramble(admin, ['upgrade', 'report'])).output;
+  assert.match(report, /1\. canary: passed.*; gate: pass: not counted: 2/);
+  assert.match(report, /3\. 100 %: passed.*; gate: accepted by ada \(verdict: undecided: needs 4 more\)/);
+});
