@@ -66,18 +66,6 @@ export const upgradeBugs: readonly KnownBug[] = [
     ],
   },
   {
-    name: 'finalize-with-accounts-left',
-    file: 'src/upgrade/steps/finalize-steps.ts',
-    find: 'if (occupied !== undefined) return occupied;',
-    replace: '',
-    seenBy: [
-      {
-        file: 'src/upgrade/steps/instance-steps.long.test.ts',
-        title: 'finalizing with `upgrade`, accounts are handed over before anything is replaced',
-      },
-    ],
-  },
-  {
     name: 'finalize-accepted-with-accounts-left',
     file: 'src/upgrade/operations/operator-actions.ts',
     find: 'const left = (await listInstancesBehind(tx, upgrade.toRelease)).filter(({ accounts }) => accounts > 0);',
@@ -193,8 +181,8 @@ export const upgradeBugs: readonly KnownBug[] = [
   {
     name: 'move-without-its-deliveries',
     file: 'src/moves/move-runner.ts',
-    find: '        options.oweDeliveries(tx, move),\n',
-    replace: '        options.oweDeliveries(options.db as never, move).catch(() => undefined),\n',
+    find: '      options.oweDeliveries(tx, move),\n    ]);',
+    replace: '      options.oweDeliveries(options.db as never, move).catch(() => undefined),\n    ] as never);',
     seenBy: [
       { file: 'src/moves/move-store.test.ts', title: 'what is owed is of one transaction with the change of owner' },
     ],
