@@ -62,7 +62,8 @@ export const ownFeatures: readonly Feature[] = [
   {
     name: 'further-platforms',
     since: '1.3.0',
-    summary: 'Devices of further platforms can be activated; to earlier releases they would be devices of their own.',
+    summary:
+      'Devices of further platforms can be activated; earlier releases would mistake them for devices of a platform they know.',
     kinds: ['router', 'server', 'administration', 'coordinator'],
   },
 ];

@@ -76,7 +76,10 @@ test('trust at first use, then the same signer, the one it names, or what an ope
 });
 
 test('a release without a signature says so, and a chain is told from its end', () => {
-  assert.match(judgementText(judgeSigner(unsigned, noSigner)), /^not signed, and no signer was ever seen/);
+  assert.match(
+    judgementText(judgeSigner(unsigned, noSigner)),
+    /^not signed, and no signer is known, so its origin is not proven$/,
+  );
   const followed = judgementText(judgeSigner(signed(bea, formatRotation(bea.fingerprint, ada)), knows(ada)));
   assert.equal(followed, `signed by ${bea.fingerprint}, the successor of ${ada.fingerprint}`);
 });

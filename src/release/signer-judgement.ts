@@ -67,9 +67,9 @@ export function trustedChain(
 export function judgementText(judgement: Judgement): string {
   switch (judgement.kind) {
     case 'unsigned':
-      return 'not signed, and no signer was ever seen: who built it is unproven';
+      return 'not signed, and no signer is known, so its origin is not proven';
     case 'accepted-unsigned':
-      return 'not signed, and accepted by name: who built it is unproven';
+      return 'not signed, and accepted by name: its origin is not proven';
     case 'first':
       return `signed by ${judgement.signer}, the first signer seen`;
     case 'known':

@@ -265,6 +265,6 @@ test('on a terminal the state is one line that is drawn over, and Ctrl-C ends wi
   const drawn = output.text().split('\r\u001b[K').slice(1);
   assert.ok(drawn.length > 0);
   for (const line of drawn) assert.ok((line.split('\n')[0] ?? '').length < 40, line);
-  assert.match(output.text(), /^1 device of 1 account managed by/m);
+  assert.match(output.text(), /^1 device of 1 account is managed by/m);
   assert.match(output.text(), /^devices +1 managed/m);
 });

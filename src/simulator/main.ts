@@ -110,7 +110,10 @@ export async function simulate(
     const managed = fleet.stats().devices.managed;
     if (machine)
       writeLine(streams.output, { event: 'ready', devices: managed, activationsRefused, push: fleet.push.url });
-    else say(`${counted(managed, 'device')} of ${counted(byAccount.size, 'account')} managed by ${publicUrl}.`);
+    else
+      say(
+        `${counted(managed, 'device')} of ${counted(byAccount.size, 'account')} ${managed === 1 ? 'is' : 'are'} managed by ${publicUrl}.`,
+      );
 
     await untilOver(options, fleet, streams, signal, exportDevices);
     const result = { seed: options.seed, activationsRefused, ...fleet.stats() };

@@ -178,13 +178,13 @@ function namesOf(names: readonly string[], count: number): string {
 
 function verificationText(answer: Verified, style: Style): string {
   const { sealed, pending, after, heads, faults, findings, keyFingerprint } = answer;
-  const verdict = faults === 0 ? style.green('whole') : style.red(`not intact: ${counted(faults, 'fault')}`);
+  const verdict = faults === 0 ? style.green('intact') : style.red(`not intact: ${counted(faults, 'fault')}`);
   return [
     facts(style, [
       ['audit', verdict],
       [
         'records',
-        `${after === 0 ? '' : `${after + 1} to `}${sealed} chained${pending === undefined ? '' : `, ${pending} not yet`}`,
+        `${after === 0 ? '' : `${after + 1} to `}${sealed} verified${pending === undefined ? '' : `, ${pending} pending`}`,
       ],
       ['stored heads', String(heads)],
       ...(keyFingerprint ? [['signed by key', keyFingerprint] as const] : []),

@@ -130,7 +130,7 @@ function movingRows({ instances, needs, sends, waves, lockedFeatures }: UpgradeP
       'sends',
       `${counted(sends.itPolicies, 'IT policy', 'IT policies')}, ` +
         `${counted(sends.serviceBooks, 'set of service books', 'sets of service books')}, ` +
-        `${counted(sends.synchronizations, 'synchronization')}: ${sends.leastMinutes} min or more`,
+        `${counted(sends.synchronizations, 'synchronization')}: ${Math.ceil(sends.leastMinutes * 60)} s or more`,
     ],
     ['waves', String(waves.length)],
     ['locked', lockedFeatures.map(({ name }) => name).join(', ') || 'no feature, until it is finalized'],

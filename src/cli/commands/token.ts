@@ -39,7 +39,7 @@ function addList(tokens: Command, frame: Frame): void {
         await frame.ask(command, tokenOperations.list, {}, (answer, style) =>
           columns(style, answer.tokens, {
             name: (row) => row.name,
-            made: (row) => timeText(row.createdAt),
+            created: (row) => timeText(row.createdAt),
             revoked: (row) => timeText(row.revokedAt),
           }),
         );

@@ -260,7 +260,7 @@ test('a plan keeps the first signer, takes the one that follows it, and refuses 
   };
   await begin();
   await post({ archive: await archiveOf('1.1.0') });
-  assert.match(await notes(), /1\.1\.0 is not signed, and no signer was ever seen/);
+  assert.match(await notes(), /1\.1\.0 is not signed, and no signer is known/);
   assert.equal(await signer(), null);
 
   await begin();

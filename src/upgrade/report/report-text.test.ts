@@ -15,4 +15,7 @@ test('a plan with one of everything says so', () => {
   assert.match(text, /1\. canary: 1 account, gate on 1 request\n/);
   assert.match(text, /1 more process, about 1 MB, 1 SRP credential, 1 listening port,/);
   assert.match(text, /1 IT policy, 1 set of service books, 1 synchronization;/);
+  const { sends } = plan;
+  const quick = planText({ ...plan, sends: { ...sends, leastMinutes: 0.2 } });
+  assert.match(quick, /with this budget at least 12\.0 s$/m, 'less than a minute is told in seconds');
 });

@@ -150,7 +150,7 @@ function wavesText(plan: UpgradePlan): string {
     'Sends',
     `  ${counted(sends.itPolicies, 'IT policy')}, ` +
       `${counted(sends.serviceBooks, 'set of service books', 'sets of service books')}, ` +
-      `${counted(sends.synchronizations, 'synchronization')}; with this budget at least ${sends.leastMinutes} min`,
+      `${counted(sends.synchronizations, 'synchronization')}; with this budget at least ${duration(sends.leastMinutes * 60)}`,
     ...section(
       'Locked until finalized',
       plan.lockedFeatures.map((feature) => `  ${feature.name}`),
