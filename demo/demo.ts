@@ -178,13 +178,13 @@ async function startUpgrade(
   progress.say(`${stopped.name} is stopped by SIGSTOP with an uncommitted write (account ${stopped.account}).`);
   // Before the checks look, the lease of the stopped service may have run out.
   await domain.api.call(upgradeOperations.start, { body: { overrides: ['backup', 'components'] } });
-  await until('the release fence has fallen', 60_000, async () => {
+  await until('the release fence is in place', 60_000, async () => {
     await follower.tellEvents();
     const [row] = await domain.sql`select release from domain`;
     return row?.['release'] === to.release;
   });
   stopped.letGoOn();
-  progress.say(`The release fence has fallen; ${stopped.name} is let go on, and its write is gone.`);
+  progress.say(`The fence is in place; ${stopped.name} resumes, and its write was refused.`);
 }
 
 /** The waves, with two disturbances: an operator pauses for a while, and the coordinator is killed. */
@@ -248,7 +248,7 @@ async function silenceDevices(domain: RunningDomain, fleet: RunningFleet): Promi
   const { devices } = await fleet.tell<{ devices: { name: string; account: string }[] }>({ do: 'devices' });
   const silent = devices.filter(({ account }) => owed.includes(account)).slice(0, 4);
   await fleet.tell({ do: 'vanish', devices: silent.map(({ name }) => name), moment: 'with-command' });
-  progress.say(`${silent.length} devices fall silent, each with a command in its hands.`);
+  progress.say(`${silent.length} devices fall silent while holding a command.`);
 }
 
 async function finalize({ domain, fleet, follower, target, workload }: Stage): Promise<void> {

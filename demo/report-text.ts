@@ -1,12 +1,14 @@
 /** The report for a person. */
 import colors from 'picocolors';
+import { counted } from '../src/base/counted.ts';
 import { invariantTitles } from '../test/harness/invariants.ts';
 import type { DemoReport } from './figures.ts';
 
 export function reportText(report: DemoReport, terminal: boolean): string {
   const paint = colors.createColors(terminal);
   const { deliveries, commands, requests, tunnels, unavailabilityMs: away } = report;
-  const fact = (name: string, text: string) => `  ${name.padEnd(22)} ${text}`;
+  const labels = Math.max(22, ...report.features.map(({ name }) => name.length));
+  const fact = (name: string, text: string) => `  ${name.padEnd(labels)} ${text}`;
   const good = (ok: boolean, text: string) => (ok ? paint.green(text) : paint.red(text));
   const lines = [
     '',
@@ -40,11 +42,11 @@ export function reportText(report: DemoReport, terminal: boolean): string {
     ),
     fact(
       'sent by the moves',
-      `${deliveries.itPolicies} IT policies, ${deliveries.serviceBooks} service books, ${deliveries.synchronizations} synchronizations`,
+      `${counted(deliveries.itPolicies, 'IT policy')}, ${counted(deliveries.serviceBooks, 'service book')}, ${counted(deliveries.synchronizations, 'synchronization')}`,
     ),
     fact(
       'budget',
-      `at most ${deliveries.maxInFlight} of ${deliveries.budget} in flight, ${deliveries.suspects} suspects; held back for ${deliveries.heldBackSeconds} s in all`,
+      `at most ${deliveries.maxInFlight} of ${deliveries.budget} in flight, ${counted(deliveries.suspects, 'suspect')}; held back for ${deliveries.heldBackSeconds} s in all`,
     ),
     fact('unavailability', `p50 ${away.p50} ms, p99 ${away.p99} ms, longest ${away.max} ms, of ${away.accounts} moves`),
     '',
@@ -52,7 +54,7 @@ export function reportText(report: DemoReport, terminal: boolean): string {
     ...report.waves.map((wave) =>
       fact(
         `${wave.number} ${wave.name}`,
-        `${wave.accounts} accounts, ${wave.state}, gate ${wave.gate ?? '-'}, ${wave.seconds ?? '-'} s`,
+        `${counted(wave.accounts, 'account')}, ${wave.state}, gate ${wave.gate ?? '-'}, ${wave.seconds ?? '-'} s`,
       ),
     ),
     '',
@@ -63,7 +65,8 @@ export function reportText(report: DemoReport, terminal: boolean): string {
     '',
     paint.bold('Invariants, checked from outside'),
     ...Object.entries(report.invariants).map(([number, { result, checks, broken }]) => {
-      const text = `${result}${checks ? `, ${checks} checks` : ''}${broken ? `: ${broken}` : ''}`;
+      const outcome = result === 'not-exercised' ? 'not tested in this run' : result;
+      const text = `${outcome}${checks ? `, ${counted(checks, 'check')}` : ''}${broken ? `: ${broken}` : ''}`;
       const shown = result === 'not-exercised' ? paint.dim(text) : good(result === 'held', text);
       return `  ${number.padStart(2)} ${(invariantTitles[number] ?? '').padEnd(58)} ${shown}`;
     }),
