@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 const checkout = join(import.meta.dirname, '..');
-const scripts = ['scripts/release.ts', 'scripts/release-key.ts', 'scripts/mutate.ts', 'bench/bench.ts'];
+const scripts = [
+  'scripts/release.ts',
+  'scripts/release-key.ts',
+  'scripts/mutate.ts',
+  'scripts/walkthrough.ts',
+  'bench/bench.ts',
+];
 
 test('every script tells how it is used, and names an option that it does not know', { timeout: 120_000 }, () => {
   for (const script of scripts) {

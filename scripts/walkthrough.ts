@@ -1,8 +1,13 @@
 /** `npm run walkthrough`: types docs/upgrading.md from its first command to its last, and fails where something else is shown. */
 import { readFile } from 'node:fs/promises';
 import { messageOf } from '../src/base/errors.ts';
+import { readOptions } from './script-options.ts';
 import { parseDocument } from './walkthrough-document.ts';
 import { startWalk } from './walkthrough-run.ts';
+
+const usage = `npm run walkthrough
+  (none)  types docs/upgrading.md from its first command to its last, in about seven minutes`;
+readOptions(usage, {});
 
 const document = new URL('../docs/upgrading.md', import.meta.url);
 const walk = await startWalk((text) => process.stdout.write(`${text}\n`));
