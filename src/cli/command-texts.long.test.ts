@@ -91,6 +91,17 @@ test('the ids that a list shows are taken as they are shown', limited, async () 
   assert.match((await bramble('device', 'show', shown)).output, RegExp(`^id +${deviceId}$`, 'm'));
 });
 
+test('a device and the budget are shown with words and units, and nothing as JSON', limited, async () => {
+  await admin.db`update device set inventory = '{"DeviceName": "Ada’s", "Capacity": 64}' where id = ${deviceId}`;
+  const shown = (await bramble('device', 'show', deviceId)).output;
+  assert.match(shown, /^hardware identifier +/m);
+  assert.match(shown, /^last seen +/m);
+  assert.match(shown, /^inventory *$/m);
+  assert.match(shown, /^ {2}DeviceName +Ada’s$/m);
+  assert.doesNotMatch(shown, /[{}]|^[a-z]+[A-Z]/m);
+  assert.match((await bramble('budget', 'show')).output, /^perMinuteDomain +\d+ deliveries per minute in the domain$/m);
+});
+
 test('where there is nothing to cancel no advice is given on what was', limited, async () => {
   const { output } = await bramble('device', 'cancel', deviceId);
   assert.match(output, /^There was nothing to cancel\. .*--handed-out\.\n$/);

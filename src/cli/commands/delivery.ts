@@ -40,11 +40,21 @@ function addSet(budget: Command, frame: Frame): void {
   );
 }
 
-/** With settings that only the service's release has. */
+/** What the number of a setting counts. */
+const budgetUnits: Readonly<Record<string, string>> = {
+  perInstance: 'deliveries in flight per instance',
+  perDomain: 'deliveries in flight in the domain',
+  suspects: 'silent devices in the domain',
+  perMinuteInstance: 'deliveries per minute and instance',
+  perMinuteDomain: 'deliveries per minute in the domain',
+  suspectAfterSeconds: 'seconds of silence until a device is a suspect',
+};
+
+/** By the names that `budget set` takes, with settings that only the service's release has. */
 function budgetText(_budget: object, style: Style, sent: unknown): string {
   return facts(
     style,
-    Object.entries(sent as object).map(([key, value]) => [key, String(value)]),
+    Object.entries(sent as object).map(([key, value]) => [key, `${String(value)} ${budgetUnits[key] ?? ''}`.trimEnd()]),
   );
 }
 

@@ -112,10 +112,9 @@ function addShow(devices: Command, frame: Frame): void {
         await frame.ask(command, deviceOperations.show, { params: { id } }, ({ identityRenewal }, style, sent) =>
           facts(
             style,
-            Object.entries(sent as object).map(([key, value]) => [
-              key,
-              key === 'identityRenewal' ? renewalText(identityRenewal) : isTime(value) ? timeText(value) : cell(value),
-            ]),
+            Object.entries({ ...(sent as object), identityRenewal: renewalText(identityRenewal) }).flatMap(
+              ([key, value]) => deviceFacts(labels[key] ?? inWords(key), value),
+            ),
           ),
         );
       }),
@@ -125,6 +124,38 @@ function addShow(devices: Command, frame: Frame): void {
 
 function renewalText(renewal: Device['identityRenewal']): string {
   return renewal === null ? '-' : `${renewal.state}: ${renewal.text}`;
+}
+
+/** Where the words of the field would not do. */
+const labels: Readonly<Record<string, string>> = {
+  udid: 'hardware identifier',
+  osVersion: 'OS version',
+  tlsRequiredSince: 'TLS required since',
+  repeatedAt: 'last repeated',
+  appliedPolicyRevision: 'IT policy applied',
+  appliedBooksRevision: 'service books applied',
+  synchronizedAt: 'synchronized',
+  lastSeenAt: 'last seen',
+  suspendedAt: 'suspended',
+  identityExpiresAt: 'identity expires',
+  createdAt: 'created',
+};
+
+/** `openDeliveries` becomes `open deliveries`. */
+function inWords(key: string): string {
+  return key.replace(
+    /([a-z])([A-Z])/g,
+    (_all, before: string, capital: string) => `${before} ${capital.toLowerCase()}`,
+  );
+}
+
+/** A group of values is a line each, below its name. */
+function deviceFacts(label: string, value: unknown): [string, string][] {
+  if (isTime(value)) return [[label, timeText(value)]];
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [[label, cell(value)]];
+  const members = Object.entries(value);
+  if (members.length === 0) return [[label, '-']];
+  return [[label, ''], ...members.map(([key, member]): [string, string] => [`  ${key}`, cell(member)])];
 }
 
 function isTime(value: unknown): value is string {
