@@ -194,7 +194,8 @@ test('a batch of moves is started, watched until it is over, and shown with its 
   const started = await bramble(['--json', 'move', 'start', '--account', 'mo', 'ghost', '--to', 'two']);
   const { batch, skipped } = JSON.parse(started.output);
   assert.deepEqual(skipped, [{ account: 'ghost', reason: 'not-found' }]);
-  assert.match((await bramble(['move', 'status', batch])).output, /settled .*0\/1 {2}0 %/);
+  assert.match((await bramble(['move', 'status', batch])).output, /^moved .*0\/1 {2}0 %\nsettled .*0\/1 {2}0 %/m);
+  assert.match((await bramble(['move', 'status'])).output, / SETTLED {2}OPEN /);
   await admin.db`update account_move set state = 'closed' where batch_id = ${batch}`;
   await admin.db`update move_batch set state = 'done' where id = ${batch}`;
   const watched = await bramble(['move', 'status', batch, '--watch']);

@@ -130,7 +130,7 @@ test('a start says that the checks run, not what was waited for before it', limi
   const { output } = await bramble('upgrade', 'start');
   assert.match(
     output,
-    /^upgrade +1\.1\.0 to 1\.2\.0\nstate +started; the checks run first\nnext +watch it with `bramble upgrade status`\n$/,
+    /^upgrade +1\.1\.0 → 1\.2\.0\nstate +started; the checks run first\nnext +watch it with `bramble upgrade status`\n$/,
   );
   upgrade = { ...planned, state: 'moving', position: 'moving', waitingFor: null };
   assert.match((await bramble('upgrade', 'start')).output, /state +moving/);

@@ -13,7 +13,8 @@ const timesIn = (text: string, what: string): number => text.split(what).length 
 
 test('the status of a paused upgrade says once why, and of each gate one word', async () => {
   const [major, minor] = ownRelease.split('.').map(Number);
-  await startTestUpgrade(admin.db, `${major}.${Number(minor) + 1}.0`);
+  const later = `${major}.${Number(minor) + 1}.0`;
+  await startTestUpgrade(admin.db, later);
   const why = 'the gate of wave 2 says fail: 9 of 10 requests failed';
   await admin.db`update upgrade set state = 'paused', paused_from = 'moving', pause_reason = ${why}`;
   const waves = [
@@ -35,6 +36,9 @@ test('the status of a paused upgrade says once why, and of each gate one word', 
   assert.match(output, /^3 +100 % +passed .* accepted by ada *$/m);
 
   const report = (await runBramble(admin, ['upgrade', 'report'])).output;
+  assert.match(report, new RegExp(`^ {2}paused: ${why}\n\nWaits\n {2}operator: to resume`, 'm'));
+  for (const text of [output, report]) assert.ok(text.includes(`${ownRelease} → ${later}`), text);
+  assert.match((await runBramble(admin, ['status'])).output, RegExp(`^upgrade +${ownRelease} → ${later}, paused`, 'm'));
   assert.match(report, /1\. canary: passed.*; gate: pass: not counted: 2/);
   assert.match(report, /3\. 100 %: passed.*; gate: accepted by ada \(verdict: undecided: needs 4 more\)/);
 });

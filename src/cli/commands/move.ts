@@ -119,7 +119,7 @@ function batchTable(batches: readonly MoveBatchView[], style: Style): string {
     batch: (row) => row.batch,
     purpose: (row) => row.purpose,
     state: (row) => row.state,
-    done: (row) => String(row.counts.settled + row.counts.closed),
+    settled: (row) => String(row.counts.settled + row.counts.closed),
     open: (row) => String(openOf(row)),
     'out of reach': (row) => String(row.counts.outOfReach),
     failed: (row) => String(row.counts.rolledBack),
@@ -130,13 +130,13 @@ function batchTable(batches: readonly MoveBatchView[], style: Style): string {
 }
 
 function batchText(answer: MoveBatchWithMoves, style: Style): string {
-  const done = answer.counts.settled + answer.counts.closed;
-  const total = done + openOf(answer);
+  const settled = answer.counts.settled + answer.counts.closed;
+  const total = settled + openOf(answer);
   const head = facts(style, [
     ['batch', `${answer.batch} (${answer.purpose}, by ${answer.createdBy})`],
     ['state', answer.pauseReason === null ? answer.state : `${answer.state}: ${answer.pauseReason}`],
-    ['settled', progressBar(style, done, total)],
-    ['moved', progressBar(style, done + answer.counts.delivering, total)],
+    ['moved', progressBar(style, settled + answer.counts.delivering, total)],
+    ['settled', progressBar(style, settled, total)],
   ]);
   if (answer.open.length === 0) return head;
   const moves = columns(style, answer.open, {

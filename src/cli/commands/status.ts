@@ -104,7 +104,7 @@ function moveLines({ openMoves }: DomainStatus): Line[] {
 function upgradeLines({ upgrade }: DomainStatus, style: Style): Line[] {
   if (upgrade === null) return [];
   const reason = upgrade.reason === null ? '' : `: ${upgrade.reason}`;
-  return [['upgrade', `${upgrade.from} to ${upgrade.to}, ${style.bold(upgrade.state)}${reason}`]];
+  return [['upgrade', `${upgrade.from} → ${upgrade.to}, ${style.bold(upgrade.state)}${reason}`]];
 }
 
 function instanceTable(instances: readonly InstanceStatus[], style: Style): string {

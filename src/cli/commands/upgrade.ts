@@ -137,7 +137,7 @@ function addReport(upgrades: Command, frame: Frame): void {
 function startedText(answer: UpgradeReport, style: Style): string {
   if (answer.state !== 'planned') return shortText(answer, style);
   return facts(style, [
-    ['upgrade', `${answer.release.from} to ${answer.release.to}`],
+    ['upgrade', `${answer.release.from} → ${answer.release.to}`],
     ['state', style.bold('started; the checks run first')],
     ['next', 'watch it with `bramble upgrade status`'],
   ]);
@@ -145,7 +145,7 @@ function startedText(answer: UpgradeReport, style: Style): string {
 
 function shortText(answer: UpgradeReport, style: Style): string {
   const entries: [string, string][] = [
-    ['upgrade', `${answer.release.from} to ${answer.release.to}`],
+    ['upgrade', `${answer.release.from} → ${answer.release.to}`],
     ['state', style.bold(answer.position)],
   ];
   if (answer.pauseReason !== null) entries.push(['paused', answer.pauseReason]);

@@ -13,8 +13,8 @@ type Report = Unchanged<UpgradeReport>;
 export function reportText(report: Report): string {
   const lines = [
     `Upgrade ${report.release.from} → ${report.release.to}: ${report.position}, ${duration(report.seconds)}`,
-    ...(report.pauseReason === null ? [] : [`  reason: ${report.pauseReason}`]),
-    ...section('Waiting for', waitLines(shownWaits(report))),
+    ...(report.pauseReason === null ? [] : [`  paused: ${report.pauseReason}`]),
+    ...section('Waits', waitLines(shownWaits(report))),
     '',
     'Accounts',
     accountsLine(report),
