@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { timeText } from '../base/time-text.ts';
 import { seedDevice } from '../devices/device-fixture.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { lockHome } from '../processes/supervisor/home-lock.ts';
@@ -12,7 +13,7 @@ import { thisRelease } from '../release/this-release.ts';
 import { exitWithin } from '../testing/process.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
-import { timeText } from './text-output.ts';
+import { cell } from './text-output.ts';
 
 const limited = { timeout: 120_000 };
 const admin = await startAdministration();
@@ -112,6 +113,7 @@ test('times have their zone, and say the same moment', limited, async () => {
   const iso = '2026-11-25T08:00:00.000Z';
   assert.equal(new Date(timeText(iso).replace(' ', 'T')).toISOString(), iso);
   assert.match(timeText(iso), /(Z|[+-]\d\d:\d\d)$/);
+  assert.equal(cell(`waiting, since ${iso}`), `waiting, since ${timeText(iso)}`);
   const shown = (await bramble('device', 'show', deviceId)).output;
   assert.doesNotMatch(shown, /\d\.\d{3}Z/);
 });

@@ -1,10 +1,11 @@
 /**
- * Human-readable output of the command line: aligned tables, times, progress bars. Colours only if wanted, and lines
+ * Human-readable output of the command line: aligned tables, progress bars. Colours only if wanted, and lines
  * broken only to fit a terminal. Widths are terminal columns: two for wide characters, none for combining marks and colours.
  */
 import picocolors from 'picocolors';
 import stringWidth from 'string-width';
 import { shownLine } from '../base/shown-text.ts';
+import { timesInText } from '../base/time-text.ts';
 import { layOut, wrapped } from './column-layout.ts';
 
 const gap = '  ';
@@ -80,33 +81,10 @@ export function progressBar(style: Style, done: number, total: number, width = 3
   return `${bar} ${done}/${total}  ${Math.floor(share * 100)} %`;
 }
 
-/** A human-readable time, to the second, followed by the machine's time zone; a dash if there is none. */
-export function timeText(time: Date | string | null): string {
-  if (time === null) return '-';
-  const date = new Date(time);
-  const two = (value: number): string => String(value).padStart(2, '0');
-  return (
-    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
-    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}${zoneText(date.getTimezoneOffset())}`
-  );
-}
-
-/** The day in UTC. */
-export function dayText(time: Date): string {
-  return time.toISOString().slice(0, 10);
-}
-
-/** @param minutes that UTC is ahead */
-function zoneText(minutes: number): string {
-  if (minutes === 0) return 'Z';
-  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
-  return `${minutes < 0 ? '+' : '-'}${two(Math.abs(minutes) / 60)}:${two(Math.abs(minutes) % 60)}`;
-}
-
-/** A cell: a dash for nothing, lists separated by commas. */
+/** A cell: a dash for nothing, lists separated by commas, times within a text as elsewhere. */
 export function cell(value: unknown): string {
   if (value === null || value === undefined || value === '') return '-';
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.join(', ');
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'object' ? JSON.stringify(value) : timesInText(String(value));
 }

@@ -7,10 +7,11 @@ import { upgradeOperations } from '../../api/upgrade.ts';
 import { counted } from '../../base/counted.ts';
 import { openInputFile } from '../../base/input-file.ts';
 import { shownText } from '../../base/shown-text.ts';
+import { timeText } from '../../base/time-text.ts';
 import { collect, number } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, facts, moreText, type Style, table, timeText } from '../text-output.ts';
+import { cell, columns, facts, moreText, type Style, table } from '../text-output.ts';
 import { doneText } from './owed-text.ts';
 
 export function addAccountCommands(program: Command, frame: Frame): void {

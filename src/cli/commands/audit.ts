@@ -10,10 +10,11 @@ import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { openInputFile, readInputFile } from '../../base/input-file.ts';
 import { shownValue } from '../../base/shown-text.ts';
+import { timeText } from '../../base/time-text.ts';
 import { number } from '../arguments.ts';
 import { exitCode } from '../exit-codes.ts';
 import { example, type Frame } from '../frame.ts';
-import { columns, facts, moreText, type Style, table, timeText } from '../text-output.ts';
+import { columns, facts, moreText, type Style, table } from '../text-output.ts';
 
 type OfDomain = AnswerOf<typeof auditOperations.verify>;
 /** Of the domain, or of an export, which begins after this many records. */

@@ -1,8 +1,9 @@
 /** `bramble component`, `bramble features`. */
 import type { Command } from 'commander';
 import { type ComponentView, componentOperations } from '../../api/components.ts';
+import { timeText } from '../../base/time-text.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, facts, type Style, timeText } from '../text-output.ts';
+import { cell, columns, facts, type Style } from '../text-output.ts';
 import { addRemoval } from './removal.ts';
 
 export function addComponentCommands(program: Command, frame: Frame): void {

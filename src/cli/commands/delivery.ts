@@ -1,9 +1,10 @@
 /** `bramble budget`, `bramble deliveries`. */
 import type { Command } from 'commander';
 import { type AskedDeliveryState, askedDeliveryStates, deliveryOperations } from '../../api/deliveries.ts';
+import { timeText } from '../../base/time-text.ts';
 import { collectValues, number, unvalidated } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, facts, type Style, timeText } from '../text-output.ts';
+import { cell, columns, facts, type Style } from '../text-output.ts';
 
 export function addBudgetCommands(program: Command, frame: Frame): void {
   const budget = program.command('budget').description('how many deliveries may be in flight at the same time');

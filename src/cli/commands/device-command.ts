@@ -11,9 +11,10 @@ import {
 } from '../../api/device-commands.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { timeText } from '../../base/time-text.ts';
 import { collectTexts, fileBytes, number, unvalidated } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, timeText } from '../text-output.ts';
+import { cell, columns } from '../text-output.ts';
 
 const commands = operatorCommand.options.map(({ shape: { requestType, ...parameters } }) => ({
   name: requestType.value,

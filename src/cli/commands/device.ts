@@ -5,10 +5,11 @@ import { type Device, deviceOperations, type ShownDeviceState, shownDeviceStates
 import type { AnswerOf } from '../../api/operation.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { dayText, timesInText, timeText } from '../../base/time-text.ts';
 import { number, unvalidated } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, dayText, facts, moreText, type Style, timeText } from '../text-output.ts';
+import { cell, columns, facts, moreText, type Style } from '../text-output.ts';
 import {
   addCancelCommand,
   addListCommand,
@@ -123,7 +124,7 @@ function addShow(devices: Command, frame: Frame): void {
 }
 
 function renewalText(renewal: Device['identityRenewal']): string {
-  return renewal === null ? '-' : `${renewal.state}: ${renewal.text}`;
+  return renewal === null ? '-' : `${renewal.state}: ${timesInText(renewal.text)}`;
 }
 
 /** Where the words of the field would not do. */

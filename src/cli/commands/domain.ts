@@ -3,10 +3,11 @@ import type { Command } from 'commander';
 import { domainOperations } from '../../api/domain.ts';
 import { type PushView, pushOperations } from '../../api/push.ts';
 import { counted } from '../../base/counted.ts';
+import { timeText } from '../../base/time-text.ts';
 import { collectValues, fileText, number } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, facts, type Style, timeText } from '../text-output.ts';
+import { cell, columns, facts, type Style } from '../text-output.ts';
 
 export function addDomainCommands(program: Command, frame: Frame): void {
   addEvents(program, frame);

@@ -3,9 +3,10 @@ import type { Command } from 'commander';
 import { readAnswer } from '../../api/client.ts';
 import { instanceOperations } from '../../api/instances.ts';
 import type { AnswerOf } from '../../api/operation.ts';
+import { timeText } from '../../base/time-text.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
-import { columns, timeText } from '../text-output.ts';
+import { columns } from '../text-output.ts';
 import { showHolder } from './srp-holder.ts';
 
 export function addInstanceCommands(program: Command, frame: Frame): void {

@@ -3,8 +3,9 @@ import type { Command } from 'commander';
 import { type CreatedBatch, type MoveBatchView, type MoveBatchWithMoves, moveOperations } from '../../api/moves.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { timeText } from '../../base/time-text.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, facts, progressBar, type Style, table, timeText } from '../text-output.ts';
+import { cell, columns, facts, progressBar, type Style, table } from '../text-output.ts';
 
 export function addMoveCommands(program: Command, frame: Frame): void {
   const moves = program.command('move').alias('moves').description('moves of accounts between instances');

@@ -7,10 +7,11 @@ import { type ItPolicy, itPolicyOperations } from '../../api/it-policies.ts';
 import type { AnswerOf } from '../../api/operation.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { timeText } from '../../base/time-text.ts';
 import { collectValues } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, table, timeText } from '../text-output.ts';
+import { cell, columns, table } from '../text-output.ts';
 import { deletedText, doneText, owedText } from './owed-text.ts';
 
 export function addPolicyCommands(program: Command, frame: Frame): void {

@@ -2,8 +2,9 @@
 import type { Command } from 'commander';
 import { type ReleaseSigner, releaseSignerOperations } from '../../api/release-signer.ts';
 import { readInputFile } from '../../base/input-file.ts';
+import { timeText } from '../../base/time-text.ts';
 import { example, type Frame } from '../frame.ts';
-import { facts, type Style, timeText } from '../text-output.ts';
+import { facts, type Style } from '../text-output.ts';
 
 export function addReleaseSignerCommands(releases: Command, frame: Frame): void {
   const signers = releases.command('signer').description('whose releases the domain accepts');

@@ -1,8 +1,9 @@
 /** `bramble srp`. */
 import type { Command } from 'commander';
 import { srpCredentialOperations } from '../../api/srp-credentials.ts';
+import { timeText } from '../../base/time-text.ts';
 import { example, type Frame } from '../frame.ts';
-import { columns, timeText } from '../text-output.ts';
+import { columns } from '../text-output.ts';
 
 export function addSrpCommands(program: Command, frame: Frame): void {
   const srp = program.command('srp').description('SRP credentials, with which instances authenticate to routers');

@@ -2,8 +2,9 @@
 import type { Command } from 'commander';
 import { type DomainStatus, domainOperations, type InstanceStatus } from '../../api/domain.ts';
 import type { SupervisorView } from '../../api/supervisors.ts';
+import { dayText } from '../../base/time-text.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, dayText, facts, type Style } from '../text-output.ts';
+import { cell, columns, facts, type Style } from '../text-output.ts';
 import { componentTable } from './component.ts';
 
 export function addStatusCommand(program: Command, frame: Frame): void {

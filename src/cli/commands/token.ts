@@ -1,8 +1,9 @@
 /** `bramble token`. */
 import type { Command } from 'commander';
 import { tokenOperations } from '../../api/tokens.ts';
+import { timeText } from '../../base/time-text.ts';
 import { example, type Frame } from '../frame.ts';
-import { columns, timeText } from '../text-output.ts';
+import { columns } from '../text-output.ts';
 import { addRemoval } from './removal.ts';
 
 export function addTokenCommands(program: Command, frame: Frame): void {

@@ -3,13 +3,14 @@ import type { Unchanged } from '../../api/operation.ts';
 import type { UpgradePlan } from '../../api/upgrade-plan.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
 import { counted } from '../../base/counted.ts';
+import { timeText } from '../../base/time-text.ts';
 import { supervisorText } from '../../registry/supervisors.ts';
 import { notReturnedText } from '../components/absent-process-text.ts';
 import { waitLines } from './wait-text.ts';
 
 type Report = Unchanged<UpgradeReport>;
 
-/** The whole report. Times are UTC. */
+/** The whole report. */
 export function reportText(report: Report): string {
   const lines = [
     `Upgrade ${report.release.from} → ${report.release.to}: ${report.position}, ${duration(report.seconds)}`,
@@ -46,11 +47,11 @@ export function reportText(report: Report): string {
     ),
     ...section(
       'Phases',
-      report.phases.map((phase) => `  ${time(phase.at)} ${phase.state.padEnd(14)} ${duration(phase.seconds)}`),
+      report.phases.map((phase) => `  ${timeText(phase.at)} ${phase.state.padEnd(14)} ${duration(phase.seconds)}`),
     ),
     ...section(
       'Log',
-      report.events.map((event) => `  ${time(event.at)} ${event.message}`),
+      report.events.map((event) => `  ${timeText(event.at)} ${event.message}`),
     ),
   ];
   return `${lines.join('\n')}\n`;
@@ -62,10 +63,10 @@ function heldLine({ instance, heldSeconds, waiting, reason }: Report['heldBack']
 }
 
 function replacementLine({ name, host, wave, beganAt, atWorkAt }: Report['replacements'][number]): string {
-  const began = beganAt === null ? 'not yet' : `since ${time(beganAt)}`;
+  const began = beganAt === null ? 'not yet' : `since ${timeText(beganAt)}`;
   return (
     `  ${name} on ${host}, wave ${wave}: ` +
-    `${atWorkAt === null ? began : `${began}, running since ${time(atWorkAt)}`}`
+    `${atWorkAt === null ? began : `${began}, running since ${timeText(atWorkAt)}`}`
   );
 }
 
@@ -209,8 +210,4 @@ function duration(seconds: number): string {
   if (seconds < 90) return `${seconds.toFixed(1)} s`;
   if (seconds < 5400) return `${(seconds / 60).toFixed(1)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;
-}
-
-function time(at: Date | string): string {
-  return new Date(at).toISOString().slice(11, 19);
 }

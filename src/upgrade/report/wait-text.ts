@@ -1,4 +1,5 @@
-/** Waits in words, for a terminal: what and why, who, since and until when (UTC), and what to type. */
+/** Waits in words, for a terminal: what and why, who, since and until when, and what to type. */
+import { timesInText, timeText } from '../../base/time-text.ts';
 import type { Wait } from './waits.ts';
 
 /** As it comes from REST, where times are text. */
@@ -10,9 +11,9 @@ type ShownWait = Omit<Wait, 'since' | 'until' | 'what'> & {
 
 export function waitLines(waits: readonly ShownWait[]): string[] {
   return waits.flatMap(({ what, why, who, since, until, command }) => {
-    const times = [since && `since ${time(since)}`, until && untilText(what, until)].filter(Boolean);
+    const times = [since && `since ${timeText(since)}`, until && untilText(what, until)].filter(Boolean);
     return [
-      `  ${what}: ${why}${times.length === 0 ? '' : ` (${times.join(', ')})`}`,
+      `  ${what}: ${timesInText(why)}${times.length === 0 ? '' : ` (${times.join(', ')})`}`,
       ...(who.length === 0 ? [] : [`    ${who.join(', ')}`]),
       ...(command === null ? [] : [`    → ${command}`]),
     ];
@@ -21,9 +22,5 @@ export function waitLines(waits: readonly ShownWait[]): string[] {
 
 /** An undecided gate prolongs the observation of its wave. */
 function untilText(what: string, until: Date | string): string {
-  return what === 'soak' ? `at least until ${time(until)}` : `until ${time(until)} at the latest`;
-}
-
-function time(at: Date | string): string {
-  return `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+  return what === 'soak' ? `at least until ${timeText(until)}` : `until ${timeText(until)} at the latest`;
 }

@@ -202,6 +202,7 @@ test(
     );
     assert.equal(of('coordinator').length, 1);
     assert.match(reportText(report), /→ bramble device requeue --silent/);
+    assert.match(reportText(report), /^ {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d) planned /m);
     const heldBack = report.heldBack.map((hold) => ({ ...hold, heldSeconds: 6.9, waiting: 0 }));
     assert.match(reportText({ ...report, heldBack }), / {2}\S+: 6\.9 s in total, none waiting$/m);
 

@@ -65,7 +65,7 @@ test('a patch replaces every process under its own name, one at a time, and rais
   );
   assert.match(
     reportText(report),
-    /no account moves: each instance is replaced in place; still at 1\.0\.0: 0\n.*east on here, wave 1: since \S+, running since/s,
+    /no account moves: each instance is replaced in place; still at 1\.0\.0: 0\n.*east on here, wave 1: since [^,]+, running since/s,
   );
   await it.db.begin((tx) => finalizeByOperator(tx, operator));
   await until(it, context, ['done']);
