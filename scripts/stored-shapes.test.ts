@@ -5,12 +5,12 @@ import { test } from 'node:test';
 import { shapeDigest } from './release-build.ts';
 import { storedShapes } from './stored-shapes.ts';
 
-const archive = path.join(import.meta.dirname, '..', 'releases', 'bramble-1.2.1.tgz');
+const archive = path.join(import.meta.dirname, '..', 'releases', 'bramble-1.3.0.tgz');
 
-/** Shapes that differ from 1.2.1's on purpose, with why 1.2.1 can read what is written. */
+/** Shapes that differ from 1.3.0's on purpose, with why 1.3.0 can read what is written. */
 const intended: Readonly<Record<string, string>> = {};
 
-test('1.2.1 reads what this release stores and sends: every shape is the same, but for those that are named', () => {
+test('1.3.0 reads what this release stores and sends: every shape is the same, but for those that are named', () => {
   const manifest = execFileSync('tar', ['-xOzf', archive, 'manifest.json'], { encoding: 'utf8', timeout: 30_000 });
   const { shapes: sealed } = JSON.parse(manifest) as { shapes: Record<string, string> };
   assert.ok(Object.keys(sealed).length > 40);

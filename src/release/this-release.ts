@@ -16,7 +16,7 @@ export interface ReleaseNumbers {
 }
 
 export const thisRelease: ReleaseNumbers = {
-  release: '1.3.0',
+  release: '1.4.0',
   schemaVersion: 22,
   leastSchemaVersion: 17,
   linkVersions: [1, 2],
