@@ -156,8 +156,8 @@ export function readAnswer<Op extends Operation>(operation: Op, answer: unknown)
   const parsed = operation.answer.safeParse(answer);
   if (parsed.success) return parsed.data as AnswerOf<Op>;
   const [issue] = parsed.error.issues;
-  // Only an answer that is no error comes here.
-  const done = operation.method === 'GET' ? '' : ' The change was made; only its answer could not be read.';
+  // A refusal never gets here.
+  const done = operation.method === 'GET' ? '' : ' The request was carried out; only its answer could not be read.';
   throw new BrambleError(
     'ERR_ADMIN_ANSWER',
     `The answer to ${operation.method} ${operation.path} is invalid (${issue?.path.join('.') || 'all of it'}: ` +
