@@ -20,11 +20,11 @@ export const activationMethodRefusal = {
   message: 'Send the account and the password with POST.',
 } as const satisfies Refusal;
 
-/** What `device.platform` accepts. */
-const longestPlatformName = 32;
+/** As the check on `device.platform` has it. */
+export const maxPlatformNameLength = 32;
 
 /** To a platform that this release does not have: 400, whatever the account. Repeats as much as could be a name. */
 export function platformRefusal(platform: string): Refusal {
-  const name = platform.length > longestPlatformName ? `${platform.slice(0, longestPlatformName)}…` : platform;
+  const name = platform.length > maxPlatformNameLength ? `${platform.slice(0, maxPlatformNameLength)}…` : platform;
   return { code: 'ERR_INPUT', message: `There is no platform "${name}" in this release.` };
 }

@@ -7,6 +7,7 @@
  * it. A new platform gets its own folder and a line in `registered/`.
  */
 import type { Enrolment } from './enrolment.ts';
+import { maxPlatformNameLength } from './enrolment-refusals.ts';
 import type { WriteOperatorOrder } from './operator-order.ts';
 import type { Compiler } from './order.ts';
 import type { AddressRule, DeviceAddress, DeviceProtocol } from './protocol.ts';
@@ -44,13 +45,15 @@ export interface Platforms {
 const nothing: AddressRule = { kind: 'other', purpose: 'none', maxBytes: 0, protocol: null };
 const nowhere: DeviceAddress = { rule: nothing, token: '' };
 
-/** What `device.platform` accepts. */
-const platformName = /^[a-z][a-z0-9-]{0,31}$/;
+/** What `device.platform` accepts, with {@link maxPlatformNameLength}. */
+const platformName = /^[a-z][a-z0-9-]*$/;
+
+const isPlatformName = (name: string) => platformName.test(name) && name.length <= maxPlatformNameLength;
 
 /** @throws TypeError for a name that cannot be stored, or that two of them have */
 export function createPlatforms(all: readonly Platform[]): Platforms {
   const byName = new Map(all.map((platform) => [platform.name, platform]));
-  const odd = all.find((platform) => !platformName.test(platform.name) || byName.get(platform.name) !== platform);
+  const odd = all.find((platform) => !isPlatformName(platform.name) || byName.get(platform.name) !== platform);
   if (odd !== undefined) throw new TypeError(`a platform named ${JSON.stringify(odd.name)}, or two of that name`);
   const protocols = [...new Set(all.map(({ protocol }) => protocol))];
   return {
