@@ -52,16 +52,24 @@ test('what a shape requires, the release before answers', { timeout: 180_000 }, 
 function missing(wanted: Schema, given: Schema, document: Schema, path = ''): string[] {
   const ref = given['$ref'];
   if (typeof ref === 'string') return missing(wanted, at(document, ...ref.slice(2).split('/')) ?? {}, document, path);
+  const [wantedOption, givenOption] = [notNull(wanted), notNull(given)];
+  if (wantedOption !== wanted || givenOption !== given) return missing(wantedOption, givenOption, document, path);
   const [wantedItems, givenItems] = [at(wanted, 'items'), at(given, 'items')];
   if (wantedItems && givenItems) return missing(wantedItems, givenItems, document, `${path}[]`);
   const [members, promised] = [at(wanted, 'properties'), at(given, 'properties')];
   if (members === undefined || promised === undefined) return [];
-  const required = (wanted['required'] ?? []) as string[];
+  const [required, sent] = [wanted, given].map((schema) => (schema['required'] ?? []) as string[]);
   return Object.entries(members).flatMap(([name, member]) => {
+    if (required?.includes(name) && !sent?.includes(name)) return [`${path}.${name}`];
     const there = at(promised, name);
-    if (there === undefined) return required.includes(name) ? [`${path}.${name}`] : [];
-    return missing(member as Schema, there, document, `${path}.${name}`);
+    return there === undefined ? [] : missing(member as Schema, there, document, `${path}.${name}`);
   });
+}
+
+/** Of a value or null: the value's schema. */
+function notNull(schema: Schema): Schema {
+  const options = (schema['anyOf'] as Schema[] | undefined)?.filter(({ type }) => type !== 'null') ?? [];
+  return options.length === 1 && options[0] ? options[0] : schema;
 }
 
 function at(value: unknown, ...keys: string[]): Schema | undefined {
