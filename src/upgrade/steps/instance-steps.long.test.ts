@@ -257,16 +257,15 @@ test('once it is done, the report names the emptied instances and the command th
   assert.match(reportText(report), /retire with `bramble instance retire east west`/);
 });
 
+const withoutBackup = async () => [
+  { name: 'rehearsal', result: 'passed' as const, message: '' },
+  { name: 'backup', result: 'warning' as const, message: 'No backup was verified.' },
+];
+
 test('after checks that stopped a start, it waits for the start that goes on, and says why', limited, async () => {
   const it = await scene();
   const context = it.context('one');
-  const effects = {
-    ...context.effects,
-    check: async () => [
-      { name: 'rehearsal', result: 'passed' as const, message: '' },
-      { name: 'backup', result: 'warning' as const, message: 'No backup was verified.' },
-    ],
-  };
+  const effects = { ...context.effects, check: withoutBackup };
   const waitsFor = async () => {
     for (let round = 0; round < 3; round++) await stepOnce({ ...context, effects });
     return (await it.upgrade()).progress.waitingFor;
@@ -287,13 +286,7 @@ test('after checks that stopped a start, it waits for the start that goes on, an
 test('the log counts a check that was overridden as overridden, not as passed', limited, async () => {
   const it = await scene();
   const context = it.context('one');
-  const effects = {
-    ...context.effects,
-    check: async () => [
-      { name: 'rehearsal', result: 'passed' as const, message: '' },
-      { name: 'backup', result: 'warning' as const, message: 'No backup was verified.' },
-    ],
-  };
+  const effects = { ...context.effects, check: withoutBackup };
   await it.db`update upgrade set progress = progress || '{"started": true, "overrides": ["backup"]}'`;
   for (let round = 0; round < 3; round++) await stepOnce({ ...context, effects });
   const { events } = await readUpgradeReport(it.db, await it.upgrade(), []);
