@@ -60,17 +60,17 @@ interface Measured {
   /** Of its widest cell. */
   readonly width: number;
   /** To which it can be narrowed. */
-  readonly least: number;
+  readonly minWidth: number;
 }
 
-const nothing: Measured = { width: 0, least: 0 };
+const nothing: Measured = { width: 0, minWidth: 0 };
 
 function measured([title = '', ...cells]: readonly string[]): Measured {
-  const measures = { width: stringWidth(title), least: widestWord(title) };
+  const measures = { width: stringWidth(title), minWidth: widestWord(title) };
   for (const cell of cells) {
     const width = stringWidth(cell);
     measures.width = Math.max(measures.width, width);
-    measures.least = Math.max(measures.least, widestWord(cell), Math.min(width, readableWidth));
+    measures.minWidth = Math.max(measures.minWidth, widestWord(cell), Math.min(width, readableWidth));
   }
   return measures;
 }
@@ -83,14 +83,14 @@ function widestWord(text: string): number {
 function grouped(columns: readonly Measured[], lineWidth: number): number[][] {
   const groups: number[][] = [];
   let left = 0;
-  columns.forEach(({ least }, index) => {
+  columns.forEach(({ minWidth }, index) => {
     const group = groups.at(-1);
-    left -= gap.length + least;
+    left -= gap.length + minWidth;
     if (group !== undefined && left >= 0) {
       group.push(index);
       return;
     }
-    left = lineWidth - least - (groups.length === 0 ? 0 : continuation.length);
+    left = lineWidth - minWidth - (groups.length === 0 ? 0 : continuation.length);
     groups.push([index]);
   });
   return groups;
@@ -101,7 +101,7 @@ function fitted(columns: readonly Measured[], lineWidth: number): number[] {
   const widths = columns.map(({ width }) => width);
   let excess = widths.reduce((sum, width) => sum + width, (widths.length - 1) * gap.length) - lineWidth;
   for (; excess > 0; excess--) {
-    const spare = widths.map((width, index) => (width > (columns[index]?.least ?? 0) ? width : 0));
+    const spare = widths.map((width, index) => (width > (columns[index]?.minWidth ?? 0) ? width : 0));
     const widest = Math.max(...spare);
     if (widest === 0) break;
     widths[spare.indexOf(widest)] = widest - 1;

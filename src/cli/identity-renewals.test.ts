@@ -46,7 +46,7 @@ test('devices whose identity ends are listed with what is done about it, and no 
   assert.doesNotMatch(all.output + shown.output, /hidden/);
 });
 
-test('the status counts identities and certificates, and lists those that need somebody', async () => {
+test('the status counts identities and certificates, and lists those that need attention', async () => {
   const { output } = await bramble('status');
   assert.match(output, /identities +3 due for renewal: 0 under way, 0 issued and not used yet, 1 failed/);
   assert.match(output, /1 expire within 30 days, 1 have expired \(their devices are still served\)/);

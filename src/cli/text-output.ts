@@ -10,7 +10,7 @@ import { layOut, wrapped } from './column-layout.ts';
 
 const gap = '  ';
 /** On a terminal that is too narrow for it, lines get longer than the terminal. */
-const leastValueWidth = 20;
+const minValueWidth = 20;
 
 export interface Style extends ReturnType<typeof picocolors.createColors> {
   /** Of the terminal; infinite for anything else, such as a file or a pipe. */
@@ -64,7 +64,7 @@ export function moreText(style: Style, option: string, next: string | null): str
 /** Labels and values, one pair per line; on a narrow terminal a value continues below itself. */
 export function facts(style: Style, entries: readonly (readonly [string, string])[]): string {
   const labels = Math.max(...entries.map(([label]) => stringWidth(label))) + gap.length;
-  const width = Math.max(leastValueWidth, style.lineWidth - labels);
+  const width = Math.max(minValueWidth, style.lineWidth - labels);
   return entries
     .map(([label, value]) => {
       const head = style.dim(label + ' '.repeat(labels - gap.length - stringWidth(label)));

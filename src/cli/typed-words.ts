@@ -1,6 +1,6 @@
 /**
- * A service names the field of a request that is invalid; whoever types a command never sees fields. Here a field is
- * traced to the option or argument that its value came from, and the message names that.
+ * A service's error names the invalid field of a request, which users of the command line do not know. Here the field
+ * is mapped back to the option or argument that its value came from, and the message names that instead.
  */
 import type { Argument, Command, Option } from 'commander';
 import { AnsweredError } from '../api/client.ts';

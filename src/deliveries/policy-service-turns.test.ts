@@ -95,7 +95,7 @@ describe('a turn that a notice brings forward rests no longer than until', { tim
     assert.equal(woken.length, 1);
   });
 
-  test('whoever was woken is due again', async () => {
+  test('a woken device is due for another wake', async () => {
     const devices = await addDevices(db, one.id, 1);
     const { restsOf } = await startService();
     assert.deepEqual(await restsOf(4, () => queueUrgent(devices)), [15_000, 200, 9800, 15_000]);

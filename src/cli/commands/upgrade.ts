@@ -85,7 +85,7 @@ function addReverse(upgrades: Command, frame: Frame): void {
 function addFinalize(upgrades: Command, frame: Frame): void {
   example(
     confirmable(upgrades.command('finalize'))
-      .description('make the upgrade final: there is no way back after this. Asks on a terminal only, so scripts go on')
+      .description('make the upgrade final: there is no way back after this. Asks for confirmation on a terminal')
       .option(
         '--leave-supervisor <host...>',
         'do not wait for the supervisors of these hosts, which stay on the previous release',

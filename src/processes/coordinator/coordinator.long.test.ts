@@ -130,7 +130,7 @@ test('paused by hand nothing starts; resumed it goes on, and accounts created me
   assert.equal(await countAt(it.db, 'west-1-1'), 3);
 });
 
-test('a wave that is not where a step needs it pauses the upgrade with the reason, and resumed it goes on', async () => {
+test('a wave in an unexpected state pauses the upgrade with the reason, and after a resume it goes on', async () => {
   const it = await scene();
   const context = it.context('one');
   await until(it, context, ['moving']);

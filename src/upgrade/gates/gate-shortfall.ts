@@ -1,7 +1,7 @@
 /**
  * Why a gate that does not fail stays closed: how many requests are missing, from which accounts, how long they will
- * take at the current rate, and which comparisons still raise doubts about the release. Pure; texts for people, where
- * they are samples: a device that sends a request every second sees one of ten counted.
+ * take at the current rate, and which comparisons still raise doubts about the release. Pure. Its texts call requests
+ * samples, since a device counts at most once in 10 s.
  */
 import { counted } from '../../base/counted.ts';
 import type { ChosenGate } from '../state/plan-options.ts';

@@ -53,7 +53,7 @@ export async function listWaves(q: Queryable, id: UpgradeId): Promise<Wave[]> {
       from upgrade_wave w where w.upgrade_id = ${id} order by w.number`;
 }
 
-/** A wave is not where a step needs it. Trying again does not help: the upgrade pauses. */
+/** A wave is in a state that a step does not expect. A retry does not help, so the upgrade pauses. */
 export class WaveOutOfPlace extends Error {}
 
 /**
