@@ -22,7 +22,8 @@ import { until } from '../../testing/condition.ts';
 import { writePlan } from '../operations/operator-actions.ts';
 import { domainEffects } from '../steps/domain-effects.ts';
 import { insertTestDomain, insertTestInstance, insertTestProcess } from '../steps/domain-fixture.ts';
-import { type CheckOptions, runChecks } from './checks.ts';
+import type { CheckOptions } from './checks/check.ts';
+import { runChecks } from './checks.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import { obstaclesOf, rehearseMigration } from './rehearsal.ts';
 

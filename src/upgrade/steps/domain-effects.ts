@@ -16,7 +16,8 @@ import { issueSrpCredential } from '../../instances/srp-credentials.ts';
 import { credentialPath, readCredential } from '../../link/credential.ts';
 import { readInstalled } from '../../release/archive.ts';
 import { keepFirstSigner } from '../fence/release-trust.ts';
-import { type CheckOptions, runChecks } from '../plan/checks.ts';
+import type { CheckOptions } from '../plan/checks/check.ts';
+import { runChecks } from '../plan/checks.ts';
 import type { UpgradeEffects } from './step-context.ts';
 
 interface DomainEffectsOptions extends CheckOptions {

@@ -1,0 +1,65 @@
+/** Checks of the database, and of what the upgrade would make of the data in it. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sqlState } from '../../../database/sql-state.ts';
+import type { Upgrade } from '../../state/upgrade-store.ts';
+import { listAccountTables, lossesOf } from '../loss-manifest.ts';
+import { rehearseMigration } from '../rehearsal.ts';
+import { type CheckOptions, error, type Finding, passed, warning } from './check.ts';
+
+const minServerVersion = 150_000;
+
+export async function checkDatabase({ db }: CheckOptions): Promise<Finding> {
+  const [row] = await db<{ version: number; replica: boolean }[]>`
+    select current_setting('server_version_num')::int as version, pg_is_in_recovery() as replica`;
+  if (row === undefined || row.replica) return error('The database is a replica: it accepts no writes.');
+  if (row.version < minServerVersion) return error('PostgreSQL 15 or later is required.');
+  return passed(`PostgreSQL ${Math.floor(row.version / 10_000)} accepts writes`);
+}
+
+const insufficientPrivilege = '42501';
+
+export async function checkRehearsal(options: CheckOptions, upgrade: Upgrade): Promise<Finding> {
+  if (upgrade.plan.patch) return passed('a patch changes no schema: there is nothing to rehearse');
+  const { databaseUrl, applicationName } = options;
+  const fromFolder = join(options.home, 'releases', upgrade.fromRelease, 'sql');
+  try {
+    const rehearsal = await rehearseMigration({
+      databaseUrl,
+      applicationName,
+      from: { folder: fromFolder, release: upgrade.fromRelease },
+      to: { folder: options.migrations, release: options.release },
+    });
+    return rehearsal.obstacles.length === 0
+      ? passed(
+          `on a scratch database the schema was migrated to ${rehearsal.schemaVersion}, and ${upgrade.fromRelease} ` +
+            'works on it',
+        )
+      : error(
+          `Release ${upgrade.fromRelease} could not work on the expanded schema: ${rehearsal.obstacles.join('; ')}.`,
+        );
+  } catch (cause) {
+    if (sqlState(cause) !== insufficientPrivilege) throw cause;
+    return warning('The migration cannot be rehearsed: the database’s role may not create a database (CREATEDB).');
+  }
+}
+
+export async function checkLosses({ db }: CheckOptions): Promise<Finding> {
+  const losses = lossesOf(await listAccountTables(db));
+  return losses.length === 0
+    ? passed('nothing would be lost')
+    : warning(`These would not be preserved: ${losses.map((loss) => `${loss.what} (${loss.why})`).join('; ')}.`);
+}
+
+/**
+ * A backup counts once it has been restored and inspected. That cannot be recorded, so this check asks the operator.
+ */
+export async function checkBackup({ home }: CheckOptions, { plan }: Upgrade): Promise<Finding> {
+  if (plan.patch) return passed('a patch changes no schema, and can be reversed until it is finalized');
+  const text = await readFile(join(home, 'backup-verified.json'), 'utf8').catch(() => undefined);
+  if (text !== undefined) return passed('a verified backup is recorded');
+  return warning(
+    'No backup has been verified by restoring it, and this release cannot do that itself. Make a backup and restore ' +
+      'it as a test, then override this warning: --override backup.',
+  );
+}
