@@ -23,6 +23,8 @@ export const componentDetailShape = z.looseObject({
   serving: z.boolean().optional(),
   /** Of an administration service that writes the audit record. */
   recordsChanges: z.boolean().optional(),
+  /** How far its host's clock is ahead of the database's (`host-clock.ts`); absent before 1.4, and from routers. */
+  clockAheadMs: z.number().optional(),
 });
 export type ComponentDetail = z.output<typeof componentDetailShape>;
 

@@ -117,7 +117,7 @@ test('a component is registered, renewed with its detail, and marked as stopped 
   const stopped = await find('kept');
   assert.equal(stopped?.alive, false);
   assert.notEqual(stopped?.stoppedAt, null);
-  assert.deepEqual(stopped?.detail, { tunnelsOpen: 2 });
+  assert.deepEqual(stopped?.detail, { tunnelsOpen: 2, clockAheadMs: 0 });
 });
 
 test('a component whose name another process took over is told once, and leaves its registration alone', async () => {

@@ -7,7 +7,7 @@
  * a successor keeps running beside the one that took its name over, and takes the name back if that one fails: the
  * replacing side ends it.
  */
-import { type Clock, systemClock } from '../base/clock.ts';
+import { type Clock, hasPassed, systemClock } from '../base/clock.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import type { Logger } from '../process/log/logger.ts';
@@ -22,6 +22,7 @@ import {
   registerComponent,
   renewLease,
 } from './components.ts';
+import { readClockAheadMs } from './host-clock.ts';
 import { createSuccession } from './succession.ts';
 
 interface RegistrationOptions {
@@ -45,6 +46,9 @@ interface RegistrationOptions {
   intervalMs?: number;
 }
 
+/** A clock that is set right, or goes wrong, is noticed after this. */
+const clockReadEveryMs = 60_000;
+
 export interface Registration {
   /** `null` while, as far as this process knows, the lease is held; otherwise why not. */
   readiness(): string | null;
@@ -67,11 +71,21 @@ export async function registerAndKeep(options: RegistrationOptions): Promise<Reg
   const signal = options.signal === undefined ? ending.signal : AbortSignal.any([options.signal, ending.signal]);
   let renewedAt = clock.now();
   let gone = false;
+  let hostClock: { aheadMs: number; readAt: number } | undefined;
   const succession = createSuccession({ db, component, compatibility, clock, log });
+
+  async function clockAheadMs(): Promise<number> {
+    if (hostClock === undefined || hasPassed(clock, hostClock.readAt, clockReadEveryMs)) {
+      const readAt = clock.now();
+      hostClock = { aheadMs: await readClockAheadMs(db), readAt };
+    }
+    return hostClock.aheadMs;
+  }
 
   async function renew(): Promise<void> {
     try {
-      if ((await renewLease(db, component, compatibility, options.detail?.() ?? {})) === 'renewed') {
+      const detail = { ...options.detail?.(), clockAheadMs: await clockAheadMs() };
+      if ((await renewLease(db, component, compatibility, detail)) === 'renewed') {
         renewedAt = clock.now();
         succession.reset();
         return;
