@@ -2,11 +2,8 @@
  * Every expiring certificate of the domain, with what happens then. Invariant: a certificate that is not renewed
  * automatically is reported while there is time to act, and so is one whose automatic renewal did not happen.
  */
-import { X509Certificate } from 'node:crypto';
-import { type AuthorityName, listAuthorityCertificates } from '../../domain/authorities.ts';
-import { listNewestCredentials } from '../../instances/srp-credential-store.ts';
-import { readRouterFile, routerFilePath } from '../../link/router-file.ts';
-import { routersOf } from './certificate-upkeep.ts';
+import type { AuthorityName } from '../../domain/authorities.ts';
+import { certificateName, listCertificateEnds } from '../../instances/certificate-ends.ts';
 import type { AdministrationContext } from './context.ts';
 import { pushSettingsStore } from './push-settings-store.ts';
 
@@ -81,25 +78,12 @@ export async function listCertificates(
 ): Promise<ListedCertificate[]> {
   const { db: q, home } = context;
   const pushSettings = pushSettingsStore(context);
-  const [authorities, credentials, push, routers] = [
-    await listAuthorityCertificates(q),
-    await listNewestCredentials(q),
-    await pushSettings.readStored(q),
-    await routersOf(home),
-  ];
-  const listed = authorities.map(({ name, certificate }) => {
-    return listedCertificate(`${name} authority`, endOf(certificate), authorityKinds[name], now);
+  const [ends, push] = [await listCertificateEnds(q, home), await pushSettings.readStored(q)];
+  const listed = ends.map((end) => {
+    const kind = end.kind === 'authority' ? authorityKinds[end.name] : end.kind;
+    return listedCertificate(certificateName(end), end.endsAt, kind, now);
   });
-  for (const router of routers) {
-    const { certificatePem } = await readRouterFile(routerFilePath(home, router));
-    listed.push(listedCertificate(`router ${router}`, endOf(certificatePem), 'router', now));
-  }
   const pushCertificate = push.certificatePem === undefined ? null : pushSettings.rules.facts(push.certificatePem);
   if (pushCertificate !== null) listed.push(listedCertificate('push', pushCertificate.expiresAt, 'push', now));
-  listed.push(...credentials.map(({ holder, endsAt }) => listedCertificate(`SRP of ${holder}`, endsAt, 'srp', now)));
   return listed;
-}
-
-function endOf(certificate: Buffer | string): Date {
-  return new X509Certificate(certificate).validToDate;
 }

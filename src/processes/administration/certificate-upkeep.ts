@@ -7,8 +7,6 @@
  * other homes the status shows the expiry, written by the administration service there.
  */
 import { createPublicKey, X509Certificate } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { recorded } from '../../access/audit/record.ts';
 import type { Clock } from '../../base/clock.ts';
 import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
@@ -20,6 +18,7 @@ import { type Authority, loadDomainAuthority } from '../../domain/authorities.ts
 import { renewProfileSigner } from '../../domain/authority-creation.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { routersOf } from '../../instances/certificate-ends.ts';
 import {
   isRouterCertificateDue,
   type RouterFile,
@@ -82,15 +81,6 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
     clock,
     log,
   });
-}
-
-/** Names of the routers with their certificate in this home. */
-export async function routersOf(home: string): Promise<string[]> {
-  const entries = await readdir(join(home, 'router'), { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 }
 
 /** For the same key, names and addresses. */

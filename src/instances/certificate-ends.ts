@@ -1,0 +1,51 @@
+/**
+ * When the certificates that the domain issued for itself end: authorities and what stands below them, routers with their
+ * certificate in this home, and the newest SRP credential of each holder.
+ */
+import { X509Certificate } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Queryable } from '../database/connection.ts';
+import { type AuthorityName, listAuthorityCertificates } from '../domain/authorities.ts';
+import { readRouterFile, routerFilePath } from '../link/router-file.ts';
+import { listNewestCredentials } from './srp-credential-store.ts';
+
+export type CertificateEnd = { readonly endsAt: Date } & (
+  | { readonly kind: 'authority'; readonly name: AuthorityName }
+  | { readonly kind: 'router' | 'srp'; readonly name: string }
+);
+
+/** Routers of other homes are not seen from here. */
+export async function listCertificateEnds(q: Queryable, home: string): Promise<CertificateEnd[]> {
+  const authorities = await listAuthorityCertificates(q);
+  const credentials = await listNewestCredentials(q);
+  const routers: CertificateEnd[] = [];
+  for (const name of await routersOf(home)) {
+    const { certificatePem } = await readRouterFile(routerFilePath(home, name));
+    routers.push({ kind: 'router', name, endsAt: endOf(certificatePem) });
+  }
+  return [
+    ...authorities.map(({ name, certificate }) => ({ kind: 'authority' as const, name, endsAt: endOf(certificate) })),
+    ...routers,
+    ...credentials.map(({ holder, endsAt }) => ({ kind: 'srp' as const, name: holder, endsAt })),
+  ];
+}
+
+/** In words. */
+export function certificateName({ kind, name }: CertificateEnd): string {
+  if (kind === 'authority') return `${name} authority`;
+  return kind === 'router' ? `router ${name}` : `SRP of ${name}`;
+}
+
+/** Names of the routers with their certificate in this home. */
+export async function routersOf(home: string): Promise<string[]> {
+  const entries = await readdir(join(home, 'router'), { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
+function endOf(certificate: Buffer | string): Date {
+  return new X509Certificate(certificate).validToDate;
+}
