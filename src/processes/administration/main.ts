@@ -23,6 +23,7 @@ import { runMoves } from '../../moves/move-runner.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { healthHandler } from '../../process/health.ts';
 import { recordsChanges } from '../../registry/component-detail.ts';
+import { poolSize } from '../../registry/database-sessions.ts';
 import { ownFeatures, ownRelease } from '../../registry/own-release.ts';
 import { closeInOrder } from '../../rest/orderly-close.ts';
 import { administrationServer } from './administration-server.ts';
@@ -41,7 +42,7 @@ export async function runAdministration(): Promise<void> {
   await componentProcess({
     kind: 'administration',
     settings: administrationSettings,
-    maxConnections: 10,
+    maxConnections: poolSize.administration,
     listen: listenForAdministrators,
     work: workUntilStopped,
   });

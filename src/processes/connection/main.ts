@@ -13,6 +13,7 @@ import { credentialRenewal } from '../../instances/credential-renewal.ts';
 import { readCredential } from '../../link/credential.ts';
 import { addGauges } from '../../process/health.ts';
 import { loopbackPorts } from '../../registry/components.ts';
+import { poolSize } from '../../registry/database-sessions.ts';
 import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
 import { authorizeTunnels, readHostsElsewhere } from './served-devices.ts';
 import { createTunnels, systemAddresses, type TunnelOptions } from './tunnel.ts';
@@ -37,7 +38,7 @@ export async function runConnectionService(): Promise<void> {
   await componentProcess({
     kind: 'connection',
     settings: connectionServiceSettings,
-    maxConnections: 4,
+    maxConnections: poolSize.connection,
     work: startTunnels,
   });
 }

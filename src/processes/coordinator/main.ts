@@ -16,6 +16,7 @@ import { readDomain } from '../../domain/domain.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { healthHandler } from '../../process/health.ts';
+import { poolSize } from '../../registry/database-sessions.ts';
 import { ownRelease } from '../../registry/own-release.ts';
 import { migrationFolder } from '../../release/program.ts';
 import { featureList } from '../../upgrade/plan/feature-list.ts';
@@ -35,7 +36,7 @@ export async function runCoordinator(): Promise<void> {
   await componentProcess({
     kind: 'coordinator',
     settings: coordinatorSettings,
-    maxConnections: 10,
+    maxConnections: poolSize.coordinator,
     listen: async (context) =>
       await openCoordinatorEndpoint({
         db: context.db,

@@ -26,6 +26,7 @@ import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { addGauges, healthHandler } from '../../process/health.ts';
 import { type LoopbackListener, listenOnLoopback } from '../../process/loopback-listener.ts';
 import { registerRouter } from '../../registry/components.ts';
+import { poolSize } from '../../registry/database-sessions.ts';
 import { createDeviceService, type DeviceService } from './device-service.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 import { createFollowingWakes, type FollowingWakes } from './following-wakes.ts';
@@ -59,7 +60,7 @@ export async function runServer(): Promise<void> {
     await componentProcess({
       kind: 'server',
       settings: serverSettings,
-      maxConnections: 8,
+      maxConnections: poolSize.server,
       listen: (context) => listenForDevices(context, () => serveDevice),
       work: async (context) => {
         connectDb = openConnectDatabase(context);
