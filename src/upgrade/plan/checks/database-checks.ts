@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sqlState } from '../../../database/sql-state.ts';
+import { listUnfinishedMigrations } from '../../../database/unfinished-migrations.ts';
 import type { Upgrade } from '../../state/upgrade-store.ts';
 import { listAccountTables, lossesOf } from '../loss-manifest.ts';
 import { rehearseMigration } from '../rehearsal.ts';
@@ -15,6 +16,19 @@ export async function checkDatabase({ db }: CheckOptions): Promise<Finding> {
   if (row === undefined || row.replica) return error('The database is a replica: it accepts no writes.');
   if (row.version < minServerVersion) return error('PostgreSQL 15 or later is required.');
   return passed(`PostgreSQL ${Math.floor(row.version / 10_000)} accepts writes`);
+}
+
+export async function checkBackfills({ db }: Pick<CheckOptions, 'db'>): Promise<Finding> {
+  const { backfills, indexes } = await listUnfinishedMigrations(db);
+  if (backfills.length + indexes.length === 0) return passed('no earlier migration is unfinished');
+  const left = [
+    ...backfills.map((name) => `the backfill of ${name}`),
+    ...indexes.map((name) => `the index ${name}, which is half-built`),
+  ];
+  return warning(
+    `Earlier migrations are not finished: ${left.join(', ')}. This upgrade finishes them when it expands the schema, which ` +
+      'takes longer by that. A half-built index that is none of Bramble’s: drop it.',
+  );
 }
 
 const insufficientPrivilege = '42501';

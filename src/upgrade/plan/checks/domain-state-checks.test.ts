@@ -1,0 +1,145 @@
+/** The checks that look at the domain as it is, each where there is nothing to find and where there is. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { budgetSchema } from '../../../api/budget.ts';
+import { type UpgradePlan, upgradePlanSchema } from '../../../api/upgrade-plan.ts';
+import type { InstanceId } from '../../../base/ids.ts';
+import { openDatabase } from '../../../database/connection.ts';
+import { createTestDatabase } from '../../../database/database-fixture.ts';
+import { createMasterKeys } from '../../../database/sealed-value.ts';
+import { seedDevice } from '../../../devices/device-fixture.ts';
+import { createAuthorities } from '../../../domain/authority-creation.ts';
+import { writeSetting } from '../../../domain/settings.ts';
+import { createAuthority } from '../../../protocol/x509/certificate.ts';
+import { insertTestDomain, insertTestInstance, insertTestProcess } from '../../steps/domain-fixture.ts';
+import { checkCertificates } from './certificate-checks.ts';
+import { checkClocks } from './clock-checks.ts';
+import { checkBackfills } from './database-checks.ts';
+import { checkOpenDeliveries } from './delivery-checks.ts';
+import { checkConnections, checkLongTransactions, listLongTransactions, sessionsNeeded } from './session-checks.ts';
+
+const { url } = await createTestDatabase();
+const db = openDatabase(url, { applicationName: 'bramble/test', max: 4 });
+const home = await mkdtemp(join(tmpdir(), 'bramble-checks-'));
+after(async () => {
+  await db.end({ timeout: 5 });
+  await rm(home, { recursive: true, force: true });
+});
+await insertTestDomain(db);
+const east = await insertTestInstance(db, { name: 'east', accounts: 0 });
+const device = await seedDevice(db, east.id as InstanceId, 'ada');
+await createAuthorities(db, createMasterKeys(), { name: 'test' });
+
+const planOf = (plan: object): { plan: UpgradePlan } => ({ plan: upgradePlanSchema.parse({ options: {}, ...plan }) });
+const newInstances = (count: number) =>
+  Array.from({ length: count }, (_, index) => ({
+    ...{ name: `new-${index}`, replaces: 'east', host: 'here' },
+    connectionServices: [{ name: `mds-${index}`, replaces: 'east-mds' }],
+  }));
+
+test('sessions are counted for what the plan adds, and more than the database has left are warned of', async () => {
+  const [one, two] = [1, 2].map((count) => sessionsNeeded(planOf({ instances: newInstances(count) })));
+  assert.deepEqual([one, two], [15 + 5 + 3, 2 * (15 + 5) + 3]);
+  const replacements = ['a', 'b'].map((name) => ({ name, host: 'here', processes: [name], wave: 1 }));
+  assert.equal(sessionsNeeded(planOf({ inPlace: true, replacements })), 15 + 3, 'one at a time of each host');
+  assert.equal((await checkConnections({ db }, planOf({}))).result, 'passed');
+  const tooMany = await checkConnections({ db }, planOf({ instances: newInstances(500) }));
+  assert.equal(tooMany.result, 'warning');
+  assert.match(tooMany.message, /opens up to 10003 more\..* Raise max_connections/);
+});
+
+test('a transaction that has been open for long is named with how to end it', async () => {
+  assert.equal((await checkLongTransactions({ db })).result, 'passed');
+  await db.begin(async (tx) => {
+    const [own] = await tx<{ pid: number }[]>`select pg_backend_pid() as pid`;
+    const found = await listLongTransactions(db, 0);
+    const mine = found.find(({ end }) => end === `select pg_terminate_backend(${own?.pid})`);
+    assert.match(mine?.who ?? '', /^bramble\/test \(database process \d+, idle in transaction\)$/);
+  });
+});
+
+test('a backfill that has not ended, and a half-built index, are warned of', async () => {
+  assert.equal((await checkBackfills({ db })).result, 'passed');
+  await db`update migration set backfilled_at = null where number = 7`;
+  await db`create unique index half_built on device (platform)`;
+  await db`update pg_index set indisvalid = false where indexrelid = 'half_built'::regclass`;
+  const { result, message } = await checkBackfills({ db });
+  assert.equal(result, 'warning');
+  assert.match(message, /the backfill of 007-connection-service-instances, the index half_built, which is half-built/);
+  await db`update migration set backfilled_at = now() where number = 7`;
+  await db`drop index half_built`;
+});
+
+test('certificates that end soon are named: authorities, credentials, and identities of devices that are there', async () => {
+  const check = async () => await checkCertificates({ db, home });
+  assert.deepEqual(await check(), {
+    ...{ result: 'passed' },
+    message: 'no certificate of the domain, of its routers on this host or of its devices ends soon',
+  });
+  await db`update device set identity_expires_at = now() + interval '20 days', last_seen_at = now() - interval '40 days'`;
+  const away = await check();
+  assert.equal(away.result, 'passed', 'a device that is away holds up nothing');
+  assert.match(away.message, /identities of 1 device that did not connect for 7 days do$/);
+  await db`update device set last_seen_at = now()`;
+  const { certificateDer } = await createAuthority({ commonName: 'short', days: 10, algorithm: 'EC-P256' });
+  await db`update authority set certificate = ${certificateDer} where name = 'route-signer'`;
+  const [{ identifier } = { identifier: '' }] = await db<{ identifier: string }[]>`
+    select srp_identifier as identifier from instance where name = 'east'`;
+  await db`
+    insert into srp_credential (serial, identifier, certificate, expires_at)
+    values ('ab', ${identifier}, '\\x00', now() + interval '19 days')`;
+  const { result, message } = await check();
+  assert.equal(result, 'warning');
+  assert.match(
+    message,
+    /route-signer authority \(.*\), SRP of east \(.*\), identities of 1 device that connected lately/,
+  );
+});
+
+test('many open deliveries, and as many suspects as may be, are warned of', async () => {
+  await writeSetting(db, 'budget', budgetSchema.parse({ perMinuteDomain: 1, suspects: 2 }));
+  const owe = async (state: string, count: number) =>
+    await db`
+      insert into delivery (id, account_id, device_id, item, cause, budgeted, state)
+      select gen_random_uuid(), ${device.accountId}, ${device.deviceId}, 'it-policy', 'manual', true, ${state}
+        from generate_series(1, ${count}::int)`;
+  await owe('released', 10);
+  await owe('suspect', 1);
+  const few = await checkOpenDeliveries({ db });
+  assert.deepEqual(few, {
+    result: 'passed',
+    message: '10 deliveries are open, and 1 device fell silent with one',
+  });
+  await owe('released', 1);
+  const many = await checkOpenDeliveries({ db });
+  assert.equal(many.result, 'warning');
+  assert.match(many.message, /wait behind them for about 11 min \(1 a minute\).*`bramble deliveries`/);
+  await db`delete from delivery where state = 'released'`;
+  await owe('suspect', 1);
+  const silent = await checkOpenDeliveries({ db });
+  assert.equal(silent.result, 'warning');
+  assert.match(silent.message, /limit of 2 suspects is reached.*`bramble device requeue --silent`/);
+});
+
+test('the clock of a host that is far off is named, and so is a host that says nothing', async () => {
+  const check = async () => await checkClocks({ db, host: 'this' });
+  const unknown = await check();
+  assert.equal(unknown.result, 'passed');
+  assert.match(unknown.message, /by more than 30 s\. Not known: here$/);
+  const tell = async (name: string, aheadMs: number) =>
+    await db`update component set detail = ${db.json({ clockAheadMs: aheadMs })} where name = ${name}`;
+  await insertTestProcess(db, { name: 'far', kind: 'server', release: '1.0.0', host: 'elsewhere' });
+  await tell('east', -29_000);
+  await tell('far', 3_600_000);
+  const off = await check();
+  assert.equal(off.result, 'warning');
+  assert.match(off.message, /more than 30 s: elsewhere is 3600 s ahead\./);
+  await tell('far', 0);
+  assert.deepEqual(await check(), {
+    result: 'passed',
+    message: 'no clock differs from the database’s by more than 30 s',
+  });
+});
