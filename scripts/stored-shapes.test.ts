@@ -10,6 +10,8 @@ const archive = path.join(import.meta.dirname, '..', 'releases', 'bramble-1.3.0.
 /** Shapes that differ from 1.3.0's on purpose, with why 1.3.0 can read what is written. */
 const intended: Readonly<Record<string, string>> = {
   'component.detail': 'clockAheadMs is another field, and 1.3.0 keeps and shows what it does not know',
+  'upgrade.plan':
+    'further options with defaults, by which only the new coordinator acts; 1.3.0 keeps keys that it does not know',
 };
 
 test('1.3.0 reads what this release stores and sends: every shape is the same, but for those that are named', () => {

@@ -3,7 +3,7 @@
 import { accountNameOf } from '../base/account-name.ts';
 import type { AccountId } from '../base/ids.ts';
 import { notFound } from '../base/not-found.ts';
-import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 
 interface AccountSelection {
   accounts?: readonly string[] | undefined;
@@ -76,6 +76,21 @@ async function accountsOfInstance(q: Queryable, instance: string): Promise<Accou
   const rows = await q<{ id: AccountId }[]>`
     select id from account where instance_id = ${row.id} order by name`;
   return rows.map((account) => account.id);
+}
+
+/** Whether the account of this id is a member of one of these groups, as SQL. */
+export function isMemberOf(q: Queryable, accountId: SqlFragment, groups: readonly string[]): SqlFragment {
+  return q`
+    exists (select 1 from group_member m join account_group g on g.id = m.group_id
+             where m.account_id = ${accountId} and g.name = any(${[...groups]}::text[]))`;
+}
+
+/** Of these names those that no group has. */
+export async function unknownGroups(q: Queryable, names: readonly string[]): Promise<string[]> {
+  const rows = await q<{ name: string }[]>`
+    select n.name from unnest(${[...names]}::text[]) with ordinality as n(name, position)
+     where not exists (select 1 from account_group g where g.name = n.name) order by n.position`;
+  return rows.map(({ name }) => name);
 }
 
 /** Ids of all accounts. */

@@ -34,6 +34,17 @@ export type GateSettings = z.output<typeof gateSettingsSchema>;
 export const planOptionsSchema = z.looseObject({
   /** Names of the accounts that go first; otherwise the first few of each instance. */
   canaries: z.array(z.string().min(1)).max(10_000).default([]),
+  /**
+   * Accounts that go first with them, by what is said of them: all of it must hold, and of each list one. Versions may be the
+   * beginning of one: `17` is also 17.4.
+   */
+  canaryGroups: z.array(z.string().min(1).max(200)).max(100).default([]),
+  canaryInstances: z.array(z.string().min(1).max(200)).max(1000).default([]),
+  canaryPlatforms: z.array(z.string().min(1).max(100)).max(20).default([]),
+  canarySoftware: z
+    .array(z.string().regex(/^[0-9]+([.][0-9]+)*$/))
+    .max(50)
+    .default([]),
   canariesPerInstance: z.number().int().min(1).max(1000).default(2),
   /** How much of all accounts has moved when each wave after the canaries ends. */
   wavePercentages: z

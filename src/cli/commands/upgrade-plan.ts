@@ -15,6 +15,10 @@ interface PlanFlags extends AcceptanceFlags {
   preview: boolean;
   replace: boolean;
   canary?: string[];
+  canaryGroup?: string[];
+  canaryInstance?: string[];
+  canaryPlatform?: string[];
+  canarySoftware?: string[];
   wave?: number[];
   soak?: number;
   inPlace?: boolean;
@@ -51,6 +55,14 @@ function planOptions(command: Command): Command {
     .option('--preview', 'show the plan without saving or installing anything', false)
     .option('--replace', 'replace a plan that was not started', false)
     .option('--canary <account...>', 'accounts that move first')
+    .option('--canary-group <name...>', 'accounts of these groups move first')
+    .option('--canary-instance <name...>', 'accounts of these instances move first')
+    .option('--canary-platform <name...>', 'accounts with devices of these platforms move first')
+    .option(
+      '--canary-software <version...>',
+      'accounts whose devices have this software move first: 17 is also 17.4. If several of these --canary- options are given, all must hold; ' +
+        'accounts named by --canary are added',
+    )
     .option('--wave <percent...>', 'percentage of all accounts that have moved at the end of each wave', percentages)
     .option('--soak <seconds>', 'seconds that each wave is observed before its gate decides', number)
     .option(
@@ -101,6 +113,10 @@ function bodyOf(release: string | undefined, flags: PlanFlags): Record<string, u
     ...(release === undefined ? {} : { toRelease: release }),
     ...(flags.archive === undefined ? {} : { archive: resolve(flags.archive) }),
     ...(flags.canary === undefined ? {} : { canaries: flags.canary }),
+    ...(flags.canaryGroup === undefined ? {} : { canaryGroups: flags.canaryGroup }),
+    ...(flags.canaryInstance === undefined ? {} : { canaryInstances: flags.canaryInstance }),
+    ...(flags.canaryPlatform === undefined ? {} : { canaryPlatforms: flags.canaryPlatform }),
+    ...(flags.canarySoftware === undefined ? {} : { canarySoftware: flags.canarySoftware }),
     ...(flags.wave === undefined ? {} : { wavePercentages: flags.wave }),
     ...(flags.soak === undefined ? {} : { soakSeconds: flags.soak }),
     ...acceptanceOf(flags),

@@ -102,8 +102,8 @@ export const tableRights: Readonly<Record<string, Line>> = {
   },
   account_mark: { server: 'select', administration: all, coordinator: all },
   account_epoch: { administration: 'insert', coordinator: 'insert' },
-  account_group: { server: 'select', administration: 'select insert update(name) delete' },
-  group_member: { server: 'select', administration: 'select insert delete' },
+  account_group: { server: 'select', administration: 'select insert update(name) delete', coordinator: 'select' },
+  group_member: { server: 'select', administration: 'select insert delete', coordinator: 'select' },
   activation_password: { server: 'select update delete', administration: 'select insert update' },
   device: {
     server: 'select insert update',

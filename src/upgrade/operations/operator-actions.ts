@@ -61,8 +61,8 @@ export interface PlanOrder extends Operator {
 /** Makes the plan without writing anything. */
 export async function previewPlan(tx: Transaction, order: PlanOrder): Promise<UpgradePlan> {
   const { target, host, features, platforms } = order;
-  const facts = await readPlanFacts(tx, target, { host, features, platforms });
-  return planUpgrade(facts, planOptionsSchema.parse(order.options ?? {}));
+  const options = planOptionsSchema.parse(order.options ?? {});
+  return planUpgrade(await readPlanFacts(tx, target, { host, features, platforms }, options), options);
 }
 
 /**

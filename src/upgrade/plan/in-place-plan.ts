@@ -9,8 +9,9 @@
 import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { PlannedReplacement } from '../../api/upgrade-plan.ts';
 import { counted } from '../../base/counted.ts';
+import { assertCanaries } from './canaries.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
-import { assertCanaries, assignWaves, type PlacedAccount } from './wave-assignment.ts';
+import { assignWaves, type PlacedAccount } from './wave-assignment.ts';
 
 type ReplacementFacts = Pick<PlanFacts, 'accounts' | 'instances'>;
 

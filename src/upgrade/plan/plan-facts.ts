@@ -1,6 +1,7 @@
 /** What a plan is made from, and the actual counts. Only reads; one snapshot if the caller passes a transaction. */
 
 import type { Budget } from '../../api/budget.ts';
+import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { Loss } from '../../api/upgrade-plan.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { readBudget } from '../../deliveries/budget.ts';
@@ -10,6 +11,7 @@ import { listConnectionServices } from '../../instances/connection-services.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { listSupervisors, supervisorsBehind, supervisorText } from '../../registry/supervisors.ts';
+import { type FoundCanaries, findCanaries } from './canaries.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import type { PlacedAccount } from './wave-assignment.ts';
 
@@ -28,6 +30,8 @@ export interface PlanFacts {
   /** Features that the present release knows. */
   knownFeatures: readonly string[];
   accounts: readonly PlacedAccount[];
+  /** What the plan's query for canaries finds; undefined without one. */
+  foundCanaries: FoundCanaries | undefined;
   instances: readonly InstanceFacts[];
   /** Names that instances, connection services and processes already have. */
   takenNames: readonly string[];
@@ -56,6 +60,7 @@ export async function readPlanFacts(
   q: Queryable,
   target: TargetRelease,
   own: { host: string; features: readonly string[]; platforms: Platforms },
+  options: PlanOptions,
 ): Promise<PlanFacts> {
   const domain = await readDomain(q);
   const accounts = await q<{ name: string; instance: string }[]>`
@@ -66,6 +71,7 @@ export async function readPlanFacts(
     target,
     knownFeatures: own.features,
     accounts,
+    foundCanaries: await findCanaries(q, options, own.platforms),
     ...(await readInstanceFacts(q, own.host)),
     deliveries: await countDeliveries(q, own.platforms),
     budget: await readBudget(q),

@@ -19,6 +19,7 @@ const facts: PlanFacts = {
     name: `a${index}`,
     instance: index % 2 === 0 ? 'east' : 'west',
   })),
+  foundCanaries: undefined,
   instances: [
     { name: 'east', host: 'one', connectionServices: ['east-mds'] },
     { name: 'west', host: 'one', connectionServices: ['west-mds'] },
@@ -54,6 +55,20 @@ test('the costs are those of the real counts under the tighter of both rates', (
   const plan = planUpgrade(facts, options);
   assert.equal(plan.sends.itPolicies + plan.sends.serviceBooks + plan.sends.synchronizations, 100);
   assert.equal(plan.sends.leastMinutes, 2.5);
+});
+
+test('20,000 accounts with 60,000 deliveries take 3.3 hours at the usual rates, and the preview says so', () => {
+  const domain: PlanFacts = {
+    ...facts,
+    instances: ['a', 'b', 'c', 'd'].map((name) => ({ name, host: 'one', connectionServices: [] })),
+    accounts: Array.from({ length: 20_000 }, (_, index) => ({ name: `n${index}`, instance: 'abcd'.charAt(index % 4) })),
+    deliveries: { itPolicies: 20_000, serviceBooks: 20_000, synchronizations: 20_000 },
+    budget: budgetSchema.parse({}),
+  };
+  assert.equal(domain.budget.perMinuteDomain, 300);
+  const plan = planUpgrade(domain, options);
+  assert.equal(plan.sends.leastMinutes, 200);
+  assert.match(planText(plan), /20000 synchronizations; with this budget at least 3\.3 h/);
 });
 
 test('features that only the target knows are shown as locked, and few accounts as a smaller sample', () => {

@@ -13,6 +13,7 @@ import { supervisorCaution, supervisorCommand } from '../../registry/supervisors
 import { assertPatch, type ReleaseStep, releaseStep } from '../fence/release-step.ts';
 import { requestsToPass } from '../gates/gate.ts';
 import { chosenGate } from '../state/plan-options.ts';
+import { chosenCanaries } from './canaries.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
 import { assignWaves } from './wave-assignment.ts';
@@ -27,7 +28,10 @@ export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan
   const step = releaseStep(facts.fromRelease, facts.target.release);
   if (step === 'patch') assertPatch(facts.fromRelease, facts.target.release, facts.target.differences);
   assertInstanceOptions(facts, options);
-  return goesInPlace(step, facts, options) ? planInPlace(facts, options) : planWaves(step, facts, options);
+  const canaries = chosenCanaries(facts.accounts, options, facts.foundCanaries);
+  return goesInPlace(step, facts, options)
+    ? planInPlace(facts, options, canaries)
+    : planWaves(step, facts, options, canaries);
 }
 
 /** @throws BrambleError ERR_UPGRADE_IN_PLACE if that is requested but impossible. */
@@ -50,8 +54,8 @@ function goesInPlace(step: ReleaseStep, facts: PlanFacts, { inPlace, instances }
   return step === 'patch' && (inPlace ?? Object.keys(instances).length === 0);
 }
 
-function planInPlace(facts: PlanFacts, options: PlanOptions): UpgradePlan {
-  const replacements = planReplacements(facts, options);
+function planInPlace(facts: PlanFacts, options: PlanOptions, canaries: string[]): UpgradePlan {
+  const replacements = planReplacements(facts, { ...options, canaries });
   const accountsAt = (names: readonly string[]) => facts.accounts.filter(({ instance }) => names.includes(instance));
   const waves = [...new Set(replacements.map(({ wave }) => wave))].map((number) => {
     const names = replacements.filter(({ wave }) => wave === number).map(({ name }) => name);
@@ -68,10 +72,10 @@ function planInPlace(facts: PlanFacts, options: PlanOptions): UpgradePlan {
   };
 }
 
-function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions): UpgradePlan {
+function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions, canaries: string[]): UpgradePlan {
   const { replaced, empty } = splitInstances(facts, options);
   const instances = planInstances({ ...facts, instances: replaced }, options);
-  const waves = assignWaves(facts.accounts, options).map((wave) => ({
+  const waves = assignWaves(facts.accounts, { ...options, canaries }).map((wave) => ({
     number: wave.number,
     name: wave.name,
     accounts: wave.accounts.length,

@@ -110,6 +110,6 @@ async function planned(
     features: found.manifest.features,
     differences: await differencesTo(home, from, found),
   };
-  const facts = await readPlanFacts(q, target, { host, features: own.features, platforms });
-  return planUpgrade(facts, planOptionsSchema.parse({}));
+  const options = planOptionsSchema.parse({});
+  return planUpgrade(await readPlanFacts(q, target, { host, features: own.features, platforms }, options), options);
 }

@@ -4,7 +4,7 @@
  */
 
 import type { PlanOptions } from '../../api/upgrade-options.ts';
-import { BrambleError } from '../../base/errors.ts';
+import { assertCanaries } from './canaries.ts';
 
 export interface PlacedAccount {
   name: string;
@@ -53,18 +53,6 @@ function chooseCanaries(
   if (options.canaries.length > 0) return new Set(options.canaries);
   const instances = new Set(inTurn.map((account) => account.instance)).size;
   return new Set(inTurn.slice(0, options.canariesPerInstance * instances).map((account) => account.name));
-}
-
-/** @throws BrambleError ERR_UPGRADE_CANARY if one of them is not among the accounts. */
-export function assertCanaries(accounts: readonly PlacedAccount[], canaries: readonly string[]): void {
-  const names = new Set(accounts.map((account) => account.name));
-  const unknown = canaries.filter((name) => !names.has(name));
-  if (unknown.length === 0) return;
-  throw new BrambleError(
-    'ERR_UPGRADE_CANARY',
-    `These canary accounts do not exist: ${unknown.slice(0, 10).join(', ')}. Name accounts of this domain.`,
-    { details: { unknown } },
-  );
 }
 
 /** The first of each instance, then the second of each, and so on; names in order within an instance. */

@@ -13,6 +13,7 @@ import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } fro
 import { overdueText } from '../components/absent-process-text.ts';
 import { isAtWork } from '../components/component-readiness.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
+import { findCanaries } from '../plan/canaries.ts';
 import { planReplacements } from '../plan/in-place-plan.ts';
 import { readInstanceFacts } from '../plan/plan-facts.ts';
 import type { Replacement } from '../state/upgrade-plan.ts';
@@ -47,9 +48,12 @@ async function joinReplacements(tx: Transaction, upgrade: Upgrade, host: string)
     select a.name, i.name as instance from account a join instance i on i.id = a.instance_id
      where i.id = any(${joining.map(({ id }) => id)}::uuid[]) order by a.name`;
   const there = new Set(accounts.map(({ name }) => name));
+  const { options } = upgrade.plan;
+  const found = (await findCanaries(tx, options))?.names ?? [];
+  const canaries = [...new Set([...options.canaries, ...found])].filter((name) => there.has(name));
   const planned = planReplacements(
     { accounts, instances: instances.filter(({ name }) => joining.some((each) => each.name === name)) },
-    { ...upgrade.plan.options, canaries: upgrade.plan.options.canaries.filter((name) => there.has(name)) },
+    { ...options, canaries },
   );
   const last = Math.max(0, ...replacements.map(({ wave }) => wave));
   const taken = new Set(replacements.flatMap(({ processes }) => processes));

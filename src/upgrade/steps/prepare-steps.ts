@@ -15,6 +15,7 @@ import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { missingOf, notYetRunning } from '../components/component-readiness.ts';
 import { grantRights } from '../fence/patch-rights.ts';
+import { findCanaries } from '../plan/canaries.ts';
 import { assignWaves } from '../plan/wave-assignment.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
@@ -207,7 +208,8 @@ export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade):
   return await stepTransaction(context, 'divide-waves', upgrade, async (tx, current) => {
     const accounts = await tx<{ id: AccountId; name: string; instanceId: InstanceId }[]>`
       select id, name, instance_id as "instanceId" from account order by name`;
-    const waves = assignmentsOf(current, accounts);
+    const found = await findCanaries(tx, current.plan.options);
+    const waves = assignmentsOf(current, accounts, found?.names ?? []);
     await insertWaves(tx, current.id, waves);
     await insertAssignments(
       tx,
@@ -226,10 +228,11 @@ interface WaveWithAssignments {
   assignments: Assignment[];
 }
 
-/** The waves of the accounts at instances that are replaced, each account with its destination. Pure. */
+/** The waves of the accounts at instances that are replaced, each account with its destination. Canaries that are gone are left out. Pure. */
 function assignmentsOf(
   upgrade: Pick<Upgrade, 'plan' | 'progress'>,
   accounts: readonly { id: AccountId; name: string; instanceId: InstanceId }[],
+  found: readonly string[],
 ): WaveWithAssignments[] {
   const { newInstances, assignments } = upgrade.progress;
   const byReplaced = new Map(newInstances.map((made) => [made.replacesId, made]));
@@ -239,7 +242,7 @@ function assignmentsOf(
   const { options } = upgrade.plan;
   const waves = assignWaves(
     moving.map((account) => ({ name: account.name, instance: byReplaced.get(account.instanceId)?.replaces ?? '' })),
-    { ...options, canaries: options.canaries.filter((name) => byAccount.has(name)) },
+    { ...options, canaries: [...new Set([...options.canaries, ...found])].filter((name) => byAccount.has(name)) },
   );
   return waves.map((wave) => ({
     number: wave.number,

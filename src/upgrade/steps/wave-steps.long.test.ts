@@ -25,6 +25,18 @@ async function wavesOf(it: Scene): Promise<string[]> {
 const resume = async (it: Scene, acceptGate = false) =>
   await it.db.begin((tx) => resumeByOperator(tx, { ...operator, acceptGate }));
 
+test('who has what is asked of canaries when the waves are divided goes first', limited, async () => {
+  const it = await scene({ canaryInstances: ['west'], canaries: ['east-1'] });
+  await it.db`delete from account where name = 'west-0'`;
+  await until(it, it.context('one'), ['moving']);
+  const canaries = await it.db<{ name: string }[]>`
+    select a.name from upgrade_assignment s join account a on a.id = s.account_id where s.wave_number = 1 order by 1`;
+  assert.deepEqual(
+    canaries.map(({ name }) => name),
+    ['east-1', 'west-1', 'west-2'],
+  );
+});
+
 for (const acceptGate of [false, true]) {
   const how = acceptGate ? 'resumed with a word for the gate' : 'resumed';
   test(`what paused it after the waves counts no more once it is ${how}: it can be finalized`, limited, async () => {
