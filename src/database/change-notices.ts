@@ -16,7 +16,8 @@ export type NoticedTable =
   | 'srp_renewal'
   | 'srp_clearance'
   | 'srp_credential'
-  | 'audit_record';
+  | 'audit_record'
+  | 'notice';
 
 /** Rings when one of the tables was written, and after a gap in listening. */
 export async function ringAtChanges(

@@ -77,6 +77,7 @@ test('whoever writes a table that is looked at seldom tells of it, without knowi
     srp_renewal: `delete from srp_renewal`,
     srp_clearance: `delete from srp_clearance`,
     srp_credential: `update srp_credential set revoked_at = now()`,
+    notice: `insert into notice (target_id, at, kind, message) values (gen_random_uuid(), now(), 'test', 'test')`,
     audit_record: `insert into audit_record (kind, operation) values ('marker', 'test')`,
   };
   await withListener(async (db) => {

@@ -29,6 +29,7 @@ const notAudited = {
   device_repeat: 'telemetry of instances',
   event: 'append-only itself',
   migration: 'written by the migrator, with digests',
+  notice: 'events that are still to be sent',
   outcome_report: 'telemetry of routers',
   request_outcome: 'telemetry of routers',
   request_sample: 'telemetry of instances',

@@ -70,6 +70,9 @@ export const tableRights: Readonly<Record<string, Line>> = {
   supervisor: { administration: 'select', coordinator: 'select', supervisor: 'select insert update' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
   event: { server: 'insert', administration: 'select insert', coordinator: 'insert' },
+  notice_target: { administration: all, coordinator: 'select update' },
+  // Filled by a trigger on events, as the owner.
+  notice: { administration: 'select update delete', coordinator: 'select update delete' },
   // Other processes' changes are written by triggers, as the owner.
   audit_record: { administration: 'select insert', coordinator: 'select insert' },
   audit_seal: { administration: 'select insert', coordinator: 'select insert' },

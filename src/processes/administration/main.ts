@@ -20,6 +20,8 @@ import { announceAddress } from '../../component/service-address.ts';
 import { readMasterKeys } from '../../database/sealed-value.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { runMoves } from '../../moves/move-runner.ts';
+import { deliverNotices } from '../../notices/delivery.ts';
+import { teller } from '../../notices/tell.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { healthHandler } from '../../process/health.ts';
 import { recordsChanges } from '../../registry/component-detail.ts';
@@ -110,6 +112,7 @@ async function workUntilStopped(context: Context): Promise<Work> {
   const certificates = createCertificateUpkeep({
     ...{ db, release: ownRelease, name: identity.name, home: environment.home, masterKeys, clock: systemClock, log },
   }).run(stopping);
+  const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
   const moving = runMoves({
     db,
     release: ownRelease,
@@ -123,6 +126,6 @@ async function workUntilStopped(context: Context): Promise<Work> {
   });
   return {
     detail: () => ({ [recordsChanges]: true }),
-    drain: async () => void (await Promise.all([moving, sealing, signing, certificates])),
+    drain: async () => void (await Promise.all([moving, sealing, signing, certificates, telling])),
   };
 }

@@ -14,6 +14,8 @@ import { readMasterKeys } from '../../database/sealed-value.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { runMoves } from '../../moves/move-runner.ts';
+import { deliverNotices } from '../../notices/delivery.ts';
+import { teller } from '../../notices/tell.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { healthHandler } from '../../process/health.ts';
 import { poolSize } from '../../registry/database-sessions.ts';
@@ -54,6 +56,7 @@ export async function runCoordinator(): Promise<void> {
 
 async function coordinate(context: Context): Promise<Work> {
   const { db, log, identity, environment, databaseUrl, stopping } = context;
+  const masterKeys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
   const effects = domainEffects({
     db,
     databaseUrl,
@@ -62,7 +65,7 @@ async function coordinate(context: Context): Promise<Work> {
     release: ownRelease,
     migrations: migrationFolder(),
     applicationName: applicationName('coordinator', identity.name, identity.host, identity.processId),
-    masterKeys: await readMasterKeys(join(environment.home, 'keys', 'master.json')),
+    masterKeys,
   });
   await releaseDeadHolder(db, identity);
   const stepping = runSteps({
@@ -78,7 +81,9 @@ async function coordinate(context: Context): Promise<Work> {
   });
   const moving = moveWhileOwnRelease(context);
   const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
-  return { drain: async () => void (await Promise.all([stepping, moving, sealing])) };
+  // No administration service is at work while the domain is handed over.
+  const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
+  return { drain: async () => void (await Promise.all([stepping, moving, sealing, telling])) };
 }
 
 const lookAgainMs = 500;

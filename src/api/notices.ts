@@ -1,0 +1,79 @@
+/** Who is told what: targets of notices, and the mail server. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { byName, instant, nothing, word } from './shapes.ts';
+import { typedName } from './typed-text.ts';
+
+/** What somebody can be told of. */
+export const noticeKinds = [
+  'upgrade-paused',
+  'upgrade-unfinalized',
+  'fence-blocked',
+  'host-lost',
+  'certificate-ending',
+  'backup-failed',
+] as const;
+export type NoticeKind = (typeof noticeKinds)[number];
+
+const kinds = z.array(z.enum(noticeKinds)).min(1).max(noticeKinds.length);
+export const webhookKeyPrefix = 'whsec_';
+const key = z
+  .string()
+  .regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'must be whsec_ and 24 to 64 bytes in base64')
+  .describe('Signs each request, as the Standard Webhooks specification says. It is never shown again.');
+
+const newTarget = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('webhook'),
+    name: typedName.optional().describe('Default: the host of the URL.'),
+    url: z.string().max(2000),
+    key,
+    caPem: z.string().max(100_000).optional().describe('The CA that is trusted instead of the system’s.'),
+    kinds: kinds.nullable().default(null).describe('Null for all kinds, those of later releases too.'),
+  }),
+  z.object({
+    kind: z.literal('mail'),
+    name: typedName.optional().describe('Default: the first address.'),
+    addresses: z.array(z.email().max(254)).min(1).max(16),
+    kinds: kinds.nullable().default(null).describe('Null for all kinds, those of later releases too.'),
+  }),
+]);
+export type NewTarget = z.output<typeof newTarget>;
+
+const target = z.object({
+  name: z.string(),
+  kind: word('webhook', 'mail'),
+  addresses: z.array(z.string()).describe('Of a webhook without path and query, which may be secret.'),
+  kinds: z.array(z.string()).nullable(),
+  waiting: z.number().describe('Notices that are still to be sent.'),
+  failures: z.number().describe('Failed attempts since the last success.'),
+  lastError: z.string().nullable(),
+  lastErrorAt: instant.nullable(),
+  retryAt: instant.nullable(),
+  lastSentAt: instant.nullable(),
+  dropped: z.number().describe('Notices given up because they were too old or too many.'),
+});
+export type TargetView = z.output<typeof target>;
+
+const tag = 'notices';
+
+export const noticeOperations = {
+  list: {
+    ...{ method: 'GET', path: '/notice-targets', tag, summary: 'Who is told what, and what is still to be sent' },
+    answer: z.object({ targets: z.array(target) }),
+  },
+  add: {
+    ...{ method: 'POST', path: '/notice-targets', tag, summary: 'Have notices sent to a webhook or to mail addresses' },
+    description:
+      'Whoever may add a webhook has this host send requests to any address that it reaches. Redirects are not followed.',
+    body: newTarget,
+    status: 201,
+    answer: target,
+  },
+  remove: {
+    ...{ method: 'DELETE', path: '/notice-targets/:name', tag, summary: 'Send no more notices to a target' },
+    params: byName,
+    status: 204,
+    answer: nothing,
+  },
+} as const satisfies Operations;

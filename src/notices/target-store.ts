@@ -1,0 +1,64 @@
+/** Where notices are sent to, as administrators set it. */
+import { randomUUID } from 'node:crypto';
+import type { NewTarget, TargetView } from '../api/notices.ts';
+import { BrambleError } from '../base/errors.ts';
+import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
+import type { MasterKeys } from '../database/sealed-value.ts';
+import { sealWebhook } from './sealed-webhook.ts';
+import { type Webhook, webhookAddress } from './webhook.ts';
+
+/** Each takes at most one session of the network at a time. */
+const mostTargets = 32;
+
+/** Returns its name. @throws BrambleError ERR_INPUT, ERR_NAME_TAKEN, or ERR_CONFLICT when there are too many */
+export async function addTarget(tx: Transaction, keys: MasterKeys, given: NewTarget): Promise<string> {
+  const id = randomUUID();
+  const target = given.kind === 'webhook' ? webhookTarget(keys, id, given) : mailTarget(given);
+  const [present] = await tx<{ count: number }[]>`select count(*)::int as count from notice_target`;
+  if ((present?.count ?? 0) >= mostTargets) {
+    throw new BrambleError('ERR_CONFLICT', `There are ${mostTargets} targets already: remove one first.`);
+  }
+  const { count } = await tx`
+    insert into notice_target (id, name, kind, addresses, kinds, sealed, key_id)
+    values (${id}, ${target.name}, ${given.kind}, ${target.addresses as string[]},
+            ${given.kinds as string[] | null}, ${target.sealed}, ${target.keyId})
+    on conflict (name) do nothing`;
+  if (count === 0) {
+    throw new BrambleError('ERR_NAME_TAKEN', `A target named ${target.name} already exists. Choose another name.`);
+  }
+  return target.name;
+}
+
+function webhookTarget(keys: MasterKeys, id: string, given: Extract<NewTarget, { kind: 'webhook' }>) {
+  const { url, address, host } = webhookAddress(given.url);
+  const webhook: Webhook = { url, key: given.key, ...(given.caPem === undefined ? {} : { caPem: given.caPem }) };
+  return { name: given.name ?? host, addresses: [address], ...sealWebhook(keys, id, webhook) };
+}
+
+function mailTarget({ name, addresses }: Extract<NewTarget, { kind: 'mail' }>) {
+  return { name: name ?? addresses[0] ?? '', addresses, sealed: null, keyId: null };
+}
+
+/** What is still to be sent to it goes, too. */
+export async function removeTarget(tx: Transaction, name: string): Promise<'removed' | 'not-found'> {
+  const [removed] = await tx<{ id: string }[]>`delete from notice_target where name = ${name} returning id`;
+  if (removed === undefined) return 'not-found';
+  await tx`delete from notice where target_id = ${removed.id}`;
+  return 'removed';
+}
+
+export async function listTargets(q: Queryable): Promise<TargetView[]> {
+  return await q<TargetView[]>`select ${shownColumns(q)} from notice_target t order by t.name`;
+}
+
+export async function readTarget(q: Queryable, name: string): Promise<TargetView | undefined> {
+  const [row] = await q<TargetView[]>`select ${shownColumns(q)} from notice_target t where t.name = ${name}`;
+  return row;
+}
+
+function shownColumns(q: Queryable): SqlFragment {
+  return q`
+    t.name, t.kind, t.addresses, t.kinds, t.failures, t.last_error as "lastError", t.last_error_at as "lastErrorAt",
+    t.retry_at as "retryAt", t.last_sent_at as "lastSentAt", t.dropped::float8 as dropped,
+    (select count(*)::int from notice n where n.target_id = t.id) as waiting`;
+}

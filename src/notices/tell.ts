@@ -1,0 +1,31 @@
+/** One attempt at telling a target, by whichever way it has. */
+import { messageOf } from '../base/errors.ts';
+import type { Database } from '../database/connection.ts';
+import type { MasterKeys } from '../database/sealed-value.ts';
+import { readDomain } from '../domain/domain.ts';
+import type { Notice, Telling } from './notice.ts';
+import type { ClaimedNotice } from './outbox.ts';
+import { openWebhook } from './sealed-webhook.ts';
+import { postWebhook } from './webhook.ts';
+
+export type Teller = (
+  told: { readonly target: ClaimedNotice['target']; readonly notice: Notice },
+  signal: AbortSignal,
+) => Promise<Telling>;
+
+/** Rejects only when the signal is aborted. */
+export function teller({ db, masterKeys }: { db: Database; masterKeys: MasterKeys }): Teller {
+  return async ({ target, notice }, signal) => {
+    try {
+      const { name: domain } = await readDomain(db);
+      const { id, sealed, keyId } = target;
+      if (target.kind === 'webhook' && sealed !== null && keyId !== null) {
+        return await postWebhook(openWebhook(masterKeys, id, sealed, keyId), notice, domain, { signal });
+      }
+      return { kind: 'failed', answer: `this release cannot send to targets of the kind ${target.kind}` };
+    } catch (error) {
+      signal.throwIfAborted();
+      return { kind: 'failed', answer: messageOf(error) };
+    }
+  };
+}
