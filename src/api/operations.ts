@@ -11,6 +11,7 @@ import { groupOperations } from './groups.ts';
 import { instanceOperations } from './instances.ts';
 import { itPolicyOperations } from './it-policies.ts';
 import { moveOperations } from './moves.ts';
+import { noticeOperations } from './notices.ts';
 import type { Operations } from './operation.ts';
 import { pushOperations } from './push.ts';
 import { releaseSignerOperations } from './release-signer.ts';
@@ -32,6 +33,7 @@ export const resources = {
   instances: instanceOperations,
   itPolicies: itPolicyOperations,
   moves: moveOperations,
+  notices: noticeOperations,
   push: pushOperations,
   releaseSigner: releaseSignerOperations,
   services: serviceOperations,

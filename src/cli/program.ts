@@ -16,6 +16,7 @@ import { addDomainCommands } from './commands/domain.ts';
 import { addGroupCommands } from './commands/group.ts';
 import { addInstanceCommands } from './commands/instance.ts';
 import { addMoveCommands } from './commands/move.ts';
+import { addNoticeCommands } from './commands/notice.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addProcessCommands } from './commands/process.ts';
 import { addServiceCommands } from './commands/service.ts';
@@ -83,6 +84,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addSrpCommands(program, frame);
   addMoveCommands(program, frame);
   addUpgradeCommands(program, frame);
+  addNoticeCommands(program, frame);
   addAuditCommands(program, frame, setExitCode);
   addDatabaseCommands(program, frame, setExitCode);
   addSetupCommands(program, frame);

@@ -1,6 +1,7 @@
 /** Commands that remove one named object and return nothing. */
 import type { Command } from 'commander';
 import type { componentOperations } from '../../api/components.ts';
+import type { noticeOperations } from '../../api/notices.ts';
 import type { tokenOperations } from '../../api/tokens.ts';
 import { example, type Frame } from '../frame.ts';
 
@@ -8,7 +9,7 @@ interface Removal {
   /** With its argument, such as `forget <name>`. */
   usage: string;
   description: string;
-  operation: typeof componentOperations.forget | typeof tokenOperations.revoke;
+  operation: typeof componentOperations.forget | typeof noticeOperations.remove | typeof tokenOperations.revoke;
   done: (name: string) => string;
   example: string;
 }

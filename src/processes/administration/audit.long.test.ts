@@ -153,6 +153,13 @@ async function walk(): Promise<Set<string>> {
   await call('PUT /budget', '/budget', { perInstance: 11 });
   await call('PUT /push', '/push', { url: `https://u:${secret('pushPassword77')}@push.example.org` });
   await call('PATCH /push', '/push', { caPem: null });
+  await call('POST /notice-targets', '/notice-targets', {
+    kind: 'webhook',
+    name: 'hook',
+    url: `https://hooks.example.org/${secret('hook-path-66')}`,
+    key: secret(`whsec_${Buffer.alloc(32, 'hook-key-55').toString('base64')}`),
+  });
+  await call('DELETE /notice-targets/{name}', '/notice-targets/hook');
   const service = await call('POST /connection-services', '/connection-services', {
     name: 'mds',
     instances: ['one'],

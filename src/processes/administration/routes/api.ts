@@ -17,6 +17,7 @@ import { domainRoutes } from './domain.ts';
 import { groupRoutes } from './groups.ts';
 import { instanceRoutes } from './instances.ts';
 import { moveControlRoutes, moveRoutes } from './moves.ts';
+import { noticeRoutes } from './notices.ts';
 import { policyAssignmentRoutes, policyRoutes } from './policies.ts';
 import { policyRuleRoutes } from './policy-rules.ts';
 import { pushRoutes } from './push.ts';
@@ -51,6 +52,7 @@ const resources = [
   moveControlRoutes,
   releaseSignerRoutes,
   upgradePlugin,
+  noticeRoutes,
   tokenRoutes,
   auditRoutes,
 ];
