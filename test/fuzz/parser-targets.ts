@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import type { IncomingMessage } from 'node:http';
+import { isIP } from 'node:net';
 import type { ErrorCode } from '../../src/base/error-codes.ts';
 import { BrambleError, isBrambleError } from '../../src/base/errors.ts';
 import {
@@ -42,6 +43,8 @@ import { parseQuery } from '../../src/protocol/form.ts';
 import { parsePlist } from '../../src/protocol/plist/parser.ts';
 import { serializePlist } from '../../src/protocol/plist/serializer.ts';
 import type { PlistDictionary } from '../../src/protocol/plist/value.ts';
+import { maxHeaderBytes, readProxyHeader } from '../../src/protocol/proxy-header.ts';
+import { localHeader, proxyHeader } from '../../src/protocol/proxy-header-fixture.ts';
 import { scepAttributesDer } from '../../src/protocol/scep/attributes.ts';
 import { buildPkcsReq } from '../../src/protocol/scep/client-message.ts';
 import { parsePkiMessage } from '../../src/protocol/scep/server-message.ts';
@@ -56,7 +59,7 @@ import { readCertificate } from '../../src/protocol/x509/certificate-fields.ts';
 import { buildCertificateRequest, readCertificateRequest } from '../../src/protocol/x509/certificate-request.ts';
 import { createEcKeyPair, createRsaKeyPair, spkiDerOf } from '../../src/protocol/x509/key-pair.ts';
 import type { SeededRandom } from '../../src/simulator/seeded-random.ts';
-import type { Generate } from './byte-mutations.ts';
+import { filled, type Generate, mutateBytes } from './byte-mutations.ts';
 import { derSeed, growDer, mutateDer } from './der-mutations.ts';
 import { type BinarySeed, binarySeed, growBinary, mutateBinary, xmlSeed } from './plist-mutations.ts';
 import { growText, mutateText, type TextSeed, textSeed, trickyWords } from './text-mutations.ts';
@@ -94,7 +97,32 @@ const text = (seeds: readonly TextSeed[], maxBytes: number): Generate => damaged
 
 /** The seeds are made with fresh keys: which inputs there are depends on the dice, what stands in keys does not matter. */
 export async function parserTargets(): Promise<ParserTarget[]> {
-  return [...(await derTargets()), ...plistTargets(), ...textTargets()];
+  return [...(await derTargets()), ...plistTargets(), ...textTargets(), balancerTarget()];
+}
+
+function balancerTarget(): ParserTarget {
+  const seeds = [
+    proxyHeader('192.0.2.7', Buffer.from('0400010003000400000000', 'hex')),
+    proxyHeader('2001:db8:0:0:0:0:0:1'),
+    localHeader(),
+  ].map((header) => Buffer.concat([header, Buffer.from('16030102', 'hex')]));
+  return {
+    ...{ name: 'header of a balancer', weight: 12, fromDevice: true },
+    generate: damaged(seeds, mutateBytes, (_, seed, sizeBytes) => filled(seed, sizeBytes), 16 * kib),
+    parse: (input) => {
+      const header = readProxyHeader(input);
+      if (header.kind === 'refused') throw new BrambleError('ERR_INPUT', header.reason);
+      if (header.kind === 'incomplete') {
+        assert.ok(input.length < maxHeaderBytes, 'more than a whole header is waited for');
+        return;
+      }
+      assert.ok(header.sizeBytes <= input.length && header.sizeBytes <= maxHeaderBytes);
+      assert.ok(header.source === null || isIP(header.source) !== 0, `${header.source} is no address`);
+      // Whatever follows, and in whatever pieces it comes, it says the same.
+      assert.deepEqual(readProxyHeader(input.subarray(0, header.sizeBytes)), header);
+      assert.equal(readProxyHeader(input.subarray(0, header.sizeBytes - 1)).kind, 'incomplete');
+    },
+  };
 }
 
 async function derTargets(): Promise<ParserTarget[]> {
