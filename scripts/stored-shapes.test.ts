@@ -12,6 +12,8 @@ const intended: Readonly<Record<string, string>> = {
   'component.detail': 'clockAheadMs is another field, and 1.3.0 keeps and shows what it does not know',
   'upgrade.plan':
     'further options with defaults, by which only the new coordinator acts; 1.3.0 keeps keys that it does not know',
+  'desired_process.settings router': 'a router of 1.3 ignores `balancers`, which only a supervisor of 1.4 gives it',
+  'file config.json': 'a supervisor of 1.3 ignores `balancers`',
 };
 
 test('1.3.0 reads what this release stores and sends: every shape is the same, but for those that are named', () => {

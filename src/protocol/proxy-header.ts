@@ -8,7 +8,7 @@
  */
 import { SocketAddress } from 'node:net';
 
-export type ProxyHeader =
+type ProxyHeader =
   | { readonly kind: 'incomplete' }
   | {
       readonly kind: 'whole';

@@ -2,7 +2,7 @@
  * The life of connections at the public port: who they are, how long they may be silent, and what they may cost without
  * making a request.
  *
- *   accepted → (a turn) → TLS → (first request whole, within 30 s) → busy ⇄ idle → gone
+ *   accepted → (a balancer's header) → (a turn) → TLS → (first request whole, within 30 s) → busy ⇄ idle → gone
  *
  * Invariant: pings, settings, and requests that never end keep no connection alive.
  */
@@ -10,6 +10,7 @@
 import { constants, type ServerHttp2Session } from 'node:http2';
 import type { Server, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { takeBalancerHeader } from './balancer-header.ts';
 import { HandshakeTurns } from './handshake-turns.ts';
 import type { LimitReport } from './limit-report.ts';
 import type { PublicConnections } from './public-connections.ts';
@@ -19,6 +20,13 @@ import { type Watched, WatchedConnection } from './watched-connection.ts';
 export interface ConnectionWatch {
   /** Undefined once the connection is gone. */
   of(socket: Pick<Socket, 'remoteAddress' | 'remotePort'>): Watched | undefined;
+}
+
+interface Balancers {
+  /** Whether its connections begin with a header; those of others never do. */
+  include(address: string): boolean;
+  /** One of its connections was closed: it began otherwise. */
+  onRefused(balancer: string, reason: string): void;
 }
 
 /** How often TLS turns are given out while any connection waits. */
@@ -33,6 +41,7 @@ export function watchConnections(
   connections: PublicConnections,
   limits: PublicLimits,
   report: LimitReport,
+  balancers: Balancers,
 ): ConnectionWatch {
   const watched = new Map<string, WatchedConnection>();
   const of: ConnectionWatch['of'] = (socket) => watched.get(keyOf(socket));
@@ -52,19 +61,36 @@ export function watchConnections(
     const entry = new WatchedConnection(socket, connections, limits, report);
     // If all others are proven, there is no room for the newcomer.
     if (socket.destroyed) return;
-    const { address } = entry.connection;
     watched.set(key, entry);
     entry.awaitRequest();
-    const leaveTurn = turns.enter(address, () => {
-      entry.takeTurn();
-      for (const begin of beginTls) Reflect.apply(begin, server, [socket]);
-    });
     // TLS has its own listener once it begins.
     socket.on('error', () => undefined);
-    if (looking === undefined) look();
-    if (!entry.turnCame) report.count('handshakes', address);
+    let leaveTurn: (() => void) | undefined;
+    const awaitTurn = () => {
+      if (socket.destroyed) return;
+      const { address } = entry.connection;
+      leaveTurn = turns.enter(address, () => {
+        entry.takeTurn();
+        for (const begin of beginTls) Reflect.apply(begin, server, [socket]);
+      });
+      if (looking === undefined) look();
+      if (!entry.turnCame) report.count('handshakes', address);
+    };
+    const balancer = socket.remoteAddress ?? '';
+    if (balancers.include(balancer)) {
+      const onRead = (source: string | null) => {
+        if (source !== null) entry.belongsTo(source);
+        awaitTurn();
+      };
+      takeBalancerHeader(socket, onRead, (reason) => {
+        balancers.onRefused(balancer, reason);
+        entry.cut('balancer-header');
+      });
+    } else {
+      awaitTurn();
+    }
     socket.once('close', () => {
-      leaveTurn();
+      leaveTurn?.();
       if (watched.get(key) === entry) watched.delete(key);
       entry.leave();
     });

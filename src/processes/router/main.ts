@@ -10,6 +10,7 @@
 import type { Server } from 'node:net';
 import { Counter, type Registry } from 'prom-client';
 import * as z from 'zod';
+import { addressRangeShape } from '../../base/address-ranges.ts';
 import { systemClock } from '../../base/clock.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
 import { readRouterFile, routerFilePath, routerFolder } from '../../link/router-file.ts';
@@ -39,6 +40,8 @@ export const routerSettingsShape = z.object({
   holdMs: z.number().int().min(0).default(3000),
   /** How much of this process strangers may use up at the public port. */
   limits: publicLimitsShape.default({}),
+  /** Balancers before the public port; the supervisor takes them from `config.json`. */
+  balancers: z.array(addressRangeShape).default([]),
 });
 
 const socketMessage = z.object({ type: z.literal('socket'), name: z.enum(['public', 'srp']) });
@@ -86,6 +89,7 @@ export async function runRouter(): Promise<void> {
     log,
     onAnswer: (status) => answers.inc({ status }),
     limits: settings.limits,
+    balancers: settings.balancers,
     onLimit: (reason) => limited.inc({ reason }),
   });
   addRouterGauges(registry, router);

@@ -20,6 +20,8 @@ const identities = ['ada', 'bea', 'cyd'];
 interface Present {
   connection: PublicConnection | undefined;
   identity: string | null;
+  /** Nothing was asked on it yet: a balancer may still tell whose it is. */
+  fresh: boolean;
 }
 interface Begun {
   of: Present;
@@ -29,7 +31,7 @@ interface Begun {
 
 test('whatever comes, room is bounded, what is proven gives way to its own identity alone, and the newest gets in', () => {
   const step = fc.tuple(
-    fc.constantFrom('enter', 'enter', 'enter', 'prove', 'leave', 'begin', 'begin', 'whole', 'end'),
+    fc.constantFrom('enter', 'enter', 'enter', 'belongs', 'prove', 'leave', 'begin', 'begin', 'whole', 'end'),
     fc.nat(30),
     address,
     fc.constantFrom(...identities),
@@ -47,7 +49,7 @@ test('whatever comes, room is bounded, what is proven gives way to its own ident
         acting = one;
         if (deed === 'enter') {
           const others = [...present];
-          const added: Present = { connection: undefined, identity: null };
+          const added: Present = { connection: undefined, identity: null, fresh: true };
           acting = added;
           present.push(added);
           added.connection = connections.enter(from, (reason) => {
@@ -58,13 +60,19 @@ test('whatever comes, room is bounded, what is proven gives way to its own ident
             if (added === acting) assert.ok(others.every((other) => other.identity !== null));
             present = present.filter((each) => each !== added);
           });
+        } else if (one?.connection && deed === 'belongs' && one.fresh) {
+          one.fresh = false;
+          connections.belongsTo(one.connection, from);
+          assert.ok(present.includes(one), 'it gave way to itself');
         } else if (one?.connection && deed === 'prove') {
+          one.fresh = false;
           one.identity ??= identity;
           connections.prove(one.connection, identity);
         } else if (one?.connection && deed === 'leave') {
           connections.leave(one.connection);
           present = present.filter((each) => each !== one);
         } else if (one?.connection && deed === 'begin') {
+          one.fresh = false;
           const unfinished = begun.filter(({ of, whole }) => of.identity === null && !whole).length;
           let displaced = 0;
           const added: { request?: Begun } = {};
@@ -119,6 +127,21 @@ test('an address counts only while there is little room, and then makes room for
   assert.deepEqual(cut, ['nat-0 connections-of-address']);
   for (let index = 0; index < 3; index += 1) enter(`far-${index}`, `10.0.1.${index}`);
   assert.deepEqual(cut.slice(1), ['nat-1 connections', 'nat-2 connections']);
+});
+
+test('connections that a balancer passes on count for the addresses that it tells, not for its own', () => {
+  const connections = new PublicConnections(limits);
+  const cut: string[] = [];
+  const pass = (name: string, from: string) => {
+    const connection = connections.enter('10.0.0.9', (reason) => cut.push(`${name} ${reason}`));
+    connections.belongsTo(connection, from);
+    assert.equal(connection.address, from);
+  };
+  for (let index = 0; index < 5; index += 1) pass(`nat-${index}`, '10.0.0.1');
+  for (let index = 0; index < 4; index += 1) pass(`far-${index}`, `10.0.1.${index}`);
+  assert.deepEqual(cut, [], 'the balancer itself holds nothing');
+  pass('nat-5', '10.0.0.1');
+  assert.deepEqual(cut, ['nat-0 connections-of-address']);
 });
 
 const stays = () => assert.fail('nobody gives way');

@@ -26,7 +26,9 @@ export type LimitReason =
   | 'requests-of-connection'
   | 'large-bodies'
   | 'control-frames'
-  | 'refused-frames';
+  | 'refused-frames'
+  /** A trusted balancer sent no PROXY header, or one that is not taken. */
+  | 'balancer-header';
 
 export interface PublicConnection {
   readonly address: string;
@@ -43,7 +45,7 @@ export interface RequestPlace {
 }
 
 class Entry implements PublicConnection {
-  readonly address: string;
+  address: string;
   readonly cut: (reason: LimitReason) => void;
   readonly places = new Set<Place>();
   identity: string | null = null;
@@ -116,16 +118,31 @@ export class PublicConnections {
   /** A connection was accepted; `cut` ends it when its place is needed, which may be at once. */
   enter(remoteAddress: string, cut: (reason: LimitReason) => void): PublicConnection {
     const entry = new Entry(addressGroup(remoteAddress), cut);
-    const { connections } = this.#shareOf(entry);
-    connections.add(entry);
     this.#unproven.add(entry);
     this.#connections += 1;
+    this.#countForAddress(entry);
+    if (this.#connections > this.#limits.connections) this.#cutOldest(this.#unproven, 'connections');
+    return entry;
+  }
+
+  /** A balancer told whose connection it is, before anything was asked on it: from now on it counts as that client's. */
+  belongsTo(connection: PublicConnection, remoteAddress: string): void {
+    const entry = connection as Entry;
+    if (entry.gone) return;
+    const before = this.#shareOf(entry);
+    before.connections.delete(entry);
+    this.#tidy(entry.holder, before);
+    entry.address = addressGroup(remoteAddress);
+    this.#countForAddress(entry);
+  }
+
+  #countForAddress(entry: Entry): void {
+    const { connections } = this.#shareOf(entry);
+    connections.add(entry);
     const { connections: max, connectionsOfAddress } = this.#limits;
     if (this.#connections > nearlyFull * max && connections.size > connectionsOfAddress) {
       this.#cutOldest(connections, 'connections-of-address');
     }
-    if (this.#connections > max) this.#cutOldest(this.#unproven, 'connections');
-    return entry;
   }
 
   /**

@@ -9,6 +9,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Http2SecureServer, Http2ServerRequest, ServerHttp2Stream } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { addressRanges } from '../../base/address-ranges.ts';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Platforms } from '../../platforms/port.ts';
@@ -42,6 +43,8 @@ interface PublicListenerOptions {
   /** Total bytes of bodies under way, counting what exceeds `smallBodyBytes` in each. Default 256 MiB. */
   maxLargeBodies?: number;
   limits: PublicLimits;
+  /** Addresses whose connections must begin with a PROXY header. Default: none. */
+  balancers?: readonly string[];
   onAnswer?: (status: number) => void;
   /** A connection was cut, or a request refused, for lack of room. */
   onLimit?: (reason: LimitReason) => void;
@@ -64,7 +67,10 @@ export function createPublicListener(options: PublicListenerOptions): PublicList
   const onAnswer = (status: number) => options.onAnswer?.(status);
   const connections = new PublicConnections(limits);
   const server = createPublicServer({ ...options, deadlineMs });
-  const watch = watchConnections(server, connections, limits, report);
+  const watch = watchConnections(server, connections, limits, report, {
+    ...addressRanges(options.balancers ?? []),
+    onRefused: (balancer, reason) => log.warn({ balancer, reason }, 'a balancer’s connection has no PROXY header'),
+  });
   const drain = createPublicDrain(server, watch, options.clock ?? systemClock);
   const port = { connections, watch, drain, report, onAnswer };
   const requests = new PublicRequests({ ...options, ...port, deadlineMs, maxLargeBodies });

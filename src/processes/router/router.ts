@@ -61,6 +61,8 @@ export interface RouterOptions {
   clock?: Clock;
   /** Of the public port. Default: derived from the host. */
   limits?: GivenLimits;
+  /** Ranges of addresses whose connections to the public port must begin with a PROXY header. Default: none. */
+  balancers?: readonly string[];
   reportEveryMs?: number;
   onAnswer?: (status: number) => void;
   onLimit?: (reason: LimitReason) => void;

@@ -42,7 +42,7 @@ export class WatchedConnection implements Watched {
   readonly #connections: PublicConnections;
   readonly #limits: PublicLimits;
   readonly #report: LimitReport;
-  readonly #address: string;
+  #address: string;
   #spoken = false;
   #sender: Sender | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -78,6 +78,12 @@ export class WatchedConnection implements Watched {
     this.#timer = setTimeout(() => this.cut('no-request-in-time'), this.#limits.firstRequestMs);
   }
 
+  /** It is a balancer's, which told the address of its client. */
+  belongsTo(address: string): void {
+    this.#address = address;
+    this.#connections.belongsTo(this.connection, address);
+  }
+
   takeTurn(): void {
     this.#turnCame = true;
     this.awaitRequest();
@@ -90,7 +96,7 @@ export class WatchedConnection implements Watched {
   sender(tls: TLSSocket): Sender {
     this.#sender ??= {
       clientCertificate: clientCertificateOf(tls.getPeerX509Certificate()?.raw),
-      remoteAddress: tls.remoteAddress ?? '',
+      remoteAddress: this.#address,
     };
     return this.#sender;
   }

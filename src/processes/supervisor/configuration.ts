@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { addressRangeShape } from '../../base/address-ranges.ts';
 import { BrambleError } from '../../base/errors.ts';
 
 const port = z.int().min(0).max(65_535);
@@ -18,6 +19,8 @@ export const configurationSchema = z.object({
   /** Where instances and connection services connect; 0 takes any free port. */
   srpPort: port,
   listenAddress: z.union([z.ipv4(), z.ipv6()]).default('0.0.0.0'),
+  /** Whose connections to the public port begin with a PROXY header: addresses and ranges of balancers. */
+  balancers: z.array(addressRangeShape).max(256).default([]),
 });
 
 export type Configuration = z.output<typeof configurationSchema>;

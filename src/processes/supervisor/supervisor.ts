@@ -104,7 +104,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     });
     // Everything needed to start a router is known even without a database.
     for (const { spec } of routers) slots.get(spec.name)?.want({ ...spec, credentialUnknown: false });
-    const reconcile = reconciler(slots, newSlot, credentials, options);
+    const reconcile = reconciler(slots, newSlot, { credentials, balancers: configuration.balancers }, options);
     await watchDesired({
       host: configuration.host,
       openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal, onEvent),
@@ -255,13 +255,14 @@ function slotMaker(
 function reconciler(
   slots: ReadonlyMap<string, ProcessSlot>,
   newSlot: (name: string) => ProcessSlot,
-  credentials: RoleCredentials,
+  { credentials, balancers }: { credentials: RoleCredentials; balancers: Configuration['balancers'] },
   options: SupervisorOptions,
 ) {
   const reported = new Set<string>();
   return (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string): void => {
     const wanted = new Map(processes.filter(({ state }) => state === 'running').map((row) => [row.name, row]));
-    for (const { name, kind, release, settings } of wanted.values()) {
+    for (const { name, kind, release, settings: own } of wanted.values()) {
+      const settings = kind === 'router' && balancers.length > 0 ? { ...Object(own), balancers } : own;
       const databaseUrl = kind === 'router' ? null : addressFor(kind, url, credentials);
       (slots.get(name) ?? newSlot(name)).want({ name, kind, release, settings, databaseUrl });
     }

@@ -201,6 +201,23 @@ test('a listening address that was changed holds from the take-over on', { skip:
   await assert.rejects(ask(publicPort), { code: 'ECONNREFUSED' });
 });
 
+test('balancers that were added are told to routers at the take-over, each replaced without a refused connection', async (t) => {
+  const { home, port, pids } = await scene(t, 'take-balanced', { tunnelHost: 'tunnel.test' });
+  await reconfigure(home, { balancers: ['192.0.2.0/28'] });
+  const client = closedLoop(port);
+  const supervisor = supervise(t, home, { release: '1.2.1' });
+  const { pid, name } = await supervisor.next('replaced');
+  await client.until(`1.0.0 public ${pid}`);
+  assert.ok((await client.stop()) > 0);
+  const lines = (await readFile(path.join(home, 'logs', `${name}.log`), 'utf8')).trim().split('\n');
+  const told = lines.map((line) => (JSON.parse(line) as { settings: object }).settings);
+  const before = { adoptable: true, tunnelHost: 'tunnel.test' };
+  assert.deepEqual(told, [before, { ...before, balancers: ['192.0.2.0/28'] }]);
+  assert.ok(pids.some((other) => other !== pid) && !pids.includes(pid));
+  const server = await readFile(path.join(home, 'logs', 'take-balanced-server.log'), 'utf8');
+  assert.equal(server.trim().split('\n').length, 1, 'the instance went on');
+});
+
 /** What a supervisor that starts finds: processes whose supervisor was killed, and a port that another program has. */
 async function squatted(t: TestContext, host: string) {
   const home = await newHome(['1.0.0']);
