@@ -9,6 +9,7 @@ const archive = path.join(import.meta.dirname, '..', 'releases', 'bramble-1.3.0.
 
 /** Shapes that differ from 1.3.0's on purpose, with why 1.3.0 can read what is written. */
 const intended: Readonly<Record<string, string>> = {
+  'upgrade.progress': 'startedAt, and of a check overriddenBy and overriddenAt, are further fields, which 1.3.0 keeps',
   'component.detail': 'clockAheadMs is another field, and 1.3.0 keeps and shows what it does not know',
   'upgrade.plan':
     'further options with defaults, by which only the new coordinator acts; 1.3.0 keeps keys that it does not know',

@@ -72,6 +72,8 @@ export const checkResultSchema = z.looseObject({
   name: z.string().describe('Such as `open-moves`; what `overrides` takes.'),
   result: z.enum(checkResults),
   message: z.string(),
+  overriddenBy: z.string().optional().describe('Who overrode its warning, and when (ISO 8601); absent before 1.4.'),
+  overriddenAt: z.string().optional(),
 });
 export type CheckResult = z.output<typeof checkResultSchema>;
 

@@ -42,3 +42,21 @@ test('the status of a paused upgrade says once why, and of each gate one word', 
   assert.match(report, /1\. canary: passed.*; gate: pass: not counted: 2/);
   assert.match(report, /3\. 100 %: passed.*; gate: accepted by ada \(verdict: undecided: needs 4 more\)/);
 });
+
+test('the status says of each overridden warning who overrode it, and when', async () => {
+  const overridden = {
+    result: 'overridden',
+    message: 'x',
+    overriddenBy: 'ada',
+    overriddenAt: '2026-11-27T08:00:00.000Z',
+  };
+  const checks = [
+    { name: 'database', result: 'passed', message: 'x' },
+    { name: 'backup', ...overridden },
+    // As 1.3 stored it.
+    { name: 'components', result: 'overridden', message: 'x' },
+  ];
+  await admin.db`update upgrade set progress = progress || ${admin.db.json({ checks })}`;
+  const { output } = await runBramble(admin, ['upgrade', 'status']);
+  assert.match(output, /^checks +backup: overridden by ada, 2026-11-27 \S+\n +components: overridden$/m);
+});

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { upgradeOperations } from '../../api/upgrade.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
+import { overrideText } from '../../upgrade/report/override-text.ts';
 import { emptiedText, gateWord, reportText, shownWaits } from '../../upgrade/report/report-text.ts';
 import { waitLines } from '../../upgrade/report/wait-text.ts';
 import { upgradeStates } from '../../upgrade/state/upgrade-states.ts';
@@ -152,6 +153,7 @@ function shortText(answer: UpgradeReport, style: Style): string {
   if (!answer.coordinator.atWork && !finalStates.has(answer.state)) {
     entries.push(['coordinator', style.yellow('not running')]);
   }
+  entries.push(...overrideEntries(answer.checks ?? []));
   if (answer.emptied.length > 0) entries.push(['emptied', emptiedText(answer.emptied)]);
   const waits = shownWaits(answer);
   const waiting = waits.length === 0 ? [] : ['', style.bold('Waits'), ...waitLines(waits)];
@@ -165,4 +167,13 @@ function shortText(answer: UpgradeReport, style: Style): string {
     gate: (row) => cell(gateWord(row.gate)),
   });
   return `${head}\n\n${waves}`;
+}
+
+/** Warnings that no longer count, and by whose decision. */
+function overrideEntries(checks: NonNullable<UpgradeReport['checks']>): [string, string][] {
+  const lines = checks.flatMap((check) => {
+    const how = overrideText(check);
+    return how === undefined ? [] : [`${check.name}: ${how}`];
+  });
+  return lines.map((line, index) => [index === 0 ? 'checks' : '', line]);
 }

@@ -9,6 +9,8 @@ import {
   reverseByOperator,
   startUpgrade,
 } from '../../upgrade/operations/operator-actions.ts';
+import { readUpgradeReport } from '../../upgrade/report/report.ts';
+import { reportText } from '../../upgrade/report/report-text.ts';
 import { takeLease } from '../../upgrade/state/upgrade-store.ts';
 import { insertTestProcess } from '../../upgrade/steps/domain-fixture.ts';
 import { countAt, endUnasked, operator, scene, until } from '../../upgrade/steps/scene-fixture.ts';
@@ -255,6 +257,51 @@ test('checks that fail stop the upgrade before anything is changed; a warning ca
   assert.equal((await it.upgrade()).state, 'checked');
   await it.db.begin((tx) => reverseByOperator(tx, operator));
   assert.equal((await it.upgrade()).state, 'cancelled');
+});
+
+test('each overridden warning keeps who overrode it and when, while its check warns', async () => {
+  const it = await scene();
+  let warning = ['backup', 'clocks'];
+  const effects: UpgradeEffects = {
+    ...it.context('one').effects,
+    check: async () =>
+      ['backup', 'clocks', 'losses'].map((name) => {
+        return { name, result: warning.includes(name) ? 'warning' : 'passed', message: `about ${name}` };
+      }),
+  };
+  const start = async (by: string, ...overrides: string[]) => {
+    await it.db.begin((tx) => startUpgrade(tx, { by, host: 'here', overrides }));
+    await stepOnce(it.context('one', { effects }));
+    const { checks = [], startedAt } = (await it.upgrade()).progress;
+    const how = checks.map(({ name, result, overriddenBy: by }) => [name, result, ...(by === undefined ? [] : [by])]);
+    return { how, startedAt, checks };
+  };
+  const first = await start('ada', 'backup');
+  assert.deepEqual(first.how, [
+    ['backup', 'overridden', 'ada'],
+    ['clocks', 'warning'],
+    ['losses', 'passed'],
+  ]);
+  assert.equal(first.checks[0]?.overriddenAt, first.startedAt);
+  warning = ['backup', 'clocks', 'losses'];
+  assert.deepEqual((await start('bea', 'clocks')).how, [
+    ['backup', 'overridden', 'ada'],
+    ['clocks', 'overridden', 'bea'],
+    ['losses', 'warning'],
+  ]);
+  warning = ['clocks', 'losses'];
+  await start('bea');
+  warning = ['backup', 'clocks', 'losses'];
+  const last = await start('bea', 'losses');
+  assert.deepEqual(last.how[0], ['backup', 'warning'], 'what passed meanwhile is decided anew');
+  const done = await start('cy', 'backup');
+  assert.deepEqual(
+    done.how.map(([, , by]) => by),
+    ['cy', 'bea', 'bea'],
+  );
+  assert.equal((await it.upgrade()).state, 'checked');
+  const text = reportText(await readUpgradeReport(it.db, await it.upgrade(), []));
+  assert.match(text, /^ {2}overridden clocks: about clocks \(overridden by bea, \d{4}-.*\)$/m);
 });
 
 test('cancelled after the administration services were told to stop, they are wanted again', async () => {

@@ -100,8 +100,8 @@ function assertNoneOpen(open: Upgrade | undefined, { replace = false }: PlanOrde
 const coordinatorName = 'upgrade-coordinator';
 
 /**
- * Starts the upgrade, with a coordinator of the target release. Repeated, it renews the overrides of a stopped check,
- * or brings the coordinator back.
+ * Starts the upgrade, with a coordinator of the target release. Repeated, it overrides further warnings of stopped
+ * checks, or brings the coordinator back.
  * @throws BrambleError ERR_UPGRADE_NONE when there is no plan, ERR_INPUT for an override of a check that there is not.
  */
 export async function startUpgrade(
@@ -120,7 +120,9 @@ export async function startUpgrade(
     settings: {},
   });
   if (upgrade.state !== 'planned') return upgrade;
-  await reachStep(tx, upgrade, { at: 'started' }, { startedBy: order.by, overrides, waitingFor: null });
+  const [{ now: startedAt } = { now: new Date() }] = await tx<{ now: Date }[]>`select now()`;
+  const start = { startedBy: order.by, startedAt: startedAt.toISOString(), overrides };
+  await reachStep(tx, upgrade, { at: 'started' }, { ...start, waitingFor: null });
   const overriding = overrides.length === 0 ? '' : `, overriding ${overrides.join(', ')}`;
   await recordUpgradeEvent(tx, upgrade, `started by ${order.by}${overriding}`);
   return await lockedUpgrade(tx);

@@ -6,6 +6,7 @@ import { counted } from '../../base/counted.ts';
 import { timeText } from '../../base/time-text.ts';
 import { supervisorText } from '../../registry/supervisors.ts';
 import { notReturnedText } from '../components/absent-process-text.ts';
+import { overrideText } from './override-text.ts';
 import { waitLines } from './wait-text.ts';
 
 type Report = Unchanged<UpgradeReport>;
@@ -20,10 +21,7 @@ export function reportText(report: Report): string {
     'Accounts',
     accountsLine(report),
     ...section('Emptied instances', report.emptied.length === 0 ? [] : [`  ${emptiedText(report.emptied)}`]),
-    ...section(
-      'Checks',
-      (report.checks ?? []).map((check) => `  ${check.result.padEnd(10)} ${check.name}: ${check.message}`),
-    ),
+    ...section('Checks', (report.checks ?? []).map(checkLine)),
     ...section(
       'Not returned',
       report.notBack.length === 0 ? [] : [`  ${notReturnedText(report.notBack, report.release)}`],
@@ -55,6 +53,11 @@ export function reportText(report: Report): string {
     ),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function checkLine(check: NonNullable<Report['checks']>[number]): string {
+  const how = overrideText(check);
+  return `  ${check.result.padEnd(10)} ${check.name}: ${check.message}${how === undefined ? '' : ` (${how})`}`;
 }
 
 function heldLine({ instance, heldSeconds, waiting, reason }: Report['heldBack'][number]): string {

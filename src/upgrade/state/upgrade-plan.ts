@@ -46,6 +46,8 @@ export const upgradeProgressSchema = z.looseObject({
   /** An operator started it; withdrawn when a check failed. */
   started: z.boolean().default(false),
   startedBy: z.string().optional(),
+  /** ISO 8601; absent where a release before 1.4 took the request. */
+  startedAt: z.string().optional(),
   overrides: z.array(z.string()).default([]),
   checks: z.array(checkResultSchema).optional(),
   /** Administration services as they were before the release fence, for the way back. */

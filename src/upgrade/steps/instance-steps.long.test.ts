@@ -293,3 +293,14 @@ test('the log counts a check that was overridden as overridden, not as passed', 
   const logged = events.map(({ message }) => message).filter((message) => message.includes('passed'));
   assert.deepEqual(logged, ['1 check passed, 1 overridden: backup']);
 });
+
+test('a start that an earlier release took overrides with its time, though it noted none', limited, async () => {
+  const it = await scene();
+  const context = it.context('one');
+  const at = '2026-11-27T08:00:00.000Z';
+  await it.db`
+    update upgrade set progress = progress - 'startedAt' || '{"started": true, "overrides": ["backup"]}', updated_at = ${at}`;
+  await stepOnce({ ...context, effects: { ...context.effects, check: withoutBackup } });
+  const [, backup] = (await it.upgrade()).progress.checks ?? [];
+  assert.deepEqual([backup?.overriddenBy, backup?.overriddenAt], [operator.by, at]);
+});

@@ -16,6 +16,7 @@ import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/des
 import { missingOf, notYetRunning } from '../components/component-readiness.ts';
 import { grantRights } from '../fence/patch-rights.ts';
 import { findCanaries } from '../plan/canaries.ts';
+import { withOverrides } from '../plan/check-overrides.ts';
 import { assignWaves } from '../plan/wave-assignment.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
@@ -48,7 +49,10 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
   if (compared !== undefined) return compared;
   // Some take long, especially on a busy disk: status names the one that is running.
   const begins = (name: string) => setWaitingFor(context.db, upgrade, `the check ${name}`);
-  const results = withOverrides(await context.effects.check(upgrade, begins), upgrade.progress.overrides);
+  const { overrides, startedBy, startedAt, checks } = upgrade.progress;
+  // Of an earlier release's administration, which does not note when, the row was last changed by the start.
+  const start = { overrides, by: startedBy, at: startedAt === undefined ? upgrade.updatedAt : new Date(startedAt) };
+  const results = withOverrides(await context.effects.check(upgrade, begins), start, checks);
   const stopping = results.filter((check) => check.result === 'error' || check.result === 'warning');
   return await stepTransaction(context, 'check', upgrade, async (tx, current) => {
     await reachStep(tx, current, { at: stopping.length === 0 ? 'started' : 'to-start' }, { checks: results });
@@ -69,24 +73,6 @@ function passedText(results: readonly CheckResult[]): string {
   const overridden = results.filter(({ result }) => result === 'overridden').map(({ name }) => name);
   const passed = `${counted(results.length - overridden.length, 'check')} passed`;
   return overridden.length === 0 ? passed : `${passed}, ${overridden.length} overridden: ${overridden.join(', ')}`;
-}
-
-/**
- * A warning that the operator overrode by name no longer counts. An error cannot be overridden, and the name of an
- * unknown check is an error too: the release that took the request may not know the checks of this one.
- */
-function withOverrides(results: readonly CheckResult[], overrides: readonly string[]): CheckResult[] {
-  const names = results.map(({ name }) => name);
-  const unknown = overrides.filter((name) => !names.includes(name));
-  const overridden = results.map((check): CheckResult => {
-    if (check.result === 'passed' || !overrides.includes(check.name)) return check;
-    return check.result === 'error'
-      ? { ...check, message: `${check.message} (an error cannot be overridden)` }
-      : { ...check, result: 'overridden' };
-  });
-  if (unknown.length === 0) return overridden;
-  const message = `There is no check named ${unknown.join(', ')}. The checks are: ${names.join(', ')}.`;
-  return [...overridden, { name: 'overrides', result: 'error', message }];
 }
 
 /** The wait for a start: for the first time, or after the checks stopped it. Pure. */
