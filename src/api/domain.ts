@@ -83,6 +83,13 @@ const domainStatus = z.object({
       state: z.string(),
       pausedFrom: z.string().nullable(),
       reason: z.string().nullable(),
+      decision: z
+        .object({ since: instant, lockedFeatures: z.array(z.string()) })
+        .nullable()
+        .describe(
+          'Once all waves have passed: since when an operator is to finalize or reverse it, and what waits for that.',
+        )
+        .default(null),
     })
     .nullable(),
 });

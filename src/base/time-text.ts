@@ -11,6 +11,14 @@ export function timeText(time: Date | string | null): string {
   );
 }
 
+/** `12.0 s`, `5.5 min`, `3.2 h`, `4.0 days` */
+export function durationText(seconds: number): string {
+  if (seconds < 90) return `${seconds.toFixed(1)} s`;
+  if (seconds < 5400) return `${(seconds / 60).toFixed(1)} min`;
+  if (seconds < 48 * 3600) return `${(seconds / 3600).toFixed(1)} h`;
+  return `${(seconds / 86_400).toFixed(1)} days`;
+}
+
 /** The day in UTC. */
 export function dayText(time: Date): string {
   return time.toISOString().slice(0, 10);

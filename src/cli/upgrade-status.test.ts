@@ -4,6 +4,7 @@ import { after, test } from 'node:test';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { startTestUpgrade } from '../processes/coordinator/coordinator-endpoint-fixture.ts';
 import { ownRelease } from '../registry/own-release.ts';
+import { finalDecision } from '../upgrade/state/upgrade-states.ts';
 import { runBramble } from './command-line-fixture.ts';
 
 const admin = await startAdministration();
@@ -59,4 +60,29 @@ test('the status says of each overridden warning who overrode it, and when', asy
   await admin.db`update upgrade set progress = progress || ${admin.db.json({ checks })}`;
   const { output } = await runBramble(admin, ['upgrade', 'status']);
   assert.match(output, /^checks +backup: overridden by ada, 2026-11-27 \S+\n +components: overridden$/m);
+});
+
+test('an upgrade that nobody finalizes is reminded of, with how long and what stays locked', async () => {
+  await admin.db`
+    update upgrade set state = 'soaking', paused_from = null, pause_reason = null,
+           progress = progress || ${admin.db.json({ waitingFor: finalDecision })}`;
+  for (const [state, days] of [
+    ['soaking', 9],
+    ['moving', 5],
+    ['soaking', 4],
+    ['paused', 2],
+    ['soaking', 1],
+  ] as const) {
+    await admin.db`
+      insert into upgrade_event (upgrade_id, generation, state, message, at)
+      select id, 9, ${state}, 'x', now() - make_interval(days => ${days}) from upgrade`;
+  }
+  const status = async () => (await runBramble(admin, ['status'])).output;
+  const told =
+    /soaking\n +to be finalized or reversed, for 4\.0 days now: `bramble upgrade status`; locked until then: shared\n/;
+  assert.match(await status(), told);
+  const { output } = await runBramble(admin, ['upgrade', 'status']);
+  assert.match(output, /operator: all waves passed 4\.0 days ago; .*features stay locked: shared \(since /);
+  await admin.db`update upgrade set progress = progress || '{"waitingFor": "accounts of east"}'`;
+  assert.doesNotMatch(await status(), /to be finalized/);
 });

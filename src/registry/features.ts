@@ -26,6 +26,13 @@ interface FeatureState {
   lockedBy: string[];
 }
 
+/** Of the states of features, the names of those that finalizing the upgrade would unlock, at least in part. */
+export function lockedByUpgrade(states: readonly Pick<FeatureState, 'name' | 'lockedBy'>[]): string[] {
+  return states.filter(({ lockedBy }) => lockedBy.includes(upgradeLock)).map(({ name }) => name);
+}
+
+const upgradeLock = 'upgrade';
+
 /** The state of each feature, given the level and every registered component. */
 export function featureStates(
   features: readonly Feature[],
@@ -36,7 +43,7 @@ export function featureStates(
     const lockedBy = components
       .filter((component) => feature.kinds.includes(component.kind) && !component.features.includes(feature.name))
       .map((component) => component.name);
-    if (compareReleases(featureLevel, feature.since) < 0) lockedBy.push('upgrade');
+    if (compareReleases(featureLevel, feature.since) < 0) lockedBy.push(upgradeLock);
     return { name: feature.name, summary: feature.summary, active: lockedBy.length === 0, lockedBy };
   });
 }

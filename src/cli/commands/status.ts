@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { type DomainStatus, domainOperations, type InstanceStatus } from '../../api/domain.ts';
 import type { SupervisorView } from '../../api/supervisors.ts';
-import { dayText } from '../../base/time-text.ts';
+import { dayText, durationText } from '../../base/time-text.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, type Style } from '../text-output.ts';
 import { componentTable } from './component.ts';
@@ -105,7 +105,17 @@ function moveLines({ openMoves }: DomainStatus): Line[] {
 function upgradeLines({ upgrade }: DomainStatus, style: Style): Line[] {
   if (upgrade === null) return [];
   const reason = upgrade.reason === null ? '' : `: ${upgrade.reason}`;
-  return [['upgrade', `${upgrade.from} → ${upgrade.to}, ${style.bold(upgrade.state)}${reason}`]];
+  const line: Line = ['upgrade', `${upgrade.from} → ${upgrade.to}, ${style.bold(upgrade.state)}${reason}`];
+  return upgrade.decision === null ? [line] : [line, ['', style.yellow(decisionText(upgrade.decision))]];
+}
+
+function decisionText({
+  since,
+  lockedFeatures,
+}: NonNullable<NonNullable<DomainStatus['upgrade']>['decision']>): string {
+  const ago = durationText((Date.now() - since.getTime()) / 1000);
+  const locked = lockedFeatures.length === 0 ? '' : `; locked until then: ${lockedFeatures.join(', ')}`;
+  return `to be finalized or reversed, for ${ago} now: \`bramble upgrade status\`${locked}`;
 }
 
 function instanceTable(instances: readonly InstanceStatus[], style: Style): string {

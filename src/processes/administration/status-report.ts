@@ -19,8 +19,9 @@ import { type Instance, listInstances } from '../../instances/instances.ts';
 import { listOpenBatches } from '../../moves/move-reports.ts';
 import { takenLinks } from '../../registry/component-detail.ts';
 import { type Component, componentKinds, listComponents } from '../../registry/components.ts';
-import { isFeatureActive } from '../../registry/features.ts';
+import { featureStates, isFeatureActive, lockedByUpgrade } from '../../registry/features.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
+import { readDecisionSince } from '../../upgrade/state/awaited-decision.ts';
 import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { listCertificates } from './certificate-list.ts';
 import type { AdministrationContext } from './context.ts';
@@ -69,7 +70,7 @@ export async function readStatus(context: AdministrationContext): Promise<Status
     certificates,
     unansweredDevices,
     openMoves,
-    upgrade,
+    upgrade: upgradeView(upgrade, featureStates(features, domain.featureLevel, components)),
   };
 }
 
@@ -120,11 +121,17 @@ function holdView(hold: Hold) {
   return { reason: hold.reason, text, waiting: hold.waiting, heldSeconds: hold.heldSeconds };
 }
 
-async function openUpgrade(q: Queryable): Promise<Status['upgrade']> {
+async function openUpgrade(q: Queryable) {
   const open = await readOpenUpgrade(q);
-  if (open === undefined) return null;
-  const { id, fromRelease, toRelease, state, pausedFrom, pauseReason } = open;
-  return { id, from: fromRelease, to: toRelease, state, pausedFrom, reason: pauseReason };
+  return open === undefined ? null : { open, since: await readDecisionSince(q, open) };
+}
+
+function upgradeView(found: Awaited<ReturnType<typeof openUpgrade>>, states: Parameters<typeof lockedByUpgrade>[0]) {
+  if (found === null) return null;
+  const { open, since } = found;
+  const { id, fromRelease: from, toRelease: to, state, pausedFrom, pauseReason: reason } = open;
+  const decision = since === null ? null : { since, lockedFeatures: lockedByUpgrade(states) };
+  return { id, from, to, state, pausedFrom, reason, decision };
 }
 
 interface SessionRole {

@@ -3,7 +3,7 @@ import type { Unchanged } from '../../api/operation.ts';
 import type { UpgradePlan } from '../../api/upgrade-plan.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
 import { counted } from '../../base/counted.ts';
-import { timeText } from '../../base/time-text.ts';
+import { durationText, timeText } from '../../base/time-text.ts';
 import { supervisorText } from '../../registry/supervisors.ts';
 import { notReturnedText } from '../components/absent-process-text.ts';
 import { overrideText } from './override-text.ts';
@@ -14,7 +14,7 @@ type Report = Unchanged<UpgradeReport>;
 /** The whole report. */
 export function reportText(report: Report): string {
   const lines = [
-    `Upgrade ${report.release.from} → ${report.release.to}: ${report.position}, ${duration(report.seconds)}`,
+    `Upgrade ${report.release.from} → ${report.release.to}: ${report.position}, ${durationText(report.seconds)}`,
     ...(report.pauseReason === null ? [] : [`  paused: ${report.pauseReason}`]),
     ...section('Waits', waitLines(shownWaits(report))),
     '',
@@ -45,7 +45,7 @@ export function reportText(report: Report): string {
     ),
     ...section(
       'Phases',
-      report.phases.map((phase) => `  ${timeText(phase.at)} ${phase.state.padEnd(14)} ${duration(phase.seconds)}`),
+      report.phases.map((phase) => `  ${timeText(phase.at)} ${phase.state.padEnd(14)} ${durationText(phase.seconds)}`),
     ),
     ...section(
       'Log',
@@ -62,7 +62,7 @@ function checkLine(check: NonNullable<Report['checks']>[number]): string {
 
 function heldLine({ instance, heldSeconds, waiting, reason }: Report['heldBack'][number]): string {
   const now = waiting === 0 ? 'none waiting' : `now ${waiting} waiting (${reason})`;
-  return `  ${instance}: ${duration(heldSeconds)} in total, ${now}`;
+  return `  ${instance}: ${durationText(heldSeconds)} in total, ${now}`;
 }
 
 function replacementLine({ name, host, wave, beganAt, atWorkAt }: Report['replacements'][number]): string {
@@ -154,7 +154,7 @@ function wavesText(plan: UpgradePlan): string {
     'Sends',
     `  ${counted(sends.itPolicies, 'IT policy')}, ` +
       `${counted(sends.serviceBooks, 'set of service books', 'sets of service books')}, ` +
-      `${counted(sends.synchronizations, 'synchronization')}; with this budget at least ${duration(sends.leastMinutes * 60)}`,
+      `${counted(sends.synchronizations, 'synchronization')}; with this budget at least ${durationText(sends.leastMinutes * 60)}`,
     ...section(
       'Locked until finalized',
       plan.lockedFeatures.map((feature) => `  ${feature.name}`),
@@ -207,10 +207,4 @@ export function gateWord(gate: Report['waves'][number]['gate']): string | undefi
 function deliveryLine(count: Report['deliveries'][number]): string {
   const suspects = count.suspects === 0 ? '' : `, ${counted(count.suspects, 'suspect')}`;
   return `  ${count.item} (${count.direction}): ${count.done} done, ${count.failed} failed, ${count.open} open${suspects}`;
-}
-
-function duration(seconds: number): string {
-  if (seconds < 90) return `${seconds.toFixed(1)} s`;
-  if (seconds < 5400) return `${(seconds / 60).toFixed(1)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
 }

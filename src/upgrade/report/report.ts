@@ -10,7 +10,7 @@ import { listHeldBack } from '../../deliveries/delivery-figures.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { countMovedAccounts } from '../../moves/move-reports.ts';
 import { listComponents } from '../../registry/components.ts';
-import { type Feature, featureStates } from '../../registry/features.ts';
+import { type Feature, featureStates, lockedByUpgrade } from '../../registry/features.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import { deliveryStates } from '../../states/delivery-states.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
@@ -56,7 +56,8 @@ export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features
       return { ...wave, gate: gateOf(wave.gate), accounts: moves.accounts, settled: moves.settled, moves };
     }),
   );
-  const waits = await readWaits(q, upgrade, waveReports);
+  const states = featureStates(features, domain.featureLevel, components);
+  const waits = await readWaits(q, upgrade, { waves: waveReports, lockedFeatures: lockedByUpgrade(states) });
   return {
     id: upgrade.id,
     release: { from: upgrade.fromRelease, to: upgrade.toRelease },
@@ -85,7 +86,7 @@ export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features
     deliveries,
     supervisors,
     heldBack,
-    features: featureStates(features, domain.featureLevel, components),
+    features: states,
     phases: phasesOf(events, upgrade.createdAt.getTime() + seconds * 1000),
     events,
   };

@@ -8,6 +8,7 @@ import { moveStates } from '../../states/move-states.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { supervisorsToWaitFor } from '../components/supervisors-behind.ts';
 import { listLockHolders } from '../fence/release-fence.ts';
+import { readDecisionSince } from '../state/awaited-decision.ts';
 import { finalDecision } from '../state/upgrade-states.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import { isPausedByGate, type Upgrade } from '../state/upgrade-store.ts';
@@ -31,22 +32,38 @@ interface CountedWave extends Pick<Wave, 'number' | 'name' | 'state' | 'startedA
 const inTheWayAfterSeconds = 2;
 
 /** What the upgrade is waiting for now. Several statements: figures may be some milliseconds apart. */
-export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly CountedWave[]): Promise<Wait[]> {
+export async function readWaits(
+  q: Queryable,
+  upgrade: Upgrade,
+  { waves, lockedFeatures }: { waves: readonly CountedWave[]; lockedFeatures: readonly string[] },
+): Promise<Wait[]> {
   const { options } = upgrade.plan;
   const wave = waves.find(({ state }) => state !== 'passed');
-  const [now, missing, hostsWithoutSupervisor, supervisors, sessions, holds, silent, behind, pausedByGate, open] =
-    await Promise.all([
-      readNow(q),
-      listMissing(q),
-      listHostsWithoutSupervisor(q),
-      listSupervisors(q),
-      listBlockingSessions(q, upgrade),
-      listWaitingHolds(q),
-      listSilent(q),
-      readBehind(q, upgrade),
-      isPausedByGate(q, upgrade),
-      wave === undefined ? [] : listOpenAccounts(q, upgrade.id, wave.number),
-    ]);
+  const [
+    now,
+    missing,
+    hostsWithoutSupervisor,
+    supervisors,
+    sessions,
+    holds,
+    silent,
+    behind,
+    pausedByGate,
+    open,
+    decisionSince,
+  ] = await Promise.all([
+    readNow(q),
+    listMissing(q),
+    listHostsWithoutSupervisor(q),
+    listSupervisors(q),
+    listBlockingSessions(q, upgrade),
+    listWaitingHolds(q),
+    listSilent(q),
+    readBehind(q, upgrade),
+    isPausedByGate(q, upgrade),
+    wave === undefined ? [] : listOpenAccounts(q, upgrade.id, wave.number),
+    readDecisionSince(q, upgrade),
+  ]);
   const checks = upgrade.progress.checks ?? [];
   return waitsOf({
     now,
@@ -59,6 +76,8 @@ export async function readWaits(q: Queryable, upgrade: Upgrade, waves: readonly 
     pausedByGate,
     step: upgrade.progress.waitingFor ?? null,
     waitsForDecision: upgrade.progress.waitingFor === finalDecision,
+    decisionSince,
+    lockedFeatures,
     coordinator: { atWork: upgrade.leaseHeld, holder: upgrade.leaseHolder },
     updatedAt: upgrade.updatedAt,
     soakSeconds: options.soakSeconds,

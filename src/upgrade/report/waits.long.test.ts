@@ -52,6 +52,8 @@ const facts: fc.Arbitrary<WaitFacts> = fc.record({
   pausedByGate: fc.boolean(),
   step: fc.option(fc.string()),
   waitsForDecision: fc.boolean(),
+  decisionSince: fc.option(date),
+  lockedFeatures: fc.subarray(['one', 'two']),
   coordinator: fc.record({ atWork: fc.boolean(), holder: fc.option(fc.string()) }),
   updatedAt: date,
   soakSeconds: fc.nat(600),
@@ -390,4 +392,21 @@ test('what leads out of a pause is what is accepted: of a gate, and of a reversa
     { code: 'ERR_UPGRADE_STATE' },
   );
   await at.db.begin((tx) => resumeByOperator(tx, operator));
+});
+
+test('an upgrade that nobody finalizes says for how long, and what stays locked', () => {
+  const [given] = fc.sample(facts, 1);
+  assert.ok(given);
+  const now = new Date('2026-11-27T12:00:00Z');
+  const soaking = { ...given, now, state: 'soaking' as const, behind: { instances: [], accounts: [] } };
+  const told = (decisionSince: Date, lockedFeatures: string[]) =>
+    waitsOf({ ...soaking, decisionSince, lockedFeatures }).find(({ what }) => what === 'operator');
+  const since = new Date('2026-11-24T12:00:00Z');
+  assert.deepEqual(told(since, ['one', 'two'])?.since, since);
+  assert.equal(
+    told(since, ['one', 'two'])?.why,
+    'all waves passed 3.0 days ago; an operator must finalize or reverse the upgrade. Until then no other upgrade can be ' +
+      'planned, and features stay locked: one, two',
+  );
+  assert.match(told(since, [])?.why ?? '', /can be planned$/);
 });

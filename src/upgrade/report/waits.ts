@@ -5,6 +5,7 @@
  * Invariant: an upgrade that does not go on has at least one wait, and each names its reason; none is made up for one that is over.
  */
 import { counted } from '../../base/counted.ts';
+import { durationText } from '../../base/time-text.ts';
 import type { SilentDevices, WaitingHold } from '../../deliveries/delivery-waits.ts';
 import {
   type HostSupervisor,
@@ -69,6 +70,10 @@ export interface WaitFacts {
   readonly step: string | null;
   /** That step waits for nothing but an operator who finalizes or reverses. */
   readonly waitsForDecision: boolean;
+  /** Since when. */
+  readonly decisionSince: Date | null;
+  /** Features that finalizing unlocks. */
+  readonly lockedFeatures: readonly string[];
   readonly coordinator: { readonly atWork: boolean; readonly holder: string | null };
   readonly updatedAt: Date;
   readonly soakSeconds: number;
@@ -162,11 +167,19 @@ function operatorWait(facts: WaitFacts): Wait[] {
   }
   if (state === 'soaking' && facts.behind.instances.length === 0) {
     const command = 'bramble upgrade finalize, or bramble upgrade reverse';
-    return [
-      wait('operator', 'all waves have passed; an operator must finalize or reverse the upgrade', { since, command }),
-    ];
+    return [wait('operator', decisionText(facts), { since: facts.decisionSince ?? since, command })];
   }
   return [];
+}
+
+/** For how long the decision is owed, and what nobody can have before it. */
+function decisionText({ now, decisionSince, lockedFeatures }: WaitFacts): string {
+  const passed =
+    decisionSince === null
+      ? 'all waves have passed'
+      : `all waves passed ${durationText(Math.max(0, now.getTime() - decisionSince.getTime()) / 1000)} ago`;
+  const locked = lockedFeatures.length === 0 ? '' : `, and features stay locked: ${lockedFeatures.join(', ')}`;
+  return `${passed}; an operator must finalize or reverse the upgrade. Until then no other upgrade can be planned${locked}`;
 }
 
 /** The ways out of a pause, without those that would be refused. */

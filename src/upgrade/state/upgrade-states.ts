@@ -52,6 +52,8 @@ export const upgradeStates = stateMachine({
     'before-waves': ['planned', 'checked', 'admin-fenced', 'expanded', 'admin-upgraded'],
     /** There are waves, and their accounts can still change. */
     'in-waves': ['moving', 'all-moved', 'soaking'],
+    /** What the log has while an upgrade waits for the last decision: a pause does not end that. */
+    'awaiting-decision': ['soaking', 'paused'],
     /** Accounts are moved to the new release; one that an administrator moves elsewhere is moved again. */
     onward: ['moving', 'all-moved', 'soaking', 'finalizing'],
   },

@@ -1,0 +1,21 @@
+/**
+ * Since when an upgrade waits for nothing but an operator who finalizes or reverses it. Until then two releases are kept at
+ * work, no other upgrade can be planned, and features stay locked: whoever shows an upgrade says for how long.
+ */
+import type { Queryable } from '../../database/connection.ts';
+import { finalDecision, upgradeStates } from './upgrade-states.ts';
+import type { Upgrade } from './upgrade-store.ts';
+
+/** Since its last wave passed, whatever it was paused for since; null while it waits for anything else. */
+export async function readDecisionSince(
+  q: Queryable,
+  { id, state, progress }: Pick<Upgrade, 'id' | 'state' | 'progress'>,
+): Promise<Date | null> {
+  if (state !== 'soaking' || progress.waitingFor !== finalDecision) return null;
+  const [row] = await q<{ since: Date | null }[]>`
+    select min(e.at) as since from upgrade_event e
+     where e.upgrade_id = ${id} and e.state = 'soaking'
+       and e.id > (select coalesce(max(w.id), 0) from upgrade_event w
+                    where w.upgrade_id = ${id} and ${upgradeStates.notIn(q, 'awaiting-decision', 'w')})`;
+  return row?.since ?? null;
+}
