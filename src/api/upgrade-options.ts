@@ -50,10 +50,10 @@ export const planOptionsSchema = z.looseObject({
   wavePercentages: z
     .array(z.number().gt(0).max(100))
     .max(50)
-    .default([25, 50, 100])
     .refine((list) => list.every((value, index) => index === 0 || value > (list[index - 1] ?? 0)), {
       message: 'must rise from wave to wave',
-    }),
+    })
+    .default([25, 50, 100]),
   soakSeconds: z.number().min(0).max(2_592_000).default(600),
   /** A wave that has not settled by then pauses the upgrade. */
   waveDeadlineSeconds: z.number().min(1).max(2_592_000).default(14_400),
@@ -77,3 +77,21 @@ export const planOptionsSchema = z.looseObject({
   oldInstances: z.enum(['upgrade', 'retire']).default('upgrade'),
 });
 export type PlanOptions = z.output<typeof planOptionsSchema>;
+
+const { shape } = planOptionsSchema;
+
+/** Options that can be changed on the way; those that are not given stay as they are. */
+export const optionsChangeSchema = z.object({
+  canaries: shape.canaries.unwrap().optional(),
+  canaryGroups: shape.canaryGroups.unwrap().optional(),
+  canaryInstances: shape.canaryInstances.unwrap().optional(),
+  canaryPlatforms: shape.canaryPlatforms.unwrap().optional(),
+  canarySoftware: shape.canarySoftware.unwrap().optional(),
+  canariesPerInstance: shape.canariesPerInstance.unwrap().optional(),
+  wavePercentages: shape.wavePercentages.unwrap().optional(),
+  soakSeconds: shape.soakSeconds.unwrap().optional(),
+  waveDeadlineSeconds: shape.waveDeadlineSeconds.unwrap().optional(),
+  readySeconds: shape.readySeconds.unwrap().optional(),
+  oldInstances: shape.oldInstances.unwrap().optional(),
+});
+export type OptionsChange = z.output<typeof optionsChangeSchema>;

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import type { Operations } from './operation.ts';
 import { byName, name } from './shapes.ts';
 import { typedText } from './typed-text.ts';
+import { optionsChangeSchema } from './upgrade-options.ts';
 import { upgradePlanSchema } from './upgrade-plan.ts';
 import { releasePair, upgradeReport } from './upgrade-report.ts';
 
@@ -52,6 +53,12 @@ export const upgradeOperations = {
   start: {
     ...{ method: 'POST', path: '/upgrade/start', tag, summary: 'Start the upgrade' },
     body: startBody,
+    answer: upgradeReport,
+  },
+  change: {
+    ...{ method: 'PATCH', path: '/upgrade/options', tag },
+    summary: 'Change options of an upgrade that was started; those that are not given stay as they are',
+    body: optionsChangeSchema,
     answer: upgradeReport,
   },
   pause: {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { planOptionsSchema } from '../api/upgrade-options.ts';
+import { optionsChangeSchema, planOptionsSchema } from '../api/upgrade-options.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
@@ -235,14 +235,21 @@ test(
   },
 );
 
-test('the help of a plan names each of its options, as a flag or as JSON', limited, async () => {
+test('the help of a plan, and of its change, names each of its options, as a flag or as JSON', limited, async () => {
   const flags: Record<string, string> = {
     ...{ canaries: '--canary', wavePercentages: '--wave', soakSeconds: '--soak', inPlace: '--in-place' },
     ...{ gate: '--gate', budget: '--budget' },
+    ...{ canaryGroups: '--canary-group', canaryInstances: '--canary-instance' },
+    ...{ canaryPlatforms: '--canary-platform', canarySoftware: '--canary-software' },
   };
-  const { output } = await bramble(['upgrade', 'plan', '--help']);
-  for (const option of Object.keys(planOptionsSchema.shape)) {
-    assert.match(output, RegExp(`${flags[option] ?? option}\\b`), option);
+  for (const [command, shape] of [
+    ['plan', planOptionsSchema.shape],
+    ['set', optionsChangeSchema.shape],
+  ] as const) {
+    const { output } = await bramble(['upgrade', command, '--help']);
+    for (const option of Object.keys(shape)) {
+      assert.match(output, RegExp(`${flags[option] ?? option}\\b`), `${command}: ${option}`);
+    }
+    assert.doesNotMatch(output, /…|soakSeconds/);
   }
-  assert.doesNotMatch(output, /…|soakSeconds/);
 });

@@ -6,21 +6,15 @@ import { upgradeOperations } from '../../api/upgrade.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { planText } from '../../upgrade/report/report-text.ts';
 import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
-import { collectValues, jsonObject, number } from '../arguments.ts';
+import { collectValues, jsonObject } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { rejectAccidentalPlan } from '../plan-precautions.ts';
+import { type WaveFlags, waveOptions, waveOptionsOf } from './upgrade-options.ts';
 
-interface PlanFlags extends AcceptanceFlags {
+interface PlanFlags extends AcceptanceFlags, WaveFlags {
   archive?: string;
   preview: boolean;
   replace: boolean;
-  canary?: string[];
-  canaryGroup?: string[];
-  canaryInstance?: string[];
-  canaryPlatform?: string[];
-  canarySoftware?: string[];
-  wave?: number[];
-  soak?: number;
   inPlace?: boolean;
   budget: Record<string, unknown>;
   gate: Record<string, unknown>;
@@ -50,21 +44,11 @@ export function addUpgradePlanCommand(upgrades: Command, frame: Frame): void {
 }
 
 function planOptions(command: Command): Command {
-  return command
+  const withTarget = command
     .option('--archive <file>', 'archive of the release, on the host of the administration service')
     .option('--preview', 'show the plan without saving or installing anything', false)
-    .option('--replace', 'replace a plan that was not started', false)
-    .option('--canary <account...>', 'accounts that move first')
-    .option('--canary-group <name...>', 'accounts of these groups move first')
-    .option('--canary-instance <name...>', 'accounts of these instances move first')
-    .option('--canary-platform <name...>', 'accounts with devices of these platforms move first')
-    .option(
-      '--canary-software <version...>',
-      'accounts whose devices have this software move first: 17 is also 17.4. If several of these --canary- options are given, all must hold; ' +
-        'accounts named by --canary are added',
-    )
-    .option('--wave <percent...>', 'percentage of all accounts that have moved at the end of each wave', percentages)
-    .option('--soak <seconds>', 'seconds that each wave is observed before its gate decides', number)
+    .option('--replace', 'replace a plan that was not started', false);
+  return waveOptions(withTarget)
     .option(
       '--in-place',
       'patches only, and their default: each instance is replaced under its own name, and no account moves',
@@ -100,10 +84,6 @@ function plannedText({ plan, release }: AnswerOf<typeof upgradeOperations.plan>,
   return `${head}${planText(plan)}\n${next}`;
 }
 
-function percentages(value: string, previous: number[] | undefined): number[] {
-  return [...(previous ?? []), number(value)];
-}
-
 function bodyOf(release: string | undefined, flags: PlanFlags): Record<string, unknown> {
   const isGiven = (record: Record<string, unknown>): boolean => Object.keys(record).length > 0;
   return {
@@ -112,13 +92,7 @@ function bodyOf(release: string | undefined, flags: PlanFlags): Record<string, u
     ...(flags.replace ? { replace: true } : {}),
     ...(release === undefined ? {} : { toRelease: release }),
     ...(flags.archive === undefined ? {} : { archive: resolve(flags.archive) }),
-    ...(flags.canary === undefined ? {} : { canaries: flags.canary }),
-    ...(flags.canaryGroup === undefined ? {} : { canaryGroups: flags.canaryGroup }),
-    ...(flags.canaryInstance === undefined ? {} : { canaryInstances: flags.canaryInstance }),
-    ...(flags.canaryPlatform === undefined ? {} : { canaryPlatforms: flags.canaryPlatform }),
-    ...(flags.canarySoftware === undefined ? {} : { canarySoftware: flags.canarySoftware }),
-    ...(flags.wave === undefined ? {} : { wavePercentages: flags.wave }),
-    ...(flags.soak === undefined ? {} : { soakSeconds: flags.soak }),
+    ...waveOptionsOf(flags),
     ...acceptanceOf(flags),
     ...(flags.inPlace === undefined ? {} : { inPlace: flags.inPlace }),
     ...(isGiven(flags.budget) ? { budget: flags.budget } : {}),

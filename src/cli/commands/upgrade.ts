@@ -1,15 +1,19 @@
 /** `bramble upgrade`: over REST, answered by an administration service or, while none runs, by the upgrade coordinator. */
 import type { Command } from 'commander';
 import { upgradeOperations } from '../../api/upgrade.ts';
+import type { OptionsChange } from '../../api/upgrade-options.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
+import { BrambleError } from '../../base/errors.ts';
 import { overrideText } from '../../upgrade/report/override-text.ts';
 import { emptiedText, gateWord, reportText, shownWaits } from '../../upgrade/report/report-text.ts';
 import { waitLines } from '../../upgrade/report/wait-text.ts';
 import { upgradeStates } from '../../upgrade/state/upgrade-states.ts';
 import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
+import { jsonObject } from '../arguments.ts';
 import { confirm, confirmable, isTerminal } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, progressBar, type Style } from '../text-output.ts';
+import { type WaveFlags, waveOptions, waveOptionsOf } from './upgrade-options.ts';
 import { addUpgradePlanCommand } from './upgrade-plan.ts';
 
 /** Of another release's upgrade, too, whose other states are not known here. */
@@ -21,6 +25,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
     .description('the phased upgrade of the domain to the next minor release, or to a later patch');
   addUpgradePlanCommand(upgrades, frame);
   addStart(upgrades, frame);
+  addSet(upgrades, frame);
   addPause(upgrades, frame);
   addResume(upgrades, frame);
   addReverse(upgrades, frame);
@@ -38,6 +43,30 @@ function addStart(upgrades: Command, frame: Frame): void {
         await frame.ask(command, upgradeOperations.start, { body }, startedText);
       }),
     'bramble upgrade start --override backup',
+  );
+}
+
+function addSet(upgrades: Command, frame: Frame): void {
+  example(
+    waveOptions(
+      upgrades
+        .command('set')
+        .description('change options of an upgrade that was started; those that are not given stay as they are'),
+    )
+      .option(
+        '--options <json>',
+        'options that have no flag of their own, as JSON or @file: canariesPerInstance, waveDeadlineSeconds, readySeconds ' +
+          'and oldInstances',
+        jsonObject,
+      )
+      .action(async ({ options, ...flags }: WaveFlags & { options?: OptionsChange }, command) => {
+        const body = { ...options, ...waveOptionsOf(flags) };
+        if (Object.keys(body).length === 0) {
+          throw new BrambleError('ERR_USAGE', 'Name an option to change; `bramble upgrade set --help` lists them.');
+        }
+        await frame.ask(command, upgradeOperations.change, { body }, shortText);
+      }),
+    'bramble upgrade set --soak 1800',
   );
 }
 

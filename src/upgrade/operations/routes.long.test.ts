@@ -108,6 +108,38 @@ test('an account is assigned by name, also before the waves are divided; another
   assert.equal((await call('POST', '/upgrade/reverse')).state, 'cancelled');
 });
 
+test('options are changed on the way, until they have taken effect; the log says by whom', async () => {
+  await startTestUpgrade(db);
+  const change = async (body: object) => await call('PATCH', '/upgrade/options', body);
+  const early = await change({ soakSeconds: 60 });
+  assert.equal(early.code, 'ERR_UPGRADE_STATE');
+  assert.match(String(early.answer['message']), /was not started: to change soakSeconds, plan it again with --replace/);
+  await setState('admin-fenced');
+  assert.equal((await change({ soakSeconds: -1 })).status, 400);
+  assert.match(String((await change({ soak: 1 })).answer['message']), /^soak is unknown; expected: canaries, /);
+  assert.equal((await change({ canaries: ['nobody'] })).code, 'ERR_UPGRADE_CANARY');
+  assert.equal((await change({ soakSeconds: 60, canaries: ['east-1'], wavePercentages: [50] })).status, 200);
+  const { options } = (await readLatestUpgrade(db))?.plan ?? {};
+  assert.deepEqual(
+    [options?.soakSeconds, options?.canaries, options?.wavePercentages, options?.waveDeadlineSeconds],
+    [60, ['east-1'], [50], 14_400],
+  );
+  await setState('moving');
+  const late = await change({ soakSeconds: 30, wavePercentages: [10] });
+  assert.match(String(late.answer['message']), /wavePercentages can no longer be changed: the upgrade is moving/);
+  assert.equal((await readLatestUpgrade(db))?.plan.options.soakSeconds, 60, 'all of it or nothing');
+  assert.equal((await change({ soakSeconds: 30 })).state, 'moving');
+  const events = await db<{ message: string }[]>`
+    select message from upgrade_event where message like 'options changed%' order by id`;
+  assert.match(
+    events[0]?.message ?? '',
+    /^options changed by ada: canaries \[\] → \["east-1"\], wavePercentages .* soakSeconds 600 → 60$/,
+  );
+  assert.equal(events[1]?.message, 'options changed by ada: soakSeconds 60 → 30');
+  await setState('planned');
+  assert.equal((await call('POST', '/upgrade/reverse')).state, 'cancelled');
+});
+
 test('the report says in words what the rows say', async () => {
   const upgrade = await readLatestUpgrade(db);
   assert.ok(upgrade);

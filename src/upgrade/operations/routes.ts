@@ -34,6 +34,7 @@ import {
   tryPlan,
   writePlan,
 } from './operator-actions.ts';
+import { changeByOperator } from './options-change.ts';
 
 interface UpgradeRoutesOptions {
   db: Database;
@@ -74,8 +75,12 @@ export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync
   };
 }
 
-function steeringRoutes({ write }: UpgradeRoutesOptions, view: View): FastifyPluginAsync {
+function steeringRoutes({ write, platforms }: UpgradeRoutesOptions, view: View): FastifyPluginAsync {
   return async (app) => {
+    serve(app, upgradeOperations.change, async ({ body: change, administrator: by }) =>
+      view(await write((tx) => changeByOperator(tx, { by, change, platforms }))),
+    );
+
     serve(app, upgradeOperations.pause, async (request) => {
       const reason = request.body?.reason;
       const order = { by: request.administrator, ...(reason === undefined ? {} : { reason }) };

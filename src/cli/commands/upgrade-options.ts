@@ -1,0 +1,47 @@
+/** Options of an upgrade that can be given when planning it and changed on the way, as flags. */
+import type { Command } from 'commander';
+import type { OptionsChange } from '../../api/upgrade-options.ts';
+import { number } from '../arguments.ts';
+
+export interface WaveFlags {
+  canary?: string[];
+  canaryGroup?: string[];
+  canaryInstance?: string[];
+  canaryPlatform?: string[];
+  canarySoftware?: string[];
+  wave?: number[];
+  soak?: number;
+}
+
+export function waveOptions(command: Command): Command {
+  return command
+    .option('--canary <account...>', 'accounts that move first')
+    .option('--canary-group <name...>', 'accounts of these groups move first')
+    .option('--canary-instance <name...>', 'accounts of these instances move first')
+    .option('--canary-platform <name...>', 'accounts with devices of these platforms move first')
+    .option(
+      '--canary-software <version...>',
+      'accounts whose devices have this software move first: 17 is also 17.4. If several of these --canary- options ' +
+        'are given, all must hold; accounts named by --canary are added',
+    )
+    .option('--wave <percent...>', 'percentage of all accounts that have moved at the end of each wave', percentages)
+    .option('--soak <seconds>', 'seconds that each wave is observed before its gate decides', number);
+}
+
+/** What the flags choose, by the names of REST. */
+export function waveOptionsOf(flags: WaveFlags): OptionsChange {
+  const chosen: OptionsChange = {
+    canaries: flags.canary,
+    canaryGroups: flags.canaryGroup,
+    canaryInstances: flags.canaryInstance,
+    canaryPlatforms: flags.canaryPlatform,
+    canarySoftware: flags.canarySoftware,
+    wavePercentages: flags.wave,
+    soakSeconds: flags.soak,
+  };
+  return Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined));
+}
+
+function percentages(value: string, previous: number[] | undefined): number[] {
+  return [...(previous ?? []), number(value)];
+}

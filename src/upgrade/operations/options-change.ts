@@ -1,0 +1,40 @@
+/** An operator changes options of the open upgrade; the coordinator acts by them from its next step on. */
+import type { OptionsChange } from '../../api/upgrade-options.ts';
+import { BrambleError } from '../../base/errors.ts';
+import type { Transaction } from '../../database/connection.ts';
+import type { Platforms } from '../../platforms/port.ts';
+import { chosenCanaries, findCanaries } from '../plan/canaries.ts';
+import { changeOptions, choosesCanaries, settledOptions } from '../state/options-change.ts';
+import { describePosition, recordUpgradeEvent, replacePlan, type Upgrade } from '../state/upgrade-store.ts';
+import { lockedUpgrade, type Operator } from './operator-actions.ts';
+
+/** @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE for what is settled, ERR_UPGRADE_CANARY as when planning. */
+export async function changeByOperator(
+  tx: Transaction,
+  order: Operator & { change: OptionsChange; platforms: Platforms },
+): Promise<Upgrade> {
+  const upgrade = await lockedUpgrade(tx);
+  assertChangeable(upgrade, order.change);
+  const { options, words } = changeOptions(upgrade.plan.options, order.change);
+  if (words.length === 0) return upgrade;
+  if (choosesCanaries(order.change)) {
+    const accounts = await tx<{ name: string }[]>`select name from account`;
+    chosenCanaries(accounts, options, await findCanaries(tx, options, order.platforms));
+  }
+  await replacePlan(tx, upgrade.id, { ...upgrade.plan, options });
+  await recordUpgradeEvent(tx, upgrade, `options changed by ${order.by}: ${words.join(', ')}`);
+  return await lockedUpgrade(tx);
+}
+
+function assertChangeable(upgrade: Upgrade, change: OptionsChange): void {
+  const settled = settledOptions(upgrade.pausedFrom ?? upgrade.state, change);
+  if (settled.length === 0) return;
+  const names = settled.join(', ');
+  throw new BrambleError(
+    'ERR_UPGRADE_STATE',
+    upgrade.state === 'planned'
+      ? `The upgrade was not started: to change ${names}, plan it again with --replace (\`replace\` in REST).`
+      : `${names} can no longer be changed: the upgrade is ${describePosition(upgrade)}.`,
+    { details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom, settled } },
+  );
+}
