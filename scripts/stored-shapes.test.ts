@@ -14,6 +14,8 @@ const intended: Readonly<Record<string, string>> = {
   'upgrade.plan':
     'further options with defaults, by which only the new coordinator acts; 1.3.0 keeps keys that it does not know',
   'desired_process.settings router': 'a router of 1.3 ignores `balancers`, which only a supervisor of 1.4 gives it',
+  'file audit/cut': 'written once the feature `retention` is active; 1.3 would pass over the line',
+  'setting retention': 'new; instances of 1.3 keep samples for 14 days, whatever is chosen',
   'file config.json': 'a supervisor of 1.3 ignores `balancers`',
 };
 

@@ -6,9 +6,11 @@
  * Columns whose contents no release decides by are named in the test, with why.
  */
 import { z } from 'zod';
+import { cutShape } from '../src/access/audit/cut.ts';
 import { headShape, keyShape } from '../src/access/audit/head-file.ts';
 import { accessFileShape } from '../src/api/access-file.ts';
 import { budgetSchema } from '../src/api/budget.ts';
+import { retentionSchema } from '../src/api/retention.ts';
 import { upgradePlanSchema, waveGateShape } from '../src/api/upgrade-plan.ts';
 import { serviceAddressShape } from '../src/component/service-address.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
@@ -71,6 +73,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'setting push': storedPushSettingsSchema,
   'setting push-topic': wakeChannelSetting,
   'setting release-signer': releaseSignerSetting,
+  'setting retention': retentionSchema,
   'setting routers': routersSetting,
   'desired_process.settings administration': administrationSettings,
   'component.detail': componentDetailShape,
@@ -86,6 +89,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'environment of processes': processEnvironmentShape,
   'file admin.json': accessFileShape,
   'file administration': serviceAddressShape,
+  'file audit/cut': z.object({ cut: cutShape }),
   'file audit/head': headShape,
   'file audit/key': keyShape,
   'file config.json': configurationSchema,

@@ -29,11 +29,35 @@ const entry = z.object({
 });
 export type AuditEntryView = z.output<typeof entry>;
 
+const digest = z.string().regex(/^[0-9a-f]{64}$/, 'use 64 hexadecimal digits');
+const cut = z.object({
+  number: z.number().describe('The last record that was removed.'),
+  chain: z.string().describe('The head of the chain at that record.'),
+  after: z.number().describe('The chain began after this record before.'),
+  lastAt: z.string().describe('When the last of the removed records was sealed.'),
+  at: z.string(),
+  by: z.string(),
+  export: z.string().nullable().describe('SHA-256 of the export that was made first.'),
+  publicKeyPem: z.string(),
+  signature: z.string(),
+});
+export type AuditCut = z.output<typeof cut>;
+const cutPlace = z.object({
+  number: z.number(),
+  chain: z.string(),
+  after: z.number().describe('The records after this one, up to `number`, would be removed.'),
+  lastAt: instant,
+});
+
 const auditVerification = z.object({
   sealed: z.number(),
   pending: z.number().describe('Not chained yet: from transactions that are in progress or have just ended.'),
   heads: z.number().describe('Signed heads in the BRAMBLE_HOME of this service.'),
   chain: z.string(),
+  cut: cut
+    .nullable()
+    .default(null)
+    .describe('Where earlier records were removed; null if the chain begins with its first.'),
   faults: z.number(),
   findings: z.array(z.object({ kind: z.string(), number: z.number().nullable(), message: z.string() })),
 });
@@ -59,6 +83,9 @@ export const auditOperations = {
   verify: {
     ...{ method: 'GET', path: '/audit/verification', tag },
     summary: 'Verify the whole record from its beginning',
+    query: z.object({
+      trustKey: digest.optional().describe('Fingerprint of another home’s audit key, whose cut is accepted.'),
+    }),
     answer: auditVerification,
   },
   export: {
@@ -66,8 +93,25 @@ export const auditOperations = {
     summary: 'All records as JSON lines that can be verified elsewhere',
     query: z.object({
       after: z.coerce.number<number>().int().min(0).default(0).describe('Skips this many records.'),
+      upTo: z.coerce.number<number>().int().min(1).optional().describe('Ends with this record.'),
     }),
     produces: 'application/x-ndjson',
     answer: z.unknown(),
+  },
+  cutPlace: {
+    ...{ method: 'GET', path: '/audit/cut-place', tag, summary: 'Where the audit can be cut' },
+    query: z.object({ before: instant.describe('Only records sealed before; the last 30 days always stay.') }),
+    answer: z.object({ place: cutPlace.nullable().describe('Null: no record is that old.') }),
+  },
+  cut: {
+    ...{ method: 'POST', path: '/audit/cuts', tag, summary: 'Cut the audit: earlier records are removed, for good' },
+    description: 'They are removed in batches, beginning within a minute. Export them first.',
+    body: z.object({
+      number: z.number().int().positive(),
+      chain: digest.describe('Both as answered for the place.'),
+      export: digest.optional().describe('SHA-256 of the export that was made.'),
+    }),
+    status: 201,
+    answer: cut,
   },
 } as const satisfies Operations;

@@ -15,6 +15,7 @@ import { noticeOperations } from './notices.ts';
 import type { Operations } from './operation.ts';
 import { pushOperations } from './push.ts';
 import { releaseSignerOperations } from './release-signer.ts';
+import { retentionOperations } from './retention.ts';
 import { serviceOperations } from './services.ts';
 import { srpCredentialOperations } from './srp-credentials.ts';
 import { tokenOperations } from './tokens.ts';
@@ -36,6 +37,7 @@ export const resources = {
   notices: noticeOperations,
   push: pushOperations,
   releaseSigner: releaseSignerOperations,
+  retention: retentionOperations,
   services: serviceOperations,
   srpCredentials: srpCredentialOperations,
   tokens: tokenOperations,

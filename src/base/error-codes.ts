@@ -142,6 +142,7 @@ export const errorCodes = {
     'ERR_DATABASE_STOP',
     'ERR_DATABASE_TIMEOUT',
     'ERR_DATABASE',
+    'ERR_AUDIT_CUT',
     'ERR_AUDIT_KEY',
     'ERR_MASTER_KEY',
     'ERR_SEALED_VALUE',

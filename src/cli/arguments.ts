@@ -1,11 +1,21 @@
 /** Parsers for arguments and options; each throws commander's error that names the argument. */
 import { readFileSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
+import { BrambleError } from '../base/errors.ts';
 
 export function number(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('use a number.');
   return value;
+}
+
+/** In ISO 8601. */
+export function instant(text: string): string {
+  // JavaScript would read a date without a time as UTC, and one with a time as local.
+  const date = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text);
+  if (Number.isNaN(date.getTime()))
+    throw new BrambleError('ERR_USAGE', `"${text}" is not a time: use 2026-11-25T08:00.`);
+  return date.toISOString();
 }
 
 /** A text typed where certain keywords are expected: the service checks it, and lists the valid ones. */

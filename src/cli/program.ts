@@ -19,6 +19,7 @@ import { addMoveCommands } from './commands/move.ts';
 import { addNoticeCommands } from './commands/notice.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addProcessCommands } from './commands/process.ts';
+import { addRetentionCommands } from './commands/retention.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addSetupCommands } from './commands/setup.ts';
 import { addSrpCommands } from './commands/srp.ts';
@@ -86,6 +87,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addUpgradeCommands(program, frame);
   addNoticeCommands(program, frame);
   addAuditCommands(program, frame, setExitCode);
+  addRetentionCommands(program, frame);
   addDatabaseCommands(program, frame, setExitCode);
   addSetupCommands(program, frame);
   return program;

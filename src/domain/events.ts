@@ -33,3 +33,9 @@ export async function listEvents(q: Queryable, limit: number): Promise<DomainEve
   return await q<DomainEvent[]>`
     select id::int as id, at, kind, subject, message from event order by event.id desc limit ${limit}`;
 }
+
+/** Primary key. */
+export async function oldestEventAt(q: Queryable): Promise<Date | null> {
+  const [row] = await q<{ at: Date }[]>`select at from event order by id limit 1`;
+  return row?.at ?? null;
+}

@@ -66,6 +66,13 @@ export const ownFeatures: readonly Feature[] = [
       'Devices of further platforms can be activated; earlier releases would mistake them for devices of a platform they know.',
     kinds: ['router', 'server', 'administration', 'coordinator'],
   },
+  {
+    name: 'retention',
+    since: '1.4.0',
+    summary:
+      'The audit can be cut, and events removed, when they are old; earlier releases would take a cut for a forgery.',
+    kinds: ['server', 'administration', 'coordinator'],
+  },
 ];
 
 /** The schema that it needs. */

@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.4.0',
-  schemaVersion: 24,
+  schemaVersion: 25,
   leastSchemaVersion: 17,
   linkVersions: [1, 2],
   features: [
@@ -29,5 +29,6 @@ export const thisRelease: ReleaseNumbers = {
     'device-tls-identity',
     'device-identity-renewal',
     'further-platforms',
+    'retention',
   ],
 };

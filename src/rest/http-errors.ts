@@ -40,6 +40,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
   404: ['ERR_NOT_FOUND', 'ERR_UPGRADE_NONE'],
   409: [
     'ERR_CONFLICT',
+    'ERR_AUDIT_CUT',
     'ERR_INSTANCE_IN_USE',
     'ERR_NAME_TAKEN',
     'ERR_RANK_TAKEN',

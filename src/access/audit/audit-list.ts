@@ -51,3 +51,9 @@ export async function listAudit(q: Queryable, filter: AuditFilter): Promise<Audi
      order by r.id desc
      limit ${limit}`;
 }
+
+/** Of the primary key's first record: ids and times rise together, but for transactions at the same time. */
+export async function oldestRecordAt(q: Queryable): Promise<Date | null> {
+  const [row] = await q<{ at: Date }[]>`select at from audit_record order by id limit 1`;
+  return row?.at ?? null;
+}

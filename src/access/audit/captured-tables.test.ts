@@ -19,6 +19,7 @@ await seedDomain(db);
 const notAudited = {
   account_epoch: 'the history of moves, append-only itself',
   account_mark: 'a mover’s mark, gone after milliseconds',
+  audit_cut: 'the audit: each has a record of its own',
   audit_record: 'the audit',
   audit_seal: 'the audit',
   component_interruption: 'telemetry of components',

@@ -41,6 +41,7 @@ type FindingKind =
   | 'unsealed'
   | 'truncated'
   | 'head'
+  | 'cut'
   | 'signature';
 
 export interface Finding {
@@ -67,6 +68,7 @@ export class ChainCheck {
     const byNumber = new Map<number, Set<string>>();
     for (const { number, chain } of heads) byNumber.set(number, (byNumber.get(number) ?? new Set()).add(chain));
     this.#heads = byNumber;
+    if (from.number > 0) this.#compare(from);
   }
 
   get head(): Head {
@@ -92,12 +94,16 @@ export class ChainCheck {
     }
     if (text === null) this.find('missing', number, `The record of seal ${number} is missing.`);
     else if (sha256(text) !== content) this.#foreign.push({ number, is: sha256(text), sealed: content });
+    this.#compare(link);
+    this.#head = { number, chain };
+  }
+
+  #compare({ number, chain }: Head): void {
     for (const kept of this.#heads.get(number) ?? []) {
       if (kept !== chain) {
         this.find('head', number, `Seal ${number} is not the one whose head was stored outside the database.`);
       }
     }
-    this.#head = { number, chain };
   }
 
   find(kind: FindingKind, number: number | null, message: string): void {

@@ -11,8 +11,9 @@ import { shownJson } from '../../base/shown-text.ts';
 import type { Database } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { ChainCheck, type Head } from './chain.ts';
+import { cutShape, latestCut } from './cut.ts';
 import { fingerprintOf, type HeadFile, parseHeads } from './head-file.ts';
-import { checkSignatures, headAt, linkPages, type Verification } from './verification.ts';
+import { checkCut, checkSignatures, headAt, linkPages, type Verification } from './verification.ts';
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const firstLine = z.object({
@@ -20,6 +21,8 @@ const firstLine = z.object({
   domainId: z.string(),
   how: z.string(),
   from: z.object({ number: z.number().int().min(0), chain: digest }),
+  /** Where earlier records were removed; releases before 1.4 do not write it. */
+  cut: cutShape.nullish(),
 });
 const recordLine = z.object({
   number: z.number().int().positive(),
@@ -38,24 +41,41 @@ const how =
   'head is signed by Ed25519 over "bramble audit head\\n" + number + "\\n" + chain + "\\n" + at';
 
 /**
- * Records after the first `after` ones. Ends where the chain ended when it was reached.
- * @throws BrambleError ERR_NOT_FOUND when there are not that many.
+ * Records after the first `after` ones, or those that are still there, up to `upTo` or where the chain ended when it was
+ * reached.
+ * @throws BrambleError ERR_NOT_FOUND when there are not that many, or no longer; ERR_AUDIT_CUT, in the middle, when they
+ *   are removed while they are exported.
  */
-export async function* exportAudit(db: Database, file: HeadFile, after: number): AsyncGenerator<string> {
-  const from = await headAt(db, after);
+export async function* exportAudit(
+  db: Database,
+  file: HeadFile,
+  { after = 0, upTo = Number.MAX_SAFE_INTEGER }: { after?: number; upTo?: number | undefined } = {},
+): AsyncGenerator<string> {
+  const cut = await latestCut(db);
+  const from = await headAt(db, after === 0 ? (cut?.number ?? 0) : after, cut);
   if (from === undefined) {
     throw new BrambleError(
       'ERR_NOT_FOUND',
-      `The audit does not have ${counted(after, 'record')} yet: export again without that number.`,
+      cut !== undefined && after < cut.number
+        ? `The audit begins after its record ${cut.number}: export it from there, or without a number.`
+        : `The audit does not have ${counted(after, 'record')} yet: export again without that number.`,
     );
   }
   const { domainId } = await readDomain(db);
-  yield line<typeof firstLine>({ format: 'bramble-audit-1', domainId, how, from });
+  yield line<typeof firstLine>({ format: 'bramble-audit-1', domainId, how, from, cut: cut ?? null });
   let head: Head = from;
-  for await (const links of linkPages(db, from)) {
+  for await (const page of linkPages(db, from)) {
+    const links = page.filter(({ number }) => number <= upTo);
+    if (links[0] !== undefined && links[0].number !== head.number + 1) {
+      const begins = await latestCut(db);
+      if (begins !== undefined && begins.number > head.number) {
+        throw new BrambleError('ERR_AUDIT_CUT', 'The audit was shortened while it was exported: export it again.');
+      }
+    }
     yield links.map(({ text, ...seal }) => line<typeof recordLine>({ ...seal, record: text })).join('');
     const last = links.at(-1);
     if (last !== undefined) head = { number: last.number, chain: last.chain };
+    if (links.length < page.length) break;
   }
   const { publicKeyPem } = file;
   yield line<typeof lastLine>({
@@ -75,9 +95,14 @@ type ExportVerification = Omit<Verification, 'pending'> & {
  * Verifies an export, with the lines of a head file if available.
  * @throws BrambleError ERR_INPUT when it is no export.
  */
-export async function verifyExport(lines: AsyncIterable<string>, headLines = ''): Promise<ExportVerification> {
+export async function verifyExport(
+  lines: AsyncIterable<string>,
+  headLines = '',
+  trustedKey: string | null = null,
+): Promise<ExportVerification> {
   const kept = parseHeads(headLines);
   let check: ChainCheck | undefined;
+  let cut: z.output<typeof cutShape> | null = null;
   let after = 0;
   let ending: z.output<typeof lastLine> | undefined;
   let count = 0;
@@ -86,11 +111,12 @@ export async function verifyExport(lines: AsyncIterable<string>, headLines = '')
     count++;
     const value = parseJson(text);
     if (check === undefined) {
-      const { from } = parsed(firstLine, value, count);
-      after = from.number;
+      const first = parsed(firstLine, value, count);
+      after = first.from.number;
+      cut = first.cut?.number === after ? first.cut : null;
       check = new ChainCheck(
-        kept.filter((head) => head.number > from.number),
-        from,
+        kept.filter((head) => head.number >= after),
+        first.from,
       );
     } else if (lastLine.safeParse(value).success) {
       ending = parsed(lastLine, value, count);
@@ -104,6 +130,7 @@ export async function verifyExport(lines: AsyncIterable<string>, headLines = '')
   if (ending === undefined) check.find('truncated', number, 'The export has no last line: it was cut off.');
   else {
     await checkSignatures(check, [ending.head, ...kept], ending.publicKeyPem);
+    if (cut !== null) checkCut(check, cut, ending.publicKeyPem, trustedKey);
     if (ending.head.number !== number || ending.head.chain !== chain) {
       check.find(
         'head',
@@ -118,6 +145,7 @@ export async function verifyExport(lines: AsyncIterable<string>, headLines = '')
     sealed: number,
     heads: kept.length,
     chain,
+    cut,
     faults,
     findings,
     keyFingerprint: ending?.keyFingerprint ?? null,

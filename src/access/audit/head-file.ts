@@ -3,7 +3,7 @@
  * the tables with a valid chain, or truncates them, cannot also rewrite this file on another machine's disk.
  *
  *   BRAMBLE_HOME/keys/audit.json     Ed25519 key pair, 0600, beside the master key
- *   BRAMBLE_HOME/audit/heads.jsonl   a line for each head, in no order that counts
+ *   BRAMBLE_HOME/audit/heads.jsonl   a line for each head, in no order that counts, and one for each cut
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
 import { appendFile, mkdir, open, readFile } from 'node:fs/promises';
@@ -30,11 +30,16 @@ export const keyShape = z.object({ publicKeyPem: z.string(), privateKeyPem: z.st
 export interface HeadFile {
   publicKeyPem: string;
   sign(head: Head, at: Date): SignedHead;
+  /** In base64. */
+  signText(text: string): string;
   /** Includes unsigned lines: {@link headVerifier} judges them. */
   read(): Promise<SignedHead[]>;
   /** The last one that this key signed, however many precede it. */
   last(): Promise<SignedHead | undefined>;
   append(head: SignedHead): Promise<void>;
+  /** Whatever is kept beside the heads: readers of heads pass over its line. */
+  appendBeside(line: { readonly cut: object }): Promise<void>;
+  hasLine(line: { readonly cut: object }): Promise<boolean>;
 }
 
 /**
@@ -45,18 +50,26 @@ export async function openHeadFile(home: string): Promise<HeadFile> {
   const path = join(home, 'audit', 'heads.jsonl');
   const { publicKeyPem, privateKeyPem } = await keyOf(join(home, 'keys', 'audit.json'));
   const key = createPrivateKey(privateKeyPem);
+  const signText = (text: string) => sign(null, Buffer.from(text), key).toString('base64');
+  const append = async (line: object) => {
+    await mkdir(join(home, 'audit'), { recursive: true, mode: 0o700 });
+    // A line that a full disk or a killed process cut off must not swallow this one.
+    await appendFile(path, `\n${JSON.stringify(line)}\n`, { mode: 0o600, flush: true });
+  };
   return {
     publicKeyPem,
     sign: (head, at) => {
       const facts = { number: head.number, chain: head.chain, at: at.toISOString() };
-      return { ...facts, signature: sign(null, signedText(facts), key).toString('base64') };
+      return { ...facts, signature: signText(signedText(facts)) };
     },
+    signText,
     read: async () => parseHeads(await readFile(path, 'utf8').catch(emptyIfAbsent)),
     last: () => lastSigned(path, publicKeyPem),
-    append: async (head) => {
-      await mkdir(join(home, 'audit'), { recursive: true, mode: 0o700 });
-      // A line that a full disk or a killed process cut off must not swallow this one.
-      await appendFile(path, `\n${JSON.stringify(head)}\n`, { mode: 0o600, flush: true });
+    append,
+    appendBeside: append,
+    hasLine: async (line) => {
+      const text = await readFile(path, 'utf8').catch(emptyIfAbsent);
+      return text.includes(`\n${JSON.stringify(line)}\n`);
     },
   };
 }
@@ -75,7 +88,7 @@ export function parseHeads(text: string): SignedHead[] {
 /** Whether a head was signed by this key. */
 export function headVerifier(publicKeyPem: string): (head: SignedHead) => boolean {
   const key = createPublicKey(publicKeyPem);
-  return (head) => verify(null, signedText(head), key, Buffer.from(head.signature, 'base64'));
+  return (head) => verify(null, Buffer.from(signedText(head)), key, Buffer.from(head.signature, 'base64'));
 }
 
 /** Reads backwards: a service starts as fast with a year's heads as with a day's. */
@@ -112,8 +125,8 @@ export function fingerprintOf(publicKeyPem: string): string {
   return createHash('sha256').update(der).digest('hex');
 }
 
-function signedText({ number, chain, at }: Omit<SignedHead, 'signature'>): Buffer {
-  return Buffer.from(`bramble audit head\n${number}\n${chain}\n${at}`);
+function signedText({ number, chain, at }: Omit<SignedHead, 'signature'>): string {
+  return `bramble audit head\n${number}\n${chain}\n${at}`;
 }
 
 async function keyOf(path: string): Promise<z.output<typeof keyShape>> {

@@ -15,6 +15,7 @@ import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { emptyHead, type Head, type Seal, sealNext } from './chain.ts';
+import { latestCut } from './cut.ts';
 import { type HeadFile, openHeadFile } from './head-file.ts';
 import { type RecordColumns, recordColumns, recordText } from './record-text.ts';
 
@@ -188,9 +189,7 @@ function headKeeper(db: Database, file: HeadFile, log: SealerOptions['log']): { 
       if (contradicted) return;
       kept ??= (await file.last()) ?? emptyHead;
       const head = await readHead(db);
-      const [before] = await db<{ chain: string }[]>`
-        select encode(chain, 'hex') as chain from audit_seal where number = ${kept.number}`;
-      if ((before?.chain ?? emptyHead.chain) !== kept.chain) {
+      if (!(await isContinued(db, kept))) {
         contradicted = true;
         log.error({ kept: kept.number, head: head.number }, 'the audit does not continue from the stored head');
         await recordEvent(db, {
@@ -206,4 +205,14 @@ function headKeeper(db: Database, file: HeadFile, log: SealerOptions['log']): { 
       kept = head;
     },
   };
+}
+
+/** One that a cut has passed over cannot be compared any more: verification follows the chain from the cut instead. */
+async function isContinued(db: Database, kept: Head): Promise<boolean> {
+  if (kept.number === 0) return true;
+  const [seal] = await db<{ chain: string }[]>`
+    select encode(chain, 'hex') as chain from audit_seal where number = ${kept.number}`;
+  if (seal !== undefined) return seal.chain === kept.chain;
+  const cut = await latestCut(db);
+  return cut !== undefined && (cut.number > kept.number || (cut.number === kept.number && cut.chain === kept.chain));
 }

@@ -6,7 +6,8 @@ import { setImmediate } from 'node:timers/promises';
 import { counted } from '../../base/counted.ts';
 import type { Database, Queryable } from '../../database/connection.ts';
 import { ChainCheck, emptyHead, type Finding, type Head, type Link } from './chain.ts';
-import { type HeadFile, headVerifier, type SignedHead } from './head-file.ts';
+import { type Cut, isCutSigned, latestCut } from './cut.ts';
+import { fingerprintOf, type HeadFile, headVerifier, type SignedHead } from './head-file.ts';
 import { type RecordColumns, recordColumns, recordText } from './record-text.ts';
 import { freshMemory, hasEnded, roundRecords, sealRound } from './sealer.ts';
 
@@ -18,6 +19,8 @@ export interface Verification {
   /** Heads that were kept outside the database. */
   heads: number;
   chain: string;
+  /** Where earlier records were removed. */
+  cut: Cut | null;
   /** All faults. */
   faults: number;
   /** The first hundred of them. */
@@ -28,24 +31,59 @@ const pageRows = 2000;
 /** Signatures checked in one turn of the event loop: some 20 ms. */
 const maxHeads = 100;
 
-/** Seals first what can be sealed, so that anything unsealed afterwards is a fault. */
-export async function verifyAudit(db: Database, file: HeadFile): Promise<Verification> {
+/**
+ * Seals first what can be sealed, so that anything unsealed afterwards is a fault.
+ * @param trustedKey fingerprint of another home's key whose cut is accepted
+ */
+export async function verifyAudit(
+  db: Database,
+  file: HeadFile,
+  trustedKey: string | null = null,
+): Promise<Verification> {
   const memory = freshMemory();
   for (;;) {
     const round = await sealRound(db, memory, { wait: true });
     if (round.kind !== 'sealed' || round.count < roundRecords) break;
   }
   const heads = await file.read();
-  const check = new ChainCheck(heads);
+  const { check, cut } = await followed(db, heads);
   await checkSignatures(check, heads, file.publicKeyPem);
-  for await (const links of linkPages(db, emptyHead)) for (const link of links) check.add(link);
+  if (cut !== undefined) checkCut(check, cut, file.publicKeyPem, trustedKey);
   const unsealed = await listUnsealed(db);
   for (const { id, at, operation } of unsealed.stuck) {
     check.find('unsealed', null, `Record with id ${id} (${operation}, ${at.toISOString()}) is missing from the chain.`);
   }
   const { count, findings } = check.finish();
   const { number, chain } = check.head;
-  return { sealed: number, pending: unsealed.pending, heads: heads.length, chain, faults: count, findings };
+  const { pending } = unsealed;
+  return { sealed: number, pending, heads: heads.length, chain, cut: cut ?? null, faults: count, findings };
+}
+
+/** Again if the audit was cut meanwhile: what was to be followed may have been removed. */
+async function followed(db: Database, heads: readonly Head[]): Promise<{ check: ChainCheck; cut: Cut | undefined }> {
+  for (;;) {
+    const cut = await latestCut(db);
+    const check = new ChainCheck(heads, cut ?? emptyHead);
+    for await (const links of linkPages(db, cut ?? emptyHead)) for (const link of links) check.add(link);
+    if ((await latestCut(db))?.number === cut?.number) return { check, cut };
+  }
+}
+
+/** That the chain begins at a cut is a fault unless this home, or another one that is trusted, has signed it. */
+export function checkCut(check: ChainCheck, cut: Cut, publicKeyPem: string, trustedKey: string | null): void {
+  const where = `The cut at record ${cut.number}`;
+  if (!isCutSigned(cut)) {
+    check.find('cut', cut.number, `${where} is not signed by the key that it names: it was forged or changed.`);
+    return;
+  }
+  const signer = fingerprintOf(cut.publicKeyPem);
+  if (signer === fingerprintOf(publicKeyPem) || signer === trustedKey) return;
+  check.find(
+    'cut',
+    cut.number,
+    `${where} was signed by the key ${signer}. If that is the key of another home of this domain, trust it with ` +
+      '--trust-key; otherwise it was forged.',
+  );
 }
 
 /** A head that was not signed by this key is a fault itself. Yields to other work in between: there are many heads. */
@@ -84,9 +122,11 @@ export async function* linkPages(q: Queryable, from: Head): AsyncGenerator<Link[
   }
 }
 
-/** The head of the first `number` records, if they exist. */
-export async function headAt(q: Queryable, number: number): Promise<Head | undefined> {
-  if (number === 0) return emptyHead;
+/** The head of the first `number` records, if the chain still reaches there. */
+export async function headAt(q: Queryable, number: number, cut: Cut | undefined): Promise<Head | undefined> {
+  const begins = cut ?? emptyHead;
+  if (number < begins.number) return undefined;
+  if (number === begins.number) return { number, chain: begins.chain };
   const [row] = await q<
     { chain: string }[]
   >`select encode(chain, 'hex') as chain from audit_seal where number = ${number}`;

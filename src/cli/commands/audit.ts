@@ -11,10 +11,11 @@ import { BrambleError } from '../../base/errors.ts';
 import { openInputFile, readInputFile } from '../../base/input-file.ts';
 import { shownValue } from '../../base/shown-text.ts';
 import { timeText } from '../../base/time-text.ts';
-import { number } from '../arguments.ts';
+import { instant, number } from '../arguments.ts';
 import { exitCode } from '../exit-codes.ts';
 import { example, type Frame } from '../frame.ts';
 import { columns, facts, moreText, type Style, table } from '../text-output.ts';
+import { addAuditCut } from './audit-cut.ts';
 
 type OfDomain = AnswerOf<typeof auditOperations.verify>;
 /** Of the domain, or of an export, which begins after this many records. */
@@ -25,6 +26,7 @@ export function addAuditCommands(program: Command, frame: Frame, setExitCode: (c
   addList(audit, frame);
   addVerify(audit, frame, setExitCode);
   addExport(audit, frame);
+  addAuditCut(audit, frame);
 }
 
 interface ListFlags {
@@ -49,9 +51,9 @@ function addList(audit: Command, frame: Frame): void {
       .option(
         '--since <time>',
         'only changes from this time on: 2026-11-25, 2026-11-25T08:00 (local time) or 2026-11-25T08:00Z',
-        instantOf,
+        instant,
       )
-      .option('--until <time>', 'only changes before this time', instantOf)
+      .option('--until <time>', 'only changes before this time', instant)
       .option('--before <id>', 'show entries before this id')
       .option('--limit <number>', 'maximum number of changes', number, 50)
       .option('--changes', 'show the values before and after')
@@ -75,11 +77,13 @@ function addVerify(audit: Command, frame: Frame, setExitCode: (code: number) => 
       .description('verify the record of the domain, or an export; exits with 1 if it is not intact')
       .option('--file <path>', 'verify an export instead of the domain; needs no service')
       .option('--heads <path>', 'with --file: the audit/heads.jsonl of a BRAMBLE_HOME')
-      .action(async ({ file, heads }: { file?: string; heads?: string }, command) => {
+      .option('--trust-key <fingerprint>', 'accept a cut that was signed by this audit key, of another BRAMBLE_HOME')
+      .action(async ({ file, heads, trustKey }: VerifyFlags, command) => {
         if (heads !== undefined && file === undefined) {
           throw new BrambleError('ERR_USAGE', '--heads requires --file: the domain is verified against its own heads.');
         }
-        const verified = file === undefined ? await verifyDomain(frame, command) : await verifyFile(file, heads);
+        const verified =
+          file === undefined ? await verifyDomain(frame, command, trustKey) : await verifyFile(file, heads, trustKey);
         frame.show(command, verified, (raw, style) => verificationText(shownValue(raw), style));
         if (verified.faults > 0) setExitCode(exitCode.failed);
       }),
@@ -88,16 +92,23 @@ function addVerify(audit: Command, frame: Frame, setExitCode: (code: number) => 
   );
 }
 
-async function verifyDomain(frame: Frame, command: Command): Promise<Verified> {
-  const client = await frame.client(command);
-  const { sealed, pending, ...rest } = await client.call(auditOperations.verify, {});
-  return { sealed, pending, after: 0, ...rest };
+interface VerifyFlags {
+  file?: string;
+  heads?: string;
+  trustKey?: string;
 }
 
-async function verifyFile(file: string, headFile: string | undefined): Promise<Verified> {
+async function verifyDomain(frame: Frame, command: Command, trustKey?: string): Promise<Verified> {
+  const client = await frame.client(command);
+  const query = trustKey === undefined ? {} : { trustKey };
+  const { sealed, pending, ...rest } = await client.call(auditOperations.verify, { query });
+  return { sealed, pending, after: rest.cut?.number ?? 0, ...rest };
+}
+
+async function verifyFile(file: string, headFile?: string, trustKey?: string): Promise<Verified> {
   // Before the lines of the file, which flow once they are asked for.
   const heads = headFile === undefined ? '' : await readInputFile(headFile);
-  return await verifyExport(createInterface({ input: await openInputFile(file) }), heads);
+  return await verifyExport(createInterface({ input: await openInputFile(file) }), heads, trustKey);
 }
 
 function addExport(audit: Command, frame: Frame): void {
@@ -178,7 +189,7 @@ function namesOf(names: readonly string[], count: number): string {
 }
 
 function verificationText(answer: Verified, style: Style): string {
-  const { sealed, pending, after, heads, faults, findings, keyFingerprint } = answer;
+  const { sealed, pending, after, cut, heads, faults, findings, keyFingerprint } = answer;
   const verdict = faults === 0 ? style.green('intact') : style.red(`not intact: ${counted(faults, 'fault')}`);
   return [
     facts(style, [
@@ -187,6 +198,9 @@ function verificationText(answer: Verified, style: Style): string {
         'records',
         `${after === 0 ? '' : `${after + 1} to `}${sealed} verified${pending === undefined ? '' : `, ${pending} pending`}`,
       ],
+      ...(cut === null
+        ? []
+        : [['begins', `at ${cut.number + 1} after a cut by ${cut.by} on ${timeText(cut.at)}`] as const]),
       ['stored heads', String(heads)],
       ...(keyFingerprint ? [['signed by key', keyFingerprint] as const] : []),
     ]),
@@ -202,12 +216,4 @@ function verificationText(answer: Verified, style: Style): string {
         ]),
     ...(faults > findings.length ? [style.dim(`The first ${findings.length} of ${faults} are shown.`)] : []),
   ].join('\n');
-}
-
-function instantOf(text: string): string {
-  // JavaScript would read a date without a time as UTC, and one with a time as local.
-  const date = new Date(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text);
-  if (Number.isNaN(date.getTime()))
-    throw new BrambleError('ERR_USAGE', `"${text}" is not a time: use 2026-11-25T08:00.`);
-  return date.toISOString();
 }

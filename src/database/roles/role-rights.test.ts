@@ -33,10 +33,13 @@ test('every column that a line names is one of its table', async () => {
   );
 });
 
-test('what was recorded is changed and removed by nobody', () => {
-  for (const table of ['event', 'upgrade_event', 'audit_record', 'audit_seal']) {
+test('what was recorded is changed by nobody, and removed by the administration alone, of what triggers let go', () => {
+  for (const table of ['event', 'upgrade_event', 'audit_record', 'audit_seal', 'audit_cut']) {
     const rights = wantedRights().filter((right) => right.object === table);
-    assert.deepEqual([...new Set(rights.map(({ privilege }) => privilege))].sort(), ['insert', 'select'], table);
+    const removing = rights.filter(({ privilege }) => privilege === 'delete').map(({ role }) => role);
+    assert.deepEqual(removing, ['upgrade_event', 'audit_cut'].includes(table) ? [] : ['administration'], table);
+    const others = rights.filter(({ privilege }) => privilege !== 'delete').map(({ privilege }) => privilege);
+    assert.deepEqual([...new Set(others)].sort(), ['insert', 'select'], table);
   }
 });
 

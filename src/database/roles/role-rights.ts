@@ -2,8 +2,8 @@
  * What each kind of process may do in the database: one table, from which the grants, the check, the documentation and the
  * tests come.
  *
- * Invariant: nobody changes or removes what was recorded (`event`, `upgrade_event`, `audit_record` and its seals), and
- * nobody but the administration and the coordinator reads administrators' tokens or the domain authority's key, or
+ * Invariant: nobody changes what was recorded (`event`, `upgrade_event`, `audit_record` and its seals), only the
+ * administration removes of it, what triggers let go because it is old or cut off by a signed cut, and nobody but the administration and the coordinator reads administrators' tokens or the domain authority's key, or
  * decides which processes run. A table without a line fails a test.
  */
 
@@ -69,13 +69,14 @@ export const tableRights: Readonly<Record<string, Line>> = {
   desired_process: { administration: all, coordinator: all, supervisor: 'select' },
   supervisor: { administration: 'select', coordinator: 'select', supervisor: 'select insert update' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
-  event: { server: 'insert', administration: 'select insert', coordinator: 'insert' },
+  event: { server: 'insert', administration: 'select insert delete', coordinator: 'insert' },
   notice_target: { administration: all, coordinator: 'select update' },
   // Filled by a trigger on events, as the owner.
   notice: { administration: 'select update delete', coordinator: 'select update delete' },
   // Other processes' changes are written by triggers, as the owner.
-  audit_record: { administration: 'select insert', coordinator: 'select insert' },
-  audit_seal: { administration: 'select insert', coordinator: 'select insert' },
+  audit_record: { administration: 'select insert delete', coordinator: 'select insert' },
+  audit_seal: { administration: 'select insert delete', coordinator: 'select insert' },
+  audit_cut: { administration: 'select insert', coordinator: 'select' },
   instance: {
     server: 'select',
     administration: 'select insert update',

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { addAgedRecords, tamper } from '../../access/audit/aged-audit-fixture.ts';
 import { openHeadFile } from '../../access/audit/head-file.ts';
 import { readHead } from '../../access/audit/sealer.ts';
 import { accountOperations } from '../../api/accounts.ts';
@@ -235,7 +236,12 @@ async function walk(): Promise<Set<string>> {
   await call('DELETE /groups/{name}', '/groups/sales');
   await call('DELETE /it-policies/{name}', '/it-policies/p');
   await call('DELETE /accounts/{name}', '/accounts/ada');
-
+  await call('PUT /retention', '/retention', { sampleDays: 20 });
+  await addAgedRecords(admin.db, 1, 0);
+  await tamper(admin.db, "update audit_seal set sealed_at = now() - interval '60 days' where number = 1");
+  const { body: found } = await admin.call('GET', `/audit/cut-place?before=${new Date().toISOString()}`);
+  const { number, chain } = (found as { place: { number: number; chain: string } }).place;
+  await call('POST /audit/cuts', '/audit/cuts', { number, chain });
   walked.add('POST /accounts/import');
   const lines = Array.from({ length: 60 }, (_, index) => JSON.stringify({ name: `imported-${index}` })).join('\n');
   const imported = await clientOf(admin).upload(accountOperations.import, new Blob([lines]).stream());

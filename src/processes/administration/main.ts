@@ -31,6 +31,7 @@ import { closeInOrder } from '../../rest/orderly-close.ts';
 import { administrationServer } from './administration-server.ts';
 import { createCertificateUpkeep } from './certificate-upkeep.ts';
 import { keepSigning } from './domain-signing.ts';
+import { createRetentionUpkeep } from './retention-upkeep.ts';
 
 /** BRAMBLE_SETTINGS of an administration service. */
 export const administrationSettings = z.object({
@@ -113,6 +114,9 @@ async function workUntilStopped(context: Context): Promise<Work> {
     ...{ db, release: ownRelease, name: identity.name, home: environment.home, masterKeys, clock: systemClock, log },
   }).run(stopping);
   const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
+  const removing = createRetentionUpkeep({
+    ...{ db, release: ownRelease, name: identity.name, home: environment.home, clock: systemClock, log },
+  }).run(stopping);
   const moving = runMoves({
     db,
     release: ownRelease,
@@ -126,6 +130,6 @@ async function workUntilStopped(context: Context): Promise<Work> {
   });
   return {
     detail: () => ({ [recordsChanges]: true }),
-    drain: async () => void (await Promise.all([moving, sealing, signing, certificates, telling])),
+    drain: async () => void (await Promise.all([moving, sealing, signing, certificates, removing, telling])),
   };
 }

@@ -22,6 +22,7 @@ import { policyAssignmentRoutes, policyRoutes } from './policies.ts';
 import { policyRuleRoutes } from './policy-rules.ts';
 import { pushRoutes } from './push.ts';
 import { releaseSignerRoutes } from './release-signer.ts';
+import { retentionRoutes } from './retention.ts';
 import { serviceRoutes } from './services.ts';
 import { srpCredentialRoutes } from './srp-credentials.ts';
 import { tlsIdentityRoutes } from './tls-identities.ts';
@@ -55,6 +56,7 @@ const resources = [
   noticeRoutes,
   tokenRoutes,
   auditRoutes,
+  retentionRoutes,
 ];
 
 export function apiRoutes(context: AdministrationContext): FastifyPluginAsync {

@@ -4,10 +4,12 @@ import type { FastifyPluginAsync } from 'fastify';
 import { listAudit } from '../../../access/audit/audit-list.ts';
 import { exportAudit } from '../../../access/audit/export.ts';
 import { openHeadFile } from '../../../access/audit/head-file.ts';
+import { cutAudit, findCutPlace, keepCut } from '../../../access/audit/shortening.ts';
 import { verifyAudit } from '../../../access/audit/verification.ts';
 import { auditOperations } from '../../../api/audit.ts';
+import { requireFeature } from '../../../registry/features.ts';
 import { serve } from '../../../rest/serve.ts';
-import type { AdministrationContext } from '../context.ts';
+import { type AdministrationContext, write } from '../context.ts';
 
 export function auditRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
@@ -17,13 +19,31 @@ export function auditRoutes(context: AdministrationContext): FastifyPluginAsync 
       return { entries, next };
     });
 
-    serve(app, auditOperations.verify, async () => await verifyAudit(context.db, await openHeadFile(context.home)));
+    serve(
+      app,
+      auditOperations.verify,
+      async ({ query }) => await verifyAudit(context.db, await openHeadFile(context.home), query.trustKey ?? null),
+    );
 
     serve(app, auditOperations.export, async (request) => {
-      const lines = exportAudit(context.db, await openHeadFile(context.home), request.query.after);
+      const lines = exportAudit(context.db, await openHeadFile(context.home), request.query);
       // A failure before the first line can still be answered.
       const first = await lines.next();
       return Readable.from(resumed(first, lines));
+    });
+
+    serve(app, auditOperations.cutPlace, async ({ query }) => {
+      return { place: (await findCutPlace(context.db, query.before)) ?? null };
+    });
+
+    serve(app, auditOperations.cut, async ({ body, administrator }) => {
+      const file = await openHeadFile(context.home);
+      const cut = await write(context, async (tx) => {
+        await requireFeature(tx, context.features, 'retention', 'Cutting the audit');
+        return await cutAudit(tx, file, { place: body, by: administrator, exported: body.export ?? null });
+      });
+      await keepCut(file, cut);
+      return cut;
     });
   };
 }
