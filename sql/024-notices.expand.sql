@@ -34,6 +34,20 @@ create table notice (
 );
 create index notice_of_target on notice (target_id, attempts, number);
 
+-- Mail goes to one server, which passes it on; a single row.
+create table notice_mail_server (
+  single      boolean primary key default true check (single),
+  host        text not null,
+  port        integer not null,
+  security    text not null,                       -- 'tls', 'starttls', 'none'
+  sender      text not null,
+  username    text,
+  password    bytea,                               -- sealed, for this host and user name
+  key_id      text,
+  ca_pem      text,
+  updated_at  timestamptz not null default now()
+);
+
 -- The kind of notice that an event is told as; null for one that is not told (noticeKinds in src/api/notices.ts).
 create function notice_kind(event_kind text) returns text language sql immutable parallel safe as $$
   select case event_kind
@@ -74,3 +88,5 @@ create trigger change_noticed after insert on notice for each statement execute 
 
 select audit_attach('notice_target', '{insert,"update of name, kind, addresses, kinds, sealed",delete}', '{}', 'array[r.name]',
   '{id,name,kind,addresses,kinds,created_at}');
+select audit_attach('notice_mail_server', '{insert,update,delete}', '{}', 'array[r.host]',
+  '{host,port,security,sender,username,updated_at}');

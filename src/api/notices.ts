@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
 import { byName, instant, nothing, word } from './shapes.ts';
-import { typedName } from './typed-text.ts';
+import { typedName, typedText } from './typed-text.ts';
 
 /** What somebody can be told of. */
 export const noticeKinds = [
@@ -55,6 +55,38 @@ const target = z.object({
 });
 export type TargetView = z.output<typeof target>;
 
+const mailServer = {
+  host: z.string().min(1).max(253),
+  port: z.int().min(1).max(65_535),
+  security: z
+    .enum(['tls', 'starttls', 'none'])
+    .describe('TLS from the start, or asked for and insisted on, or none: then no password is sent off this machine.'),
+  sender: z.email().max(254).describe('The address that mail comes from.'),
+  username: typedText(255).nullable().default(null),
+  caPem: z.string().max(100_000).nullable().default(null).describe('The CA that is trusted instead of the system’s.'),
+};
+const newMailServer = z.object({
+  ...mailServer,
+  password: z
+    .string()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe('Never shown again. Without it the present one stays, for the same host and user name only.'),
+});
+export type NewMailServer = z.output<typeof newMailServer>;
+
+const shownMailServer = z.object({
+  host: z.string(),
+  port: z.number(),
+  security: word('tls', 'starttls', 'none'),
+  sender: z.string(),
+  username: z.string().nullable(),
+  hasPassword: z.boolean(),
+  caPem: z.string().nullable(),
+});
+export type MailServerView = z.output<typeof shownMailServer>;
+
 const tag = 'notices';
 
 export const noticeOperations = {
@@ -73,6 +105,26 @@ export const noticeOperations = {
   remove: {
     ...{ method: 'DELETE', path: '/notice-targets/:name', tag, summary: 'Send no more notices to a target' },
     params: byName,
+    status: 204,
+    answer: nothing,
+  },
+  test: {
+    ...{ method: 'POST', path: '/notice-targets/:name/test', tag },
+    summary: 'Send a test notice at once, and answer with what the other side said',
+    params: byName,
+    answer: z.object({ delivered: z.boolean(), answer: z.string() }),
+  },
+  mailServer: {
+    ...{ method: 'GET', path: '/mail-server', tag, summary: 'The server that mail is handed to' },
+    answer: z.object({ mailServer: shownMailServer.nullable() }),
+  },
+  setMailServer: {
+    ...{ method: 'PUT', path: '/mail-server', tag, summary: 'Set the server that mail is handed to' },
+    body: newMailServer,
+    answer: shownMailServer,
+  },
+  removeMailServer: {
+    ...{ method: 'DELETE', path: '/mail-server', tag, summary: 'Forget the mail server: no mail is sent' },
     status: 204,
     answer: nothing,
   },

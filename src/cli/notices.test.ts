@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { startMailReceiver } from '../notices/mail-receiver-fixture.ts';
+import { readMailServer } from '../notices/mail-server.ts';
+import { startWebhookReceiver } from '../notices/webhook-receiver-fixture.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 
@@ -64,4 +67,54 @@ test('what cannot be sent to is refused', async () => {
   assert.match((await add('http://hooks.example.org')).errors, /https.*ERR_INPUT/);
   assert.match((await add('https://hooks.example.org', '--kinds', 'everything')).errors, /upgrade-paused.*ERR_INPUT/);
   assert.match((await bramble(['notice', 'remove', 'nobody'])).errors, /There is no target "nobody".*ERR_NOT_FOUND/);
+});
+
+test('the mail server’s password is sealed for its host, kept for it alone, and shown nowhere', async () => {
+  const set = (host: string, ...more: string[]) => [
+    ...['notice', 'mail-server', 'set', host, '--sender', 'bramble@example.org', '--user', 'bramble', ...more],
+  ];
+  assert.match((await bramble(set('mail.example.org'))).errors, /password is missing: there is none for this host/);
+  const open = set('mail.example.org', '--password-file', '-', '--security', 'none');
+  assert.match((await bramble(open, 'hunter-22')).errors, /--security.*in the clear/);
+
+  const done = await bramble(set('mail.example.org', '--password-file', '-'), 'hunter-22\n');
+  for (const line of [/^host +mail\.example\.org:587$/m, /^security +starttls$/m, /^password +set$/m]) {
+    assert.match(done.output, line);
+  }
+  const opened = async () => (await readMailServer(admin.db, admin.context.masterKeys))?.password;
+  assert.equal(await opened(), 'hunter-22');
+
+  assert.equal((await bramble(set('mail.example.org', '--port', '465'))).code, 0);
+  assert.equal(await opened(), 'hunter-22', 'it stays for the same host and user');
+  assert.match((await bramble(set('evil.example.org'))).errors, /password is missing: there is none for this host/);
+  await admin.db`update notice_mail_server set host = 'evil.example.org'`;
+  await assert.rejects(opened(), { code: 'ERR_SEALED_VALUE' });
+
+  const shown = await bramble(['notice', 'mail-server', 'show', '--json']);
+  const audited = JSON.stringify(await admin.db`select * from audit_record`);
+  for (const text of [done.output, shown.output, audited]) assert.ok(!text.includes('hunter-22'), text);
+  assert.equal((await bramble(['notice', 'mail-server', 'remove'])).code, 0);
+  assert.match((await bramble(['notice', 'mail-server', 'show'])).output, /^none$/m);
+});
+
+test('a test notice says what the other side answered, and is recorded', async () => {
+  const [hook, mail] = [await startWebhookReceiver(), await startMailReceiver()];
+  hook.answer = (response) => void response.writeHead(200).end('thanks');
+  await bramble(['notice', 'add', 'webhook', hook.url, '--name', 'hook', '--key-file', '-'], key);
+  await bramble(['notice', 'add', 'mail', 'ops@example.org', 'night@example.org', '--name', 'ops']);
+  const sent = await bramble(['notice', 'test', 'hook']);
+  assert.deepEqual([sent.code, sent.output], [0, 'delivered: 200 OK: thanks\n']);
+  assert.equal(hook.received[0]?.json.type, 'test');
+
+  const without = await bramble(['notice', 'test', 'ops']);
+  assert.equal(without.code, 1);
+  assert.match(without.output, /^not delivered: no mail server is set: `bramble notice mail-server set`$/m);
+  const security = ['--security', 'none', '--port', String(mail.port)];
+  await bramble(['notice', 'mail-server', 'set', '127.0.0.1', '--sender', 'bramble@example.org', ...security]);
+  assert.equal((await bramble(['notice', 'test', 'ops'])).output, 'delivered: 250 taken\n');
+  assert.deepEqual(mail.received[0]?.to, ['ops@example.org', 'night@example.org']);
+
+  const events = await bramble(['events']);
+  assert.match(events.output, /first had a test notice sent to hook: delivered, 200 OK: thanks/);
+  assert.match((await bramble(['notice', 'test', 'nobody'])).errors, /ERR_NOT_FOUND/);
 });

@@ -85,7 +85,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addSrpCommands(program, frame);
   addMoveCommands(program, frame);
   addUpgradeCommands(program, frame);
-  addNoticeCommands(program, frame);
+  addNoticeCommands(program, frame, setExitCode);
   addAuditCommands(program, frame, setExitCode);
   addRetentionCommands(program, frame);
   addDatabaseCommands(program, frame, setExitCode);

@@ -15,9 +15,18 @@ const giveUpAfterDays = 3;
 /** More than an attempt takes. */
 const claimSeconds = 60;
 
+export interface TellableTarget {
+  id: string;
+  name: string;
+  kind: string;
+  addresses: string[];
+  sealed: Buffer | null;
+  keyId: string | null;
+}
+
 export interface ClaimedNotice {
   claim: string;
-  target: { id: string; name: string; kind: string; addresses: string[]; sealed: Buffer | null; keyId: string | null };
+  target: TellableTarget;
   failures: number;
   number: string;
   notice: Notice;

@@ -4,6 +4,7 @@ import type { NewTarget, TargetView } from '../api/notices.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
+import type { TellableTarget } from './outbox.ts';
 import { sealWebhook } from './sealed-webhook.ts';
 import { type Webhook, webhookAddress } from './webhook.ts';
 
@@ -53,6 +54,13 @@ export async function listTargets(q: Queryable): Promise<TargetView[]> {
 
 export async function readTarget(q: Queryable, name: string): Promise<TargetView | undefined> {
   const [row] = await q<TargetView[]>`select ${shownColumns(q)} from notice_target t where t.name = ${name}`;
+  return row;
+}
+
+/** For a test notice: without a claim, since nothing of the outbox is sent. */
+export async function readTellableTarget(q: Queryable, name: string): Promise<TellableTarget | undefined> {
+  const [row] = await q<TellableTarget[]>`
+    select id, name, kind, addresses, sealed, key_id as "keyId" from notice_target where name = ${name}`;
   return row;
 }
 

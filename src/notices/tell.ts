@@ -3,13 +3,15 @@ import { messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { readDomain } from '../domain/domain.ts';
+import { sendMail } from './mail.ts';
+import { readMailServer } from './mail-server.ts';
 import type { Notice, Telling } from './notice.ts';
-import type { ClaimedNotice } from './outbox.ts';
+import type { TellableTarget } from './outbox.ts';
 import { openWebhook } from './sealed-webhook.ts';
 import { postWebhook } from './webhook.ts';
 
 export type Teller = (
-  told: { readonly target: ClaimedNotice['target']; readonly notice: Notice },
+  told: { readonly target: TellableTarget; readonly notice: Notice },
   signal: AbortSignal,
 ) => Promise<Telling>;
 
@@ -21,6 +23,12 @@ export function teller({ db, masterKeys }: { db: Database; masterKeys: MasterKey
       const { id, sealed, keyId } = target;
       if (target.kind === 'webhook' && sealed !== null && keyId !== null) {
         return await postWebhook(openWebhook(masterKeys, id, sealed, keyId), notice, domain, { signal });
+      }
+      if (target.kind === 'mail') {
+        const server = await readMailServer(db, masterKeys);
+        if (server === undefined)
+          return { kind: 'failed', answer: 'no mail server is set: `bramble notice mail-server set`' };
+        return await sendMail(server, target.addresses, notice, domain, { signal });
       }
       return { kind: 'failed', answer: `this release cannot send to targets of the kind ${target.kind}` };
     } catch (error) {

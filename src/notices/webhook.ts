@@ -9,6 +9,7 @@ import { request as requestTls } from 'node:https';
 import * as z from 'zod';
 import { messageOf } from '../base/errors.ts';
 import { fieldError } from '../base/field-error.ts';
+import { isOwnHost } from '../base/own-host.ts';
 import { shownText } from '../base/shown-text.ts';
 import { attemptMs, type Notice, type Telling } from './notice.ts';
 import { signatureHeaders } from './webhook-signature.ts';
@@ -29,8 +30,7 @@ export function webhookAddress(text: string): { url: string; address: string; ho
   if (url.username !== '' || url.password !== '') {
     throw fieldError('body', 'url', 'must not contain a user name or a password');
   }
-  const isOwn = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isOwn)) {
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isOwnHost(url.hostname))) {
     throw fieldError('body', 'url', 'must be https: only a service on this machine is accepted without encryption');
   }
   url.hash = '';

@@ -9,22 +9,29 @@ import {
   webhookKeyPrefix,
 } from '../../api/notices.ts';
 import { writeDurably } from '../../base/durable-file.ts';
-import { BrambleError } from '../../base/errors.ts';
 import { readInputFile } from '../../base/input-file.ts';
 import { readPresent } from '../../base/present-file.ts';
+import { shownValue } from '../../base/shown-text.ts';
 import { timeText } from '../../base/time-text.ts';
 import { collectNames, unvalidated } from '../arguments.ts';
+import { exitCode } from '../exit-codes.ts';
 import { example, type Frame } from '../frame.ts';
+import { typedSecret } from '../secret-input.ts';
 import { cell, columns, facts, type Style } from '../text-output.ts';
+import { addMailServer } from './notice-mail-server.ts';
 import { addRemoval } from './removal.ts';
 
-export function addNoticeCommands(program: Command, frame: Frame): void {
+export function addNoticeCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
   const notices = program
     .command('notice')
     .alias('notices')
     .description('who is told when an upgrade pauses, a host is lost …');
   addList(notices, frame);
-  addAdd(notices, frame);
+  const adding = notices.command('add').description('have notices sent to a webhook or to mail addresses');
+  addWebhook(adding, frame);
+  addMail(adding, frame);
+  addTest(notices, frame, setExitCode);
+  addMailServer(notices, frame);
   addRemoval(notices, frame, {
     usage: 'remove <name>',
     description: 'send no more notices to a target; those that wait for it are dropped',
@@ -77,8 +84,7 @@ function targetOptions(command: Command): Command {
     );
 }
 
-function addAdd(notices: Command, frame: Frame): void {
-  const adding = notices.command('add').description('have notices sent to a webhook or to mail addresses');
+function addWebhook(adding: Command, frame: Frame): void {
   example(
     targetOptions(
       adding
@@ -93,11 +99,45 @@ function addAdd(notices: Command, frame: Frame): void {
     ).action(async (url: string, flags: TargetFlags & { keyFile: string; ca?: string }, command) => {
       const { keyFile, ca, kinds, name } = flags;
       const caPem = ca === undefined ? undefined : await readInputFile(ca);
-      const key = keyFile === '-' ? await typedIn(frame) : await keptKey(keyFile);
+      const key = keyFile === '-' ? await typedSecret(frame, '-') : await keptKey(frame, keyFile);
       const body = { kind: 'webhook', url, key, caPem, name, kinds: kinds?.map(unvalidated<NoticeKind>) } as const;
       await frame.ask(command, noticeOperations.add, { body }, targetText);
     }),
     'bramble notice add webhook https://hooks.example.org/bramble --key-file hook.key',
+  );
+}
+
+function addMail(adding: Command, frame: Frame): void {
+  example(
+    targetOptions(
+      adding
+        .command('mail <addresses...>')
+        .description(
+          'send notices by mail, one message to all of these; the server is set with `bramble notice mail-server`',
+        ),
+    ).action(async (addresses: string[], { kinds, name }: TargetFlags, command) => {
+      const body = { kind: 'mail', addresses, name, kinds: kinds?.map(unvalidated<NoticeKind>) } as const;
+      await frame.ask(command, noticeOperations.add, { body }, targetText);
+    }),
+    'bramble notice add mail ops@example.org --kinds host-lost,backup-failed',
+  );
+}
+
+function addTest(notices: Command, frame: Frame, setExitCode: (code: number) => void): void {
+  example(
+    notices
+      .command('test <name>')
+      .description('send a test notice and show what the other side answered; exits with 1 if it was not delivered')
+      .action(async (name: string, _flags: object, command) => {
+        const client = await frame.client(command);
+        const outcome = await client.call(noticeOperations.test, { params: { name } });
+        frame.show(command, outcome, (raw, style) => {
+          const { delivered, answer } = shownValue(raw);
+          return `${delivered ? style.green('delivered') : style.red('not delivered')}: ${answer}`;
+        });
+        if (!outcome.delivered) setExitCode(exitCode.failed);
+      }),
+    'bramble notice test hooks.example.org',
   );
 }
 
@@ -110,20 +150,9 @@ function targetText({ name, addresses, kinds }: TargetView, style: Style): strin
 }
 
 /** For its owner alone. It stays if the request fails: the next one takes it. */
-async function keptKey(path: string): Promise<string> {
-  const kept = await readPresent(path).catch((cause: unknown) => {
-    throw new BrambleError('ERR_INPUT', `"${path}" cannot be read: ${cause instanceof Error ? cause.message : ''}`, {
-      cause,
-    });
-  });
-  if (kept !== null) return kept.trim();
+async function keptKey(frame: Frame, path: string): Promise<string> {
+  if ((await readPresent(path)) !== null) return await typedSecret(frame, path);
   const key = webhookKeyPrefix + randomBytes(32).toString('base64');
   await writeDurably(path, `${key}\n`, { mode: 0o600, flag: 'wx' });
   return key;
-}
-
-async function typedIn(frame: Frame): Promise<string> {
-  const pieces: string[] = [];
-  for await (const piece of frame.input) pieces.push(piece.toString());
-  return pieces.join('').trim();
 }

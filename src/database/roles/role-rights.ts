@@ -73,6 +73,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   notice_target: { administration: all, coordinator: 'select update' },
   // Filled by a trigger on events, as the owner.
   notice: { administration: 'select update delete', coordinator: 'select update delete' },
+  notice_mail_server: { administration: all, coordinator: 'select' },
   // Other processes' changes are written by triggers, as the owner.
   audit_record: { administration: 'select insert delete', coordinator: 'select insert' },
   audit_seal: { administration: 'select insert delete', coordinator: 'select insert' },

@@ -161,6 +161,13 @@ async function walk(): Promise<Set<string>> {
     key: secret(`whsec_${Buffer.alloc(32, 'hook-key-55').toString('base64')}`),
   });
   await call('DELETE /notice-targets/{name}', '/notice-targets/hook');
+  await call('POST /notice-targets', '/notice-targets', { kind: 'mail', name: 'ops', addresses: ['ops@example.org'] });
+  await call('PUT /mail-server', '/mail-server', {
+    ...{ host: '127.0.0.1', port: 1, security: 'none', sender: 'bramble@example.org', username: 'bramble' },
+    password: secret('smtp-password-44'),
+  });
+  await call('POST /notice-targets/{name}/test', '/notice-targets/ops/test');
+  await call('DELETE /mail-server', '/mail-server');
   const service = await call('POST /connection-services', '/connection-services', {
     name: 'mds',
     instances: ['one'],

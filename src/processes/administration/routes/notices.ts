@@ -1,11 +1,18 @@
-/** Who is told what. */
+/** Who is told what, and the mail server. */
 import type { FastifyPluginAsync } from 'fastify';
 import { noticeOperations } from '../../../api/notices.ts';
 import { BrambleError } from '../../../base/errors.ts';
+import { newId } from '../../../base/ids.ts';
 import { notFound } from '../../../base/not-found.ts';
-import { addTarget, listTargets, readTarget, removeTarget } from '../../../notices/target-store.ts';
+import { recordEvent } from '../../../domain/events.ts';
+import { removeMailServer, setMailServer, shownMailServer } from '../../../notices/mail-server-store.ts';
+import { addTarget, listTargets, readTarget, readTellableTarget, removeTarget } from '../../../notices/target-store.ts';
+import { teller } from '../../../notices/tell.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
+
+/** More than an attempt takes. */
+const testMs = 60_000;
 
 export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
@@ -17,11 +24,43 @@ export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync
       async ({ body }) =>
         await write(context, async (tx) => {
           const name = await addTarget(tx, context.masterKeys, body);
-          const added = await readTarget(tx, name);
-          if (added === undefined) throw new BrambleError('ERR_INTERNAL', 'The target is not there.');
-          return added;
+          return (await readTarget(tx, name)) ?? neverThere();
         }),
     );
+
+    const tell = teller(context);
+    serve(app, noticeOperations.test, async ({ params: { name }, administrator }) => {
+      const target = await readTellableTarget(context.db, name);
+      if (target === undefined) throw notFound('target', name);
+      const message = `${administrator} sent this to see whether notices arrive.`;
+      const notice = { id: newId<string>(), at: new Date(), kind: 'test', subject: null, message };
+      const { kind, answer } = await tell({ target, notice }, AbortSignal.timeout(testMs));
+      await write(context, async (tx) => {
+        const event = `${administrator} had a test notice sent to ${name}: ${kind}, ${answer}`;
+        await recordEvent(tx, { kind: 'notice-tested', subject: name, message: event });
+      });
+      return { delivered: kind === 'delivered', answer };
+    });
+
+    serve(app, noticeOperations.mailServer, async () => ({ mailServer: await shownMailServer(context.db) }));
+
+    serve(
+      app,
+      noticeOperations.setMailServer,
+      async ({ body }) =>
+        await write(context, async (tx) => {
+          await setMailServer(tx, context.masterKeys, body);
+          return (await shownMailServer(tx)) ?? neverThere();
+        }),
+    );
+
+    serve(app, noticeOperations.removeMailServer, async () => {
+      await write(context, async (tx) => {
+        if ((await removeMailServer(tx)) === 'not-found') {
+          throw new BrambleError('ERR_NOT_FOUND', 'There is no mail server.');
+        }
+      });
+    });
 
     serve(app, noticeOperations.remove, async ({ params: { name } }) => {
       await write(context, async (tx) => {
@@ -29,4 +68,8 @@ export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync
       });
     });
   };
+}
+
+function neverThere(): never {
+  throw new BrambleError('ERR_INTERNAL', 'What was just written is not there.');
 }

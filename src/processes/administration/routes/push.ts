@@ -7,6 +7,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import { type PushChange, pushOperations } from '../../../api/push.ts';
 import { counted } from '../../../base/counted.ts';
 import { fieldError, issueError } from '../../../base/field-error.ts';
+import { isOwnHost } from '../../../base/own-host.ts';
 import type { Queryable } from '../../../database/connection.ts';
 import { lockDomain } from '../../../domain/domain-changes.ts';
 import { recordEvent } from '../../../domain/events.ts';
@@ -85,7 +86,7 @@ function settingsOf(rules: WakeSettingsRules, values: Readonly<Record<string, un
 /** @throws BrambleError ERR_INPUT for one that would send wake addresses in the clear */
 function refuseOpenUrl(url: string): void {
   const { protocol, hostname } = new URL(url);
-  if (protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) return;
+  if (protocol === 'https:' || isOwnHost(hostname)) return;
   throw fieldError('body', 'url', 'must be https: only a service on this machine is accepted without encryption');
 }
 
