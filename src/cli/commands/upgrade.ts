@@ -193,6 +193,9 @@ function shortText(answer: UpgradeReport, style: Style): string {
     name: (row) => row.name,
     state: (row) => row.state,
     'accounts settled': (row) => progressBar(style, row.settled, row.accounts, 20),
+    ...(answer.waves.some(({ moves }) => moves.outOfReach > 0)
+      ? { 'out of reach': (row: UpgradeReport['waves'][number]) => cell(row.moves.outOfReach || undefined) }
+      : {}),
     gate: (row) => cell(gateWord(row.gate)),
   });
   return `${head}\n\n${waves}`;
