@@ -13,6 +13,7 @@ import { jsonObject } from '../arguments.ts';
 import { confirm, confirmable, isTerminal } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, progressBar, type Style } from '../text-output.ts';
+import { addUpgradeEffectsCommand } from './upgrade-effects.ts';
 import { type WaveFlags, waveOptions, waveOptionsOf } from './upgrade-options.ts';
 import { addUpgradePlanCommand } from './upgrade-plan.ts';
 
@@ -32,6 +33,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
   addFinalize(upgrades, frame);
   addStatus(upgrades, frame);
   addReport(upgrades, frame);
+  addUpgradeEffectsCommand(upgrades, frame);
 }
 
 function addStart(upgrades: Command, frame: Frame): void {
