@@ -20,6 +20,8 @@ export interface MigrateOptions {
   /** Contracting migrations too: for a fresh domain and when finalizing. Otherwise only up to the first one not applied yet. */
   contract: boolean;
   applicationName: string;
+  /** The last one to apply, to rebuild a schema that had come so far; default all. */
+  upTo?: number;
   /** How often a migration that meets a lock is tried; see `inShortLocks`. */
   attempts?: number;
   onProgress?: (step: { number: number; name: string; backfilledRows?: number }) => void;
@@ -45,6 +47,7 @@ export async function migrate(url: string, options: MigrateOptions): Promise<num
     assertKnown(migrations, await listApplied(db));
     let last = 0;
     for (const migration of migrations) {
+      if (migration.number > (options.upTo ?? migration.number)) break;
       const done = (await listApplied(db)).get(migration.number);
       if (migration.kind === 'contract' && !options.contract && !done) break;
       if (!done) await applyMigration(db, migration, options);
