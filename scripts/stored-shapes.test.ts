@@ -17,6 +17,11 @@ const intended: Readonly<Record<string, string>> = {
   'file audit/cut': 'written once the feature `retention` is active; 1.3 would pass over the line',
   'setting retention': 'new; instances of 1.3 keep samples for 14 days, whatever is chosen',
   'file config.json': 'a supervisor of 1.3 ignores `balancers`',
+  'file backup head': 'new: 1.3.0 has no backups',
+  'file backup home': 'new: 1.3.0 has no backups',
+  'file backup manifest': 'new: 1.3.0 has no backups',
+  'file backup-verified.json': 'new: 1.3.0 looks for the file, and only that it is there',
+  'setting restored': 'new: 1.3.0 reads settings by their key',
 };
 
 test('1.3.0 reads what this release stores and sends: every shape is the same, but for those that are named', () => {

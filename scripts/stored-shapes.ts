@@ -12,12 +12,16 @@ import { accessFileShape } from '../src/api/access-file.ts';
 import { budgetSchema } from '../src/api/budget.ts';
 import { retentionSchema } from '../src/api/retention.ts';
 import { upgradePlanSchema, waveGateShape } from '../src/api/upgrade-plan.ts';
+import { homeFilesShape } from '../src/backup/home-files.ts';
+import { backupHeadShape, backupManifestShape } from '../src/backup/manifest.ts';
 import { serviceAddressShape } from '../src/component/service-address.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
 import { deliverySettingsSchema } from '../src/deliveries/delivery-settings.ts';
 import { identitySettingsSchema } from '../src/domain/identity-settings.ts';
 import { releaseSignerSetting } from '../src/domain/release-signer.ts';
+import { restoredSetting } from '../src/domain/restored-domain.ts';
+import { verifiedBackupsShape } from '../src/domain/verified-backups.ts';
 import { credentialRequestShape } from '../src/instances/credential-renewal.ts';
 import { routersSetting } from '../src/instances/router-addresses.ts';
 import { credentialShape } from '../src/link/credential.ts';
@@ -74,6 +78,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'setting push-topic': wakeChannelSetting,
   'setting release-signer': releaseSignerSetting,
   'setting retention': retentionSchema,
+  'setting restored': restoredSetting,
   'setting routers': routersSetting,
   'desired_process.settings administration': administrationSettings,
   'component.detail': componentDetailShape,
@@ -92,6 +97,10 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'file audit/cut': z.object({ cut: cutShape }),
   'file audit/head': headShape,
   'file audit/key': keyShape,
+  'file backup head': backupHeadShape,
+  'file backup home': homeFilesShape,
+  'file backup manifest': backupManifestShape,
+  'file backup-verified.json': verifiedBackupsShape,
   'file config.json': configurationSchema,
   'file credentials': credentialShape,
   'file database': roleCredentialShape,

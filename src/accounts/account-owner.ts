@@ -1,6 +1,6 @@
 /**
  * What a move changes about an account, as parts of its statements: the mark that makes writers back off, the owner,
- * and the history of owners by epoch. Nothing else changes these (docs/adr/0003, 0004).
+ * and the history of owners by epoch. Nothing else changes these (docs/adr/0003, 0004), but for a restored backup.
  */
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
@@ -39,4 +39,13 @@ export function recordOwner(q: Queryable, changed: SqlFragment, toInstanceId: In
   return q`
         insert into account_epoch (account_id, epoch, instance_id)
         select id, epoch, ${toInstanceId} from ${changed}`;
+}
+
+/** Every account goes on at this epoch, or the next if it is beyond that already: after the domain was restored. */
+export async function raiseEpochs(q: Queryable, to: number): Promise<void> {
+  await q`
+    with raised as (
+      update account set epoch = greatest(epoch + 1, ${to}::bigint) returning id, epoch, instance_id
+    )
+    insert into account_epoch (account_id, epoch, instance_id) select id, epoch, instance_id from raised`;
 }

@@ -75,6 +75,11 @@ const domainStatus = z.object({
   openMoves: z.array(
     z.object({ batch: z.string(), purpose: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() }),
   ),
+  restored: z
+    .object({ backup: z.string(), takenAt: z.string(), restoredAt: z.string(), by: z.string(), paused: z.boolean() })
+    .nullable()
+    .describe('Set for a domain that was restored from a backup; while it is paused, only its administration runs.')
+    .default(null),
   upgrade: z
     .object({
       id: z.string(),

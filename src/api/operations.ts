@@ -20,7 +20,6 @@ import { serviceOperations } from './services.ts';
 import { srpCredentialOperations } from './srp-credentials.ts';
 import { tokenOperations } from './tokens.ts';
 import { upgradeOperations } from './upgrade.ts';
-import { upgradeEffectOperations } from './upgrade-effects.ts';
 
 export const resources = {
   accounts: accountOperations,
@@ -43,5 +42,4 @@ export const resources = {
   srpCredentials: srpCredentialOperations,
   tokens: tokenOperations,
   upgrade: upgradeOperations,
-  upgradeEffects: upgradeEffectOperations,
 } as const satisfies Record<string, Operations>;

@@ -132,8 +132,6 @@ export const errorCodes = {
   /** The configuration database, its roles, migrations and keys. */
   database: [
     'ERR_DATABASE_UNAVAILABLE',
-    'ERR_DATABASE_ADDRESS',
-    'ERR_DATABASE_TLS',
     'ERR_DATABASE_POOLER',
     'ERR_DATABASE_BINARIES',
     'ERR_DATABASE_FOLDER',
@@ -154,6 +152,15 @@ export const errorCodes = {
     'ERR_MIGRATION_FILES',
     'ERR_MIGRATION_CHANGED',
     'ERR_MIGRATION_BLOCKED',
+  ],
+  /** Backups of the domain. */
+  backups: [
+    'ERR_BACKUP_PASSPHRASE',
+    'ERR_BACKUP_FILE',
+    'ERR_BACKUP_TARGET',
+    'ERR_BACKUP_WRITE',
+    'ERR_BACKUP_RELEASE',
+    'ERR_BACKUP_UNUSABLE',
   ],
   /** Supervisor, components and Node.js. */
   processes: [

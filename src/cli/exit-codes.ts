@@ -46,8 +46,6 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_ADMIN_UNREACHABLE: exitCode.unreachable,
   ERR_ADMIN_ANSWER: exitCode.unreachable,
   ERR_DATABASE_UNAVAILABLE: exitCode.unreachable,
-  ERR_DATABASE_TLS: exitCode.unreachable,
-  ERR_DATABASE_ADDRESS: exitCode.configuration,
   ERR_RELEASE_MISMATCH: exitCode.incompatible,
   ERR_RELEASE_TOO_OLD: exitCode.incompatible,
   ERR_SCHEMA_TOO_OLD: exitCode.incompatible,
@@ -65,6 +63,10 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_RELEASE_SIGNATURE: exitCode.refused,
   ERR_RELEASE_SIGNER: exitCode.refused,
   ERR_MASTER_KEY: exitCode.configuration,
+  ERR_BACKUP_PASSPHRASE: exitCode.refused,
+  ERR_BACKUP_FILE: exitCode.refused,
+  ERR_BACKUP_TARGET: exitCode.refused,
+  ERR_BACKUP_RELEASE: exitCode.refused,
 };
 
 /** For a failure; `status` is that of its HTTP answer, if there was one. */

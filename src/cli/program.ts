@@ -7,6 +7,7 @@ import { thisRelease } from '../release/this-release.ts';
 import { isDone, settleCommander, usageError } from './commander-settings.ts';
 import { addAccountCommands } from './commands/account.ts';
 import { addAuditCommands } from './commands/audit.ts';
+import { addBackupCommands } from './commands/backup.ts';
 import { addComponentCommands } from './commands/component.ts';
 import { addConnectionServiceCommands } from './commands/connection-service.ts';
 import { addDatabaseCommands } from './commands/database.ts';
@@ -89,6 +90,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addAuditCommands(program, frame, setExitCode);
   addRetentionCommands(program, frame);
   addDatabaseCommands(program, frame, setExitCode);
+  addBackupCommands(program, frame);
   addSetupCommands(program, frame);
   return program;
 }

@@ -49,6 +49,7 @@ export class Sessions {
   readonly #drained = Promise.withResolvers<void>();
   readonly #idleTimer: NodeJS.Timeout | undefined;
   #connecting = 0;
+  #attempt = 0;
   #opened = false;
 
   constructor(url: string, options: PoolOptions) {
@@ -154,7 +155,9 @@ export class Sessions {
 
   async #open(): Promise<void> {
     const { applicationName, plansOnce } = this.#options;
-    const session = await openSession(this.#url, { applicationName, plansOnce: plansOnce === true });
+    const attempt = this.#attempt;
+    this.#attempt += 1;
+    const session = await openSession(this.#url, { applicationName, attempt, plansOnce: plansOnce === true });
     this.#opened = true;
     this.#born.set(session, this.#nowMs());
     void session.lost.then(() => {

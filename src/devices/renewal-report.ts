@@ -99,3 +99,17 @@ export async function countIdentities(q: Queryable): Promise<IdentityCounts> {
      where d.state = 'active'`;
   return row ?? { ended: 0, endWithin30Days: 0, due: 0, underWay: 0, unused: 0, failed: 0 };
 }
+
+/**
+ * Active devices that may have a newer identity than this database knows, which is as of `since`: a renewal was on its way
+ * then, or has become due by now. One pass over the devices.
+ */
+export async function listPossiblyRenewed(q: Queryable, since: Date): Promise<{ id: string; account: string }[]> {
+  return await q<{ id: string; account: string }[]>`
+    select d.id, a.name as account from device d join account a on a.id = d.account_id
+     where d.state = 'active'
+       and (identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at) <= extract(epoch from now())
+            or exists (select 1 from delivery v where v.device_id = d.id and v.item = 'device-identity'
+                          and (${deliveryStates.in(q, 'open', 'v')} or v.settled_at > ${since} - interval '1 day')))
+     order by a.name, d.id`;
+}

@@ -183,6 +183,19 @@ export async function storeSignedRevocationList(
      where revocation_list.number < excluded.number`;
 }
 
+/**
+ * Continues the list at this number, and identifiers `skipped` further on, after the domain was restored. A credential that
+ * never was, revoked and expired, holds the number: it is in no list.
+ */
+export async function raiseSrpNumbers(tx: Transaction, to: number, skipped: number): Promise<void> {
+  await lockList(tx);
+  await tx`
+    insert into srp_credential (serial, identifier, certificate, issued_at, expires_at, revoked_at, list_number)
+    select ${`restored${to}`}, 'S00000000', ''::bytea, now(), now(), now(),
+           setval('srp_list_number', greatest(last_value + 1, ${to}::bigint)) from srp_list_number`;
+  await tx`select setval('srp_number', least(last_value + ${skipped}::bigint, 99999999)) from srp_number`;
+}
+
 /** Conflicts with itself but not with readers; held until the transaction ends. */
 async function lockList(tx: Transaction): Promise<void> {
   await tx`lock table srp_clearance in share row exclusive mode`;

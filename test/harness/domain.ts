@@ -49,6 +49,11 @@ export interface RunningDomain {
   api: AdministrationClient;
   /** Runs the `bramble` command of the working tree against the domain. */
   command(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** The same in another environment, such as another home. */
+  commandIn(
+    environment: NodeJS.ProcessEnv,
+    ...args: string[]
+  ): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Starts the supervisor again after it was killed, or beside it with options that say so. */
   startSupervisor(...options: string[]): Promise<void>;
   /** Stops everything and removes the home unless it is to be kept. */
@@ -95,6 +100,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     supervisor: undefined as never,
     api,
     command: (...args) => runCommand(args, environment),
+    commandIn: (other, ...args) => runCommand(args, other),
     async startSupervisor(...options) {
       startProgram(await workingTreeProgram(), options);
       await untilAllAlive(sql);

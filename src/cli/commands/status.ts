@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { type DomainStatus, domainOperations, type InstanceStatus } from '../../api/domain.ts';
 import type { SupervisorView } from '../../api/supervisors.ts';
-import { dayText, durationText } from '../../base/time-text.ts';
+import { dayText, durationText, timeText } from '../../base/time-text.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, type Style } from '../text-output.ts';
 import { componentTable } from './component.ts';
@@ -26,6 +26,7 @@ function statusText(status: DomainStatus, style: Style): string {
   const head: Line[] = [
     ['domain', `${style.bold(domain.name)} at ${domain.publicUrl}`],
     ['release', `${domain.release}, feature level ${domain.featureLevel}`],
+    ...restoredLines(status, style),
     ...deliveryLines(status, style),
     ...identityLines(status.identities, style),
     ...certificateLines(status.certificates),
@@ -40,6 +41,13 @@ function statusText(status: DomainStatus, style: Style): string {
     ...(warnings.length === 0 ? [] : [certificateTable(warnings, style)]),
   ];
   return [facts(style, head), ...tables].join('\n\n');
+}
+
+/** As long as it is paused; afterwards the events tell it. */
+function restoredLines({ restored }: DomainStatus, style: Style): Line[] {
+  if (restored?.paused !== true) return [];
+  const what = `restored by ${restored.by} from a backup as of ${timeText(restored.takenAt)}, and paused`;
+  return [['restored', style.yellow(`${what}: \`bramble backup resume\` starts its routers and instances`)]];
 }
 
 /** Deliveries with devices, and what holds them back. */

@@ -15,6 +15,7 @@ import { readPermitUse } from '../../deliveries/permits.ts';
 import { countUnansweredDevices } from '../../devices/device-list.ts';
 import { countIdentities } from '../../devices/renewal-report.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { type RestoredDomain, readRestored } from '../../domain/restored-domain.ts';
 import { type Instance, listInstances } from '../../instances/instances.ts';
 import { listOpenBatches } from '../../moves/move-reports.ts';
 import { takenLinks } from '../../registry/component-detail.ts';
@@ -32,16 +33,18 @@ type InstanceStatus = Status['instances'][number];
 /** Several statements: figures may be some milliseconds apart. */
 export async function readStatus(context: AdministrationContext): Promise<Status> {
   const { db: q, features } = context;
-  const [domain, components, supervisors, listed, openMoves, upgrade, sessions, certificates] = await Promise.all([
-    readDomain(q),
-    listComponents(q),
-    listSupervisors(q),
-    listInstances(q),
-    listOpenBatches(q),
-    openUpgrade(q),
-    listSessionRoles(q),
-    listCertificates(context),
-  ]);
+  const [domain, components, supervisors, listed, openMoves, upgrade, sessions, certificates, restored] =
+    await Promise.all([
+      readDomain(q),
+      listComponents(q),
+      listSupervisors(q),
+      listInstances(q),
+      listOpenBatches(q),
+      openUpgrade(q),
+      listSessionRoles(q),
+      listCertificates(context),
+      readRestored(q),
+    ]);
   const [counts, holds, permits, budget, silent, unansweredDevices, identities, renewing] = await Promise.all([
     countOpenDeliveries(q),
     listHolds(q),
@@ -70,8 +73,13 @@ export async function readStatus(context: AdministrationContext): Promise<Status
     certificates,
     unansweredDevices,
     openMoves,
+    restored: restored && restoredStatus(restored),
     upgrade: upgradeView(upgrade, featureStates(features, domain.featureLevel, components)),
   };
+}
+
+function restoredStatus({ stopped, ...facts }: RestoredDomain): NonNullable<Status['restored']> {
+  return { ...facts, paused: stopped !== null };
 }
 
 function instanceStatus(

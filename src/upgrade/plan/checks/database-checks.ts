@@ -1,5 +1,4 @@
 /** Checks of the database, and of what the upgrade would make of the data in it. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sqlState } from '../../../database/sql-state.ts';
 import { listUnfinishedMigrations } from '../../../database/unfinished-migrations.ts';
@@ -63,17 +62,4 @@ export async function checkLosses({ db }: CheckOptions): Promise<Finding> {
   return losses.length === 0
     ? passed('nothing would be lost')
     : warning(`These would not be preserved: ${losses.map((loss) => `${loss.what} (${loss.why})`).join('; ')}.`);
-}
-
-/**
- * A backup counts once it has been restored and inspected. That cannot be recorded, so this check asks the operator.
- */
-export async function checkBackup({ home }: CheckOptions, { plan }: Upgrade): Promise<Finding> {
-  if (plan.patch) return passed('a patch changes no schema, and can be reversed until it is finalized');
-  const text = await readFile(join(home, 'backup-verified.json'), 'utf8').catch(() => undefined);
-  if (text !== undefined) return passed('a verified backup is recorded');
-  return warning(
-    'No backup has been verified by restoring it, and this release cannot do that itself. Make a backup and restore ' +
-      'it as a test, then override this warning: --override backup.',
-  );
 }

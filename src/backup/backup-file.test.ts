@@ -1,0 +1,148 @@
+/** The file of a backup: it reads back what was written, and anything else is refused. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { promisify } from 'node:util';
+import { createBackupFile, openBackup, readBackupHead } from './backup-file.ts';
+import type { BackupHead } from './manifest.ts';
+import { newBackupKeys } from './passphrase-key.ts';
+
+const folder = await mkdtemp(join(tmpdir(), 'bramble-backup-file-'));
+after(async () => await rm(folder, { recursive: true, force: true }));
+
+const passphrase = 'correct horse battery staple';
+const { facts, keys } = await newBackupKeys(passphrase);
+const head: BackupHead = {
+  format: 1,
+  id: '3b241101-e2bb-4255-8caf-4136c566a962',
+  takenAt: '2026-11-27T08:00:00.000Z',
+  domain: {
+    id: '6ecd8c99-4036-403d-bf84-cf8400f67836',
+    ...{
+      name: 'Example',
+      publicUrl: 'https://127.0.0.1:8443',
+      release: '1.4.0',
+      schemaVersion: 23,
+      featureLevel: '1.4.0',
+    },
+  },
+  madeBy: { release: '1.4.0', user: 'ada', host: 'here' },
+  key: facts,
+};
+const rows = randomBytes(1500);
+const manifest = { migrations: [], tables: [], sequences: [] };
+
+async function write(name: string): Promise<{ path: string; sha256: string }> {
+  const path = join(folder, name);
+  const file = await createBackupFile(path, head, keys);
+  await file.add('home', Buffer.from('{}'));
+  await file.add('tables/account/000001', rows);
+  await file.add('tables/account/000002', Buffer.alloc(9 * 1024 * 1024, 'a\n'));
+  return { path, sha256: await file.finish(manifest) };
+}
+
+const { path, sha256 } = await write('good.backup');
+const whole = await readFile(path);
+
+test('what was written is read again, for the passphrase and nothing else', async () => {
+  const backup = await openBackup(path, passphrase);
+  assert.deepEqual([backup.head, backup.sha256], [head, sha256]);
+  const parts: { name: string; plain: Buffer }[] = [];
+  for await (const part of backup.parts()) parts.push(part);
+  assert.deepEqual(
+    parts.map(({ name, plain }) => [name, plain.length]),
+    [
+      ['home', 2],
+      ['tables/account/000001', 1500],
+      ['tables/account/000002', 9 * 1024 * 1024],
+    ],
+  );
+  assert.deepEqual(parts[1]?.plain, rows);
+  assert.equal(whole.includes(rows.subarray(0, 16)), false, 'rows are encrypted');
+  await assert.rejects(openBackup(path, `${passphrase}.`), { code: 'ERR_BACKUP_PASSPHRASE' });
+  assert.deepEqual(await readBackupHead(path), head);
+  await assert.rejects(newBackupKeys('elevenchars'), { code: 'ERR_BACKUP_PASSPHRASE' });
+});
+
+test('a file that is cut short anywhere, or changed anywhere, is refused', async () => {
+  const damaged = join(folder, 'damaged.backup');
+  const refused = async (contents: Buffer, what: string) => {
+    await writeFile(damaged, contents);
+    const codes = ['ERR_BACKUP_FILE', 'ERR_BACKUP_PASSPHRASE'];
+    await assert.rejects(
+      openBackup(damaged, passphrase),
+      (error: { code?: string }) => codes.includes(error.code ?? ''),
+      what,
+    );
+  };
+  // The last two blocks are the archive's end, and hold nothing.
+  const meaningful = whole.length - 1024;
+  for (const share of [0, 0.01, 0.5, 0.99]) {
+    const length = Math.floor(meaningful * share);
+    await refused(whole.subarray(0, length), `cut to ${length}`);
+  }
+  // A header of 512 bytes comes before the contents, which begin with a byte that is none of the filling.
+  for (const [what, text] of [
+    ['the head', '"name": "Example"'],
+    ['a name', 'tables/account/000001'],
+    ['the manifest', '"migrations": []'],
+  ] as const) {
+    const other = Buffer.from(whole);
+    other[whole.indexOf(text) + text.length - 4] = 0x41;
+    await refused(other, `${what} changed`);
+  }
+  for (const name of ['home', 'tables/account/000002', 'manifest.mac']) {
+    const other = Buffer.from(whole);
+    const at = whole.lastIndexOf(Buffer.from(`${name}\0`)) + 512;
+    other[at] = (whole[at] ?? 0) ^ 1;
+    await refused(other, `${name} changed`);
+  }
+  await refused(Buffer.concat([whole.subarray(0, 2048), whole.subarray(4096)]), 'a part is missing');
+});
+
+test('a file that is there is not overwritten, and one that is given up leaves nothing', async () => {
+  await assert.rejects(write('good.backup'), { code: 'ERR_BACKUP_TARGET' });
+  const file = await createBackupFile(join(folder, 'given-up.backup'), head, keys);
+  await file.add('home', rows);
+  await file.abandon();
+  assert.deepEqual(
+    (await readdir(folder)).filter((name) => name.includes('given-up')),
+    [],
+  );
+  const rival = await createBackupFile(join(folder, 'rival.backup'), head, keys);
+  await writeFile(join(folder, 'rival.backup'), 'mine');
+  await assert.rejects(rival.finish(manifest), { code: 'ERR_BACKUP_TARGET' });
+  assert.equal(await readFile(join(folder, 'rival.backup'), 'utf8'), 'mine');
+  assert.deepEqual(
+    (await readdir(folder)).filter((name) => name.endsWith('.part')),
+    [],
+  );
+});
+
+test('a disk that fills up in the middle stops it, and nothing is left', async () => {
+  const program = `
+    import { createBackupFile } from ${JSON.stringify(join(import.meta.dirname, 'backup-file.ts'))};
+    import { newBackupKeys } from ${JSON.stringify(join(import.meta.dirname, 'passphrase-key.ts'))};
+    import { randomBytes } from 'node:crypto';
+    process.on('SIGXFSZ', () => {});
+    const { facts, keys } = await newBackupKeys('a passphrase of the test');
+    const file = await createBackupFile(${JSON.stringify(join(folder, 'large.backup'))}, { key: facts }, keys);
+    try {
+      for (let part = 0; part < 64; part++) await file.add('tables/a/' + part, randomBytes(256 * 1024));
+      await file.finish({ migrations: [], tables: [], sequences: [] });
+    } catch (error) {
+      await file.abandon();
+      console.log(error.code);
+    }`;
+  const limited = ['-c', 'ulimit -f 2048 && exec "$0" "$@"', process.execPath, '--input-type=module', '-e', program];
+  const { stdout } = await promisify(execFile)('sh', limited, { timeout: 60_000 });
+  assert.equal(stdout.trim(), 'ERR_BACKUP_WRITE');
+  assert.deepEqual(
+    (await readdir(folder)).filter((name) => name.includes('large')),
+    [],
+  );
+});

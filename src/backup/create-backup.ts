@@ -1,0 +1,115 @@
+/**
+ * Makes a backup: one snapshot of the domain's database, and this host's home, in one file.
+ *
+ * Nothing of the domain waits for it: it reads, and holds only what keeps the schema from changing meanwhile. It may run
+ * during an upgrade, with components of two releases at work.
+ */
+import { randomUUID } from 'node:crypto';
+import { openDatabase } from '../database/connection.ts';
+import { type Snapshot, withSnapshot } from '../database/copy/snapshot.ts';
+import { readDomain } from '../domain/domain.ts';
+import { recordEvent } from '../domain/events.ts';
+import { homeDatabase } from '../setup/home-database.ts';
+import { createBackupFile } from './backup-file.ts';
+import { readHomeFiles } from './home-files.ts';
+import type { BackupHead, BackupManifest, TableFacts } from './manifest.ts';
+import { newBackupKeys } from './passphrase-key.ts';
+import { inParts } from './table-parts.ts';
+
+const applicationName = 'bramble/backup';
+
+export interface CreateOptions {
+  home: string;
+  passphrase: string;
+  /** The file, once it is known what it is a backup of. */
+  pathOf: (head: BackupHead) => string;
+  /** Of this program. */
+  release: string;
+  /** Who makes it, on this host. */
+  user: string;
+  onProgress?: (done: number, of: number) => void;
+  signal?: AbortSignal;
+}
+
+export interface CreatedBackup {
+  path: string;
+  head: BackupHead;
+  sha256: string;
+  tables: number;
+  rows: number;
+}
+
+/** @throws BrambleError ERR_BACKUP_PASSPHRASE, ERR_BACKUP_TARGET, ERR_BACKUP_WRITE, and those of {@link homeDatabase} */
+export async function createBackup(options: CreateOptions): Promise<CreatedBackup> {
+  const { home, passphrase, signal } = options;
+  const { url, host } = await homeDatabase(home);
+  const key = await newBackupKeys(passphrase);
+  // Before the snapshot: see there.
+  const files = await readHomeFiles(home);
+  const made = await withSnapshot(url, { applicationName, signal }, async (snapshot): Promise<CreatedBackup> => {
+    const { domainId, name, publicUrl, release, schemaVersion, featureLevel } = await readDomain(snapshot.q);
+    const head: BackupHead = {
+      format: 1,
+      id: randomUUID(),
+      takenAt: snapshot.at.toISOString(),
+      domain: { id: domainId, name, publicUrl, release, schemaVersion, featureLevel },
+      madeBy: { release: options.release, user: options.user, host },
+      key: key.facts,
+    };
+    const path = options.pathOf(head);
+    const file = await createBackupFile(path, head, key.keys);
+    try {
+      await file.add('home', Buffer.from(JSON.stringify(files)));
+      const tables = await copyTables(snapshot, file.add, options);
+      const facts = { migrations: await listMigrations(snapshot), tables, sequences: await snapshot.sequences() };
+      const sha256 = await file.finish(facts);
+      return { path, head, sha256, tables: tables.length, rows: tables.reduce((sum, { rows }) => sum + rows, 0) };
+    } catch (error) {
+      await file.abandon();
+      throw error;
+    }
+  });
+  await noteBackup(url, made);
+  return made;
+}
+
+async function copyTables(
+  snapshot: Snapshot,
+  add: (name: string, part: Buffer) => Promise<void>,
+  { onProgress = () => {}, signal }: CreateOptions,
+): Promise<TableFacts[]> {
+  const all = snapshot.tables.reduce((sum, table) => sum + table.sizeBytes, 0);
+  const facts: TableFacts[] = [];
+  let before = 0;
+  for (const table of snapshot.tables) {
+    let copied = 0;
+    const taken = async (name: string, part: Buffer) => {
+      signal?.throwIfAborted();
+      await add(name, part);
+      copied += part.length;
+      onProgress(before + Math.min(copied, table.sizeBytes), all);
+    };
+    facts.push(await inParts(table, await snapshot.rows(table), taken));
+    before += table.sizeBytes;
+    onProgress(before, all);
+  }
+  return facts;
+}
+
+async function listMigrations({ q }: Snapshot): Promise<BackupManifest['migrations']> {
+  return await q<BackupManifest['migrations']>`select number, name, digest from migration order by number`;
+}
+
+async function noteBackup(url: string, { path, head, sha256 }: CreatedBackup): Promise<void> {
+  const db = openDatabase(url, { applicationName, max: 1 });
+  try {
+    await recordEvent(db, {
+      kind: 'backup-created',
+      subject: head.id,
+      message: `A backup was made by ${head.madeBy.user} on ${head.madeBy.host}: ${path}. \`bramble backup verify\` tries it.`,
+      detail: { sha256, takenAt: head.takenAt },
+    });
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}

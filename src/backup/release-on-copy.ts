@@ -1,0 +1,104 @@
+/**
+ * Starts the domain's own release on a copy: its administration service, as the supervisor would, and asks it for what is
+ * in the domain. The copy has a home and a database of its own, which go away afterwards: what the service writes there
+ * (its registration, seals of the audit) concerns nobody, and it dials nothing.
+ */
+import { mkdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createToken } from '../access/administrator-tokens.ts';
+import { accountOperations } from '../api/accounts.ts';
+import { auditOperations } from '../api/audit.ts';
+import { createAdministrationClient } from '../api/client.ts';
+import { deviceOperations } from '../api/devices.ts';
+import { domainOperations } from '../api/domain.ts';
+import { itPolicyOperations } from '../api/it-policies.ts';
+import { BrambleError } from '../base/errors.ts';
+import { announcedAddresses } from '../component/service-address.ts';
+import { openDatabase } from '../database/connection.ts';
+import { readMasterKeys } from '../database/sealed-value.ts';
+import { loadAuthorities } from '../domain/authorities.ts';
+import { startProcess } from '../processes/supervisor/supervised-process.ts';
+
+const name = 'backup-verification';
+const startLimitMs = 120_000;
+/** For the verification of a long audit. */
+const answerLimitMs = 30 * 60_000;
+
+interface Copy {
+  /** With the keys of the backup. */
+  home: string;
+  databaseUrl: string;
+  release: string;
+  /** Where the release is installed. */
+  releases: string;
+}
+
+/**
+ * @returns what was done, in words
+ * @throws BrambleError ERR_RELEASE_NOT_INSTALLED, ERR_BACKUP_UNUSABLE
+ */
+export async function startReleaseOn(copy: Copy): Promise<string> {
+  const { home, databaseUrl, release } = copy;
+  const db = openDatabase(databaseUrl, { applicationName: 'bramble/backup-verification', max: 1 });
+  let token: string;
+  try {
+    await loadAuthorities(db, await readMasterKeys(join(home, 'keys', 'master.json')));
+    token = await createToken(db, `${name}-${Date.now().toString(36)}`);
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+  await mkdir(join(home, 'releases'), { recursive: true });
+  await symlink(join(copy.releases, release), join(home, 'releases', release));
+  const started = await startProcess(
+    { name, kind: 'administration', release, settings: {}, databaseUrl },
+    { home, host: name, sockets: [], hungAfterMs: startLimitMs },
+  );
+  try {
+    const ended = started.exited.then(({ code }) => {
+      throw new BrambleError(
+        'ERR_BACKUP_UNUSABLE',
+        `The administration service of ${release} did not start on the restored backup; it exited with ${code}. The backup ` +
+          'is not verified.',
+      );
+    });
+    ended.catch(() => {});
+    const late = AbortSignal.timeout(startLimitMs);
+    const tooLate = new Promise<never>((_, reject) =>
+      late.addEventListener('abort', () =>
+        reject(
+          new BrambleError(
+            'ERR_BACKUP_UNUSABLE',
+            `The administration service of ${release} did not answer within ${startLimitMs / 1000} s on the restored ` +
+              'backup, which is not verified. Try again on a computer with less to do.',
+          ),
+        ),
+      ),
+    );
+    tooLate.catch(() => {});
+    await Promise.race([started.ready, ended, tooLate]);
+    return await Promise.race([readDomainThrough(home, release, token), ended]);
+  } finally {
+    await started.stop(10_000);
+  }
+}
+
+async function readDomainThrough(home: string, release: string, token: string): Promise<string> {
+  const [url = ''] = await announcedAddresses(home);
+  const client = createAdministrationClient({ choose: async () => ({ url, token }), timeoutMs: answerLimitMs });
+  const { domain } = await client.call(domainOperations.status, {});
+  const { accounts } = await client.call(accountOperations.list, { query: { limit: 1000 } });
+  const { devices } = await client.call(deviceOperations.list, { query: {} });
+  await client.call(itPolicyOperations.list, {});
+  const audit = await client.call(auditOperations.verify, {});
+  if (audit.faults > 0) {
+    throw new BrambleError(
+      'ERR_BACKUP_UNUSABLE',
+      `On the restored backup the audit has ${audit.faults} faults, the first: ${audit.findings[0]?.message ?? ''} The ` +
+        'backup is not verified. `bramble audit verify` shows whether the domain itself has them.',
+    );
+  }
+  return (
+    `the administration service of ${release} started on it, listed ${accounts.length} accounts and ${devices.length} ` +
+    `devices of "${domain.name}", and found the audit intact (${audit.sealed} records)`
+  );
+}

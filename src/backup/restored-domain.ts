@@ -1,0 +1,120 @@
+/**
+ * What a restored domain has to be before it goes on, and that it begins paused.
+ *
+ * Routers, instances and devices remember more than the backup knows. So numbers that only rise (epochs of accounts, the list
+ * of revocations) continue above all that were given out since: at the milliseconds of the clock, which no domain counts
+ * as fast as; that holds for the second restoring of the same backup too. Paused means that only administration services
+ * are started: nothing is sent to a device or taken from one before somebody has looked, and a former domain that still
+ * runs somewhere is not disturbed. Devices find nobody, and come back by themselves.
+ */
+import { recorded } from '../access/audit/record.ts';
+import { raiseEpochs } from '../accounts/account-owner.ts';
+import { BrambleError } from '../base/errors.ts';
+import { openDatabase, type Transaction } from '../database/connection.ts';
+import { listPossiblyRenewed } from '../devices/renewal-report.ts';
+import { readDomain } from '../domain/domain.ts';
+import { recordEvent } from '../domain/events.ts';
+import { readRestored, writeRestored } from '../domain/restored-domain.ts';
+import { raiseSrpNumbers } from '../instances/srp-credential-store.ts';
+import { changeDesiredProcesses, listDesiredProcesses } from '../registry/desired-processes.ts';
+import type { BackupHead } from './manifest.ts';
+
+const applicationName = 'bramble/restore';
+/** Everything that serves devices; what administers the domain runs. */
+const pausedKinds = ['router', 'server', 'connection', 'coordinator'];
+/** SRP identifiers are few: so many are left out, and one more for each minute since the backup. */
+const skippedIdentifiers = 1000;
+
+export interface SettledDomain {
+  /** What does not start before the domain is resumed. */
+  stopped: string[];
+  /** Devices that may have renewed their identity since: those must enrol again. */
+  possiblyRenewed: { id: string; account: string }[];
+}
+
+/** In one transaction, with a record in the audit. `by` says who restores it, on which host. */
+export async function settleRestored(
+  url: string,
+  head: BackupHead,
+  by: { user: string; host: string },
+): Promise<SettledDomain> {
+  const db = openDatabase(url, { applicationName, max: 1 });
+  try {
+    const settled = await db.begin(async (tx): Promise<SettledDomain> => {
+      const operation = {
+        ...{ actor: by.user, operation: 'backup restore', subjects: [head.domain.name] },
+        ...{ from: { component: 'bramble backup restore', host: by.host }, when: 'wrote' as const },
+      };
+      return await recorded(tx, operation, async () => await settle(tx, head, by));
+    });
+    return settled as SettledDomain;
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
+async function settle(
+  tx: Transaction,
+  { id, takenAt, madeBy }: BackupHead,
+  by: { user: string; host: string },
+): Promise<SettledDomain> {
+  const now = Date.now();
+  await raiseEpochs(tx, now);
+  const minutes = Math.max(0, Math.round((now - Date.parse(takenAt)) / 60_000));
+  await raiseSrpNumbers(tx, now, skippedIdentifiers + minutes);
+  const paused = (await listDesiredProcesses(tx)).filter(
+    ({ kind, state }) => pausedKinds.includes(kind) && state === 'running',
+  );
+  const stopped = paused.map(({ name }) => name);
+  await changeDesiredProcesses(tx, stopped, { state: 'stopped' });
+  const restoredAt = new Date(now).toISOString();
+  await writeRestored(tx, { backup: id, takenAt, restoredAt, by: `${by.user} on ${by.host}`, stopped });
+  await recordEvent(tx, {
+    kind: 'domain-restored',
+    subject: id,
+    message:
+      `The domain was restored by ${by.user} on ${by.host} from the backup that ${madeBy.user} made on ${madeBy.host}, as of ` +
+      `${takenAt}. Nothing but its administration runs until \`bramble backup resume\`.`,
+  });
+  return { stopped, possiblyRenewed: await listPossiblyRenewed(tx, new Date(takenAt)) };
+}
+
+/**
+ * Starts what a restored domain's pause has stopped.
+ * @throws BrambleError ERR_STATE when the domain is not paused
+ */
+export async function resumeRestored(url: string, by: { user: string; host: string }): Promise<string[]> {
+  const db = openDatabase(url, { applicationName, max: 1 });
+  try {
+    const resumed = await db.begin(async (tx) => {
+      const restored = await readRestored(tx);
+      const stopped = restored?.stopped ?? null;
+      if (restored === null || stopped === null) {
+        throw new BrambleError(
+          'ERR_STATE',
+          restored === null
+            ? 'This domain was not restored from a backup: there is nothing to resume.'
+            : 'This domain was resumed already.',
+        );
+      }
+      const { name } = await readDomain(tx);
+      const operation = {
+        ...{ actor: by.user, operation: 'backup resume', subjects: [name] },
+        ...{ from: { component: 'bramble backup resume', host: by.host }, when: 'wrote' as const },
+      };
+      return await recorded(tx, operation, async () => {
+        await changeDesiredProcesses(tx, stopped, { state: 'running' });
+        await writeRestored(tx, { ...restored, stopped: null });
+        await recordEvent(tx, {
+          kind: 'domain-resumed',
+          subject: restored.backup,
+          message: `${by.user} on ${by.host} resumed the restored domain: ${stopped.join(', ')}.`,
+        });
+        return stopped;
+      });
+    });
+    return resumed as string[];
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}

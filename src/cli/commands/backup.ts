@@ -1,0 +1,311 @@
+/**
+ * `bramble backup`: makes, tries and restores backups of the domain. These commands work on the home and the database
+ * themselves: a backup is also made, and above all restored, where no administration service runs.
+ */
+import { readdir, stat } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { BackupHead } from '../../backup/manifest.ts';
+import { BrambleError } from '../../base/errors.ts';
+import { timeText } from '../../base/time-text.ts';
+import { thisRelease } from '../../release/this-release.ts';
+import { homeFolder } from '../administration-access.ts';
+import { confirm, confirmable } from '../confirmation.ts';
+import { example, type Frame } from '../frame.ts';
+import { type LiveProgress, liveProgress } from '../live-progress.ts';
+import { type PassphraseFlags, readPassphrase, withPassphrase } from '../passphrase.ts';
+import { columns, facts } from '../text-output.ts';
+
+export function addBackupCommands(program: Command, frame: Frame): void {
+  const backup = program.command('backup').description('backups of the domain: its database and the keys in this home');
+  addCreate(backup, frame);
+  addVerify(backup, frame);
+  addRestore(backup, frame);
+  addResume(backup, frame);
+  addList(backup, frame);
+}
+
+const extension = '.backup';
+
+function addCreate(backup: Command, frame: Frame): void {
+  example(
+    withPassphrase(
+      backup
+        .command('create')
+        .description('make a backup while the domain runs: one moment of the database, and the keys, encrypted')
+        .option('--out <file>', 'the file to write')
+        .option('--to <folder>', 'the folder to write it to, under a name with domain and time'),
+    ).action(async (flags: PassphraseFlags & { out?: string; to?: string }, command) => {
+      const { out, to } = flags;
+      if ((out === undefined) === (to === undefined)) {
+        throw new BrambleError('ERR_USAGE', 'Say where to write the backup: --out with a file, or --to with a folder.');
+      }
+      const passphrase = await readPassphrase(frame, flags, { twice: true });
+      const { createBackup } = await import('../../backup/create-backup.ts');
+      const made = await withProgress(frame, async (progress) =>
+        createBackup({
+          ...{ home: homeFolder(frame.environment), passphrase, release: thisRelease.release, user: userName() },
+          pathOf: (head) => resolve(out ?? join(to ?? '', fileNameOf(head))),
+          onProgress: (done, of) => progress.show('copying, in MiB', inMebibytes(done), inMebibytes(of)),
+        }),
+      );
+      const { path, head, sha256, tables, rows } = made;
+      frame.show(command, { file: path, ...shownHead(head), sha256, tables, rows }, (value, style) =>
+        [
+          facts(style, [
+            ['backup', value.file],
+            ['domain', `${value.domain.name}, release ${value.domain.release}, schema ${value.domain.schemaVersion}`],
+            ['as of', timeText(value.takenAt)],
+            ['holds', `${value.tables} tables with ${value.rows} rows, and the keys of this home`],
+            ['sha256', value.sha256],
+          ]),
+          '\nKeep it away from this computer, and the passphrase away from it: without the passphrase it cannot be read.',
+          `Try it with \`bramble backup verify ${value.file}\`.`,
+        ].join('\n'),
+      );
+    }),
+    'bramble backup create --to /mnt/backups --passphrase-file /root/backup-passphrase',
+  );
+}
+
+function addVerify(backup: Command, frame: Frame): void {
+  example(
+    withPassphrase(
+      backup
+        .command('verify <file>')
+        .description('restore a backup into a PostgreSQL of its own, compare everything, and start the release on it')
+        .option(
+          '--scratch <folder>',
+          'where to make the copy, which is as large as the database (default: the system’s temporary folder)',
+        ),
+    ).action(async (file: string, flags: PassphraseFlags & { scratch?: string }, command) => {
+      const passphrase = await readPassphrase(frame, flags, { twice: false });
+      const [{ verifyBackup }, program] = await Promise.all([import('../../backup/verify-backup.ts'), ownProgram()]);
+      const verified = await withProgress(frame, async (progress) =>
+        verifyBackup({
+          ...{ file: resolve(file), passphrase, home: homeFolder(frame.environment), program, by: userName() },
+          ...(flags.scratch === undefined ? {} : { scratch: resolve(flags.scratch) }),
+          onProgress: (step, done, of) =>
+            step === 'reading'
+              ? progress.show('reading, in MiB', inMebibytes(done), inMebibytes(of))
+              : progress.show(verifySteps[step], done, of),
+        }),
+      );
+      frame.show(command, verified, (value, style) =>
+        facts(style, [
+          ['backup', `${value.file} is good`],
+          ['domain', `${value.domain}, release ${value.release}, schema ${value.schemaVersion}`],
+          ['as of', timeText(value.takenAt)],
+          [
+            'restored',
+            `${value.found.tables} tables with ${value.found.rows} rows, each table compared by count and digest`,
+          ],
+          ['started', value.found.started],
+          [
+            'recorded',
+            `for the check "backup" of an upgrade, verified by ${value.verifiedBy} at ${timeText(value.verifiedAt)}`,
+          ],
+        ]),
+      );
+    }),
+    'bramble backup verify /mnt/backups/example-20261127T080000Z.backup',
+  );
+}
+
+const verifySteps = {
+  restoring: 'restoring rows',
+  comparing: 'comparing tables',
+  starting: 'starting the release',
+} as const;
+
+function addRestore(backup: Command, frame: Frame): void {
+  example(
+    confirmable(
+      withPassphrase(
+        backup
+          .command('restore <file>')
+          .description('make the domain again, in an empty home and an empty database; it starts paused')
+          .option('--database-url <url>', 'your own, empty PostgreSQL database (default: an embedded PostgreSQL)'),
+      ),
+    ).action(async (file: string, flags: PassphraseFlags & { databaseUrl?: string; yes?: boolean }, command) => {
+      const home = resolve(homeFolder(frame.environment));
+      const [{ restoreBackup }, { readBackupHead }, program] = await Promise.all([
+        import('../../backup/restore-backup.ts'),
+        import('../../backup/backup-file.ts'),
+        ownProgram(),
+      ]);
+      const { domain, takenAt, madeBy } = await readBackupHead(resolve(file));
+      if (flags.yes !== true) {
+        await confirm(
+          frame,
+          `Make the domain "${domain.name}" (${domain.publicUrl}) again in ${home}, as it was at ${timeText(takenAt)} on ` +
+            `${madeBy.host}? Whatever it did since is lost, and the former one must never run again.`,
+        );
+      }
+      const passphrase = await readPassphrase(frame, flags, { twice: false });
+      const restored = await withProgress(frame, async (progress) =>
+        restoreBackup({
+          ...{ file: resolve(file), passphrase, home, program, user: userName(), databaseUrl: flags.databaseUrl },
+          onProgress: (step, done, of) =>
+            step === 'reading'
+              ? progress.show('reading, in MiB', inMebibytes(done), inMebibytes(of))
+              : progress.show('restoring rows', done, of),
+        }),
+      );
+      const { head, host, embedded, stopped, possiblyRenewed } = restored;
+      const answer = { ...shownHead(head), home, host, embedded, stopped, possiblyRenewed };
+      frame.show(command, answer, (value, style) =>
+        [
+          facts(style, [
+            ['domain', `${value.domain.name} at ${value.domain.publicUrl}, release ${value.domain.release}`],
+            ['as of', timeText(value.takenAt)],
+            ['home', `${value.home}, of the host ${value.host}`],
+            ['paused', `${value.stopped.join(', ') || 'nothing'} will not start before \`bramble backup resume\``],
+          ]),
+          '',
+          ...afterwards(value, style.yellow),
+        ].join('\n'),
+      );
+    }),
+    'BRAMBLE_HOME=/var/lib/bramble bramble backup restore /mnt/backups/example-20261127T080000Z.backup',
+  );
+}
+
+/** What only the operator can do. */
+function afterwards(
+  restored: {
+    takenAt: string;
+    embedded: boolean;
+    domain: BackupHead['domain'];
+    possiblyRenewed: readonly { id: string; account: string }[];
+  },
+  loud: (text: string) => string,
+): string[] {
+  const { takenAt, embedded, domain, possiblyRenewed } = restored;
+  const since = timeText(takenAt);
+  const devices = possiblyRenewed.slice(0, 20).map(({ id, account }) => `   ${id} of ${account}`);
+  return [
+    `1. Install release ${domain.release} unless it is there (\`bramble release install\`), then \`bramble up\`.`,
+    loud(
+      `2. SRP credentials that were revoked after ${since} are valid again, as are administrator tokens: revoke them again ` +
+        '(`bramble srp revoke`, `bramble token revoke`).',
+    ),
+    `3. Devices activated after ${since} must be activated again. Those that renewed their identity since must be too; ` +
+      (possiblyRenewed.length === 0
+        ? 'by their dates there are none.'
+        : `by their dates these may have (${possiblyRenewed.length}), and the event device-unknown-identity names each one that did:`),
+    ...devices,
+    ...(possiblyRenewed.length > devices.length ? ['   …: --json lists all'] : []),
+    `4. Cancel what must not be done a second time, such as a wipe that was queued at ${since}: \`bramble device cancel\`.`,
+    '5. `bramble backup resume` starts routers and instances.',
+    ...(embedded ? [] : ['All processes use one database role now: `bramble database roles` gives each kind its own.']),
+  ];
+}
+
+function addResume(backup: Command, frame: Frame): void {
+  example(
+    backup
+      .command('resume')
+      .description('start what serves devices in a restored domain: routers, instances, connection services')
+      .action(async (_flags: object, command) => {
+        const [{ resumeRestored }, { homeDatabase }] = await Promise.all([
+          import('../../backup/restored-domain.ts'),
+          import('../../setup/home-database.ts'),
+        ]);
+        const { url, host } = await homeDatabase(homeFolder(frame.environment));
+        const started = await resumeRestored(url, { user: userName(), host });
+        frame.show(command, { started }, (value) => `These are started: ${value.started.join(', ') || 'none'}.`);
+      }),
+    'bramble backup resume',
+  );
+}
+
+function addList(backup: Command, frame: Frame): void {
+  example(
+    backup
+      .command('list <folder>')
+      .description('the backups in a folder, newest first, and which one was verified')
+      .action(async (folder: string, _flags: object, command) => {
+        const [{ readBackupHead }, { readVerifiedBackup }] = await Promise.all([
+          import('../../backup/backup-file.ts'),
+          import('../../domain/verified-backups.ts'),
+        ]);
+        const home = homeFolder(frame.environment);
+        const backups = [];
+        for (const name of (await filesOf(folder)).filter((each) => each.endsWith(extension))) {
+          const file = join(folder, name);
+          const head = await readBackupHead(file);
+          const verified = await readVerifiedBackup(home, head.domain.id);
+          const verifiedAt = verified?.id === head.id ? verified.verifiedAt : null;
+          backups.push({ file, sizeBytes: (await stat(file)).size, ...shownHead(head), verifiedAt });
+        }
+        backups.sort((a, b) => b.takenAt.localeCompare(a.takenAt));
+        frame.show(command, { backups }, (value, style) =>
+          value.backups.length === 0
+            ? `There is no backup in ${folder}.`
+            : columns(style, value.backups, {
+                backup: (row) => row.file,
+                domain: (row) => row.domain.name,
+                release: (row) => row.domain.release,
+                'as of': (row) => timeText(row.takenAt),
+                MiB: (row) => (row.sizeBytes / 1024 / 1024).toFixed(1),
+                verified: (row) => timeText(row.verifiedAt),
+              }),
+        );
+      }),
+    'bramble backup list /mnt/backups',
+  );
+}
+
+async function filesOf(folder: string): Promise<string[]> {
+  return await readdir(folder).catch((cause: unknown) => {
+    throw new BrambleError('ERR_INPUT', `"${folder}" cannot be read as a folder.`, { cause });
+  });
+}
+
+async function withProgress<Result>(frame: Frame, work: (progress: LiveProgress) => Promise<Result>): Promise<Result> {
+  const progress = liveProgress(frame);
+  try {
+    return await work(progress);
+  } finally {
+    progress.end();
+  }
+}
+
+async function ownProgram(): Promise<{ release: string; migrations: string }> {
+  const { migrationFolder } = await import('../../release/program.ts');
+  return { release: thisRelease.release, migrations: migrationFolder() };
+}
+
+/** Without what only the program needs. */
+function shownHead({
+  id,
+  takenAt,
+  domain,
+  madeBy,
+}: BackupHead): Pick<BackupHead, 'id' | 'takenAt' | 'domain' | 'madeBy'> {
+  return { id, takenAt, domain, madeBy };
+}
+
+/** `example-20261127T080000Z.backup` */
+function fileNameOf({ domain, takenAt }: BackupHead): string {
+  const name =
+    domain.name
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-+|-+$/g, '') || 'bramble';
+  return `${name}-${takenAt.replace(/\.\d+/, '').replace(/[-:]/g, '')}${extension}`;
+}
+
+function inMebibytes(bytes: number): number {
+  return Math.round(bytes / 1024 / 1024);
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `user ${process.getuid?.() ?? ''}`.trim();
+  }
+}
