@@ -1,4 +1,4 @@
--- Somebody is told: where to, and what is still to be sent (ADR 0043).
+-- Somebody is told: where to, what is still to be sent, and which conditions hold (ADR 0043).
 -- Release 1.3 knows nothing of it; what it writes into `event` is told as well.
 
 create table notice_target (
@@ -33,6 +33,19 @@ create table notice (
   attempts   integer not null default 0
 );
 create index notice_of_target on notice (target_id, attempts, number);
+
+-- Conditions that hold. One is told when it has been seen often enough, again at `again_at`, and when it is over.
+create table notice_condition (
+  kind      text not null,
+  scope     text not null,                         -- whose look finds it: '' for the domain, a host for its own
+  subject   text not null,
+  message   text not null,
+  since     timestamptz not null default now(),
+  seen_at   timestamptz not null default now(),
+  told_at   timestamptz,
+  again_at  timestamptz,
+  primary key (kind, scope, subject)
+);
 
 -- Mail goes to one server, which passes it on; a single row.
 create table notice_mail_server (

@@ -15,6 +15,8 @@ export const advisoryLock = {
   audit: 4,
   /** Exclusive for setting the trusted signer of a release, so that only one is the first. */
   releaseSigner: 5,
+  /** Held exclusively by whoever looks which conditions hold that somebody is told of. */
+  noticeConditions: 6,
 } as const;
 
 export type AdvisoryLock = (typeof advisoryLock)[keyof typeof advisoryLock];

@@ -27,6 +27,12 @@ export async function addTarget(tx: Transaction, keys: MasterKeys, given: NewTar
   if (count === 0) {
     throw new BrambleError('ERR_NAME_TAKEN', `A target named ${target.name} already exists. Choose another name.`);
   }
+  // What began before it was there, and still holds.
+  await tx`
+    insert into notice (target_id, at, kind, subject, message)
+    select ${id}, c.told_at, c.kind, c.subject, c.message from notice_condition c
+     where c.told_at is not null and (${given.kinds === null} or notice_kind(c.kind) = any(${given.kinds ?? []}::text[]))
+     order by c.told_at`;
   return target.name;
 }
 

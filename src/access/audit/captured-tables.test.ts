@@ -31,6 +31,7 @@ const notAudited = {
   event: 'append-only itself',
   migration: 'written by the migrator, with digests',
   notice: 'events that are still to be sent',
+  notice_condition: 'what was seen and told',
   outcome_report: 'telemetry of routers',
   request_outcome: 'telemetry of routers',
   request_sample: 'telemetry of instances',

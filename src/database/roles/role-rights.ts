@@ -72,7 +72,8 @@ export const tableRights: Readonly<Record<string, Line>> = {
   event: { server: 'insert', administration: 'select insert delete', coordinator: 'insert' },
   notice_target: { administration: all, coordinator: 'select update' },
   // Filled by a trigger on events, as the owner.
-  notice: { administration: 'select update delete', coordinator: 'select update delete' },
+  notice: { administration: all, coordinator: 'select update delete' },
+  notice_condition: { administration: all, coordinator: all },
   notice_mail_server: { administration: all, coordinator: 'select' },
   // Other processes' changes are written by triggers, as the owner.
   audit_record: { administration: 'select insert delete', coordinator: 'select insert' },

@@ -14,6 +14,8 @@ interface ListedCertificate {
   renewal: string;
   /** What to do, if anything. */
   warning: string | null;
+  /** It is seen from this home alone. */
+  ofHome: boolean;
 }
 
 interface Kind {
@@ -68,7 +70,10 @@ function listedCertificate(name: string, endsAt: Date, kind: keyof typeof kinds,
   const { renewal, warnDays, todo } = kinds[kind];
   const daysLeft = Math.floor((endsAt.getTime() - now.getTime()) / dayMs);
   const when = daysLeft < 0 ? 'has expired' : `expires in ${daysLeft === 1 ? 'a day' : `${daysLeft} days`}`;
-  return { name, endsAt, renewal, warning: daysLeft > warnDays ? null : `${when}; ${todo}` };
+  return {
+    ...{ name, endsAt, renewal, ofHome: kind === 'router' },
+    warning: daysLeft > warnDays ? null : `${when}; ${todo}`,
+  };
 }
 
 /** Routers of other homes than this administration service's are not seen from here. */

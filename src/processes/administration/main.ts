@@ -21,7 +21,10 @@ import { readMasterKeys } from '../../database/sealed-value.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { deliverNotices } from '../../notices/delivery.ts';
+import { hostLook } from '../../notices/host-look.ts';
+import { lookOut } from '../../notices/look-out.ts';
 import { teller } from '../../notices/tell.ts';
+import { endedFenceLook, upgradeLook } from '../../notices/upgrade-look.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { healthHandler } from '../../process/health.ts';
 import { recordsChanges } from '../../registry/component-detail.ts';
@@ -29,6 +32,7 @@ import { poolSize } from '../../registry/database-sessions.ts';
 import { ownFeatures, ownRelease } from '../../registry/own-release.ts';
 import { closeInOrder } from '../../rest/orderly-close.ts';
 import { administrationServer } from './administration-server.ts';
+import { certificateLooks } from './certificate-looks.ts';
 import { createCertificateUpkeep } from './certificate-upkeep.ts';
 import { keepSigning } from './domain-signing.ts';
 import { createRetentionUpkeep } from './retention-upkeep.ts';
@@ -114,6 +118,16 @@ async function workUntilStopped(context: Context): Promise<Work> {
     ...{ db, release: ownRelease, name: identity.name, home: environment.home, masterKeys, clock: systemClock, log },
   }).run(stopping);
   const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
+  const looking = lookOut({
+    ...{ db, log, signal: stopping },
+    looks: [
+      ...[hostLook(db), upgradeLook(db), endedFenceLook(db)],
+      ...certificateLooks(
+        { db, home: environment.home, host: identity.host, platforms: registeredPlatforms, masterKeys },
+        systemClock,
+      ),
+    ],
+  });
   const removing = createRetentionUpkeep({
     ...{ db, release: ownRelease, name: identity.name, home: environment.home, clock: systemClock, log },
   }).run(stopping);
@@ -130,6 +144,6 @@ async function workUntilStopped(context: Context): Promise<Work> {
   });
   return {
     detail: () => ({ [recordsChanges]: true }),
-    drain: async () => void (await Promise.all([moving, sealing, signing, certificates, removing, telling])),
+    drain: async () => void (await Promise.all([moving, sealing, signing, certificates, removing, telling, looking])),
   };
 }

@@ -121,6 +121,8 @@ interface CoordinatorLog {
 interface CoordinatorOptions extends StepContext {
   log: CoordinatorLog;
   signal: AbortSignal;
+  /** Called after each step, with what it failed with. */
+  stepped?: (error?: unknown) => void;
   /** Milliseconds between two polls of the row while waiting. Default 250. */
   intervalMs?: number;
 }
@@ -149,12 +151,14 @@ export async function runSteps(options: CoordinatorOptions): Promise<void> {
       const began = performance.now();
       const outcome = await stepOnce(context);
       failures = 0;
+      options.stepped?.();
       if (outcome.kind === 'advanced') continue;
       const restMs = Math.min(maxRestMs, restPerLook * (performance.now() - began));
       await pause(Math.max(options.intervalMs ?? 250, restMs), signal);
     } catch (error) {
       if (signal.aborted) break;
       failures++;
+      options.stepped?.(error);
       log.warn(
         { error: messageOf(error), code: isBrambleError(error) ? error.code : undefined },
         'step failed; will retry',

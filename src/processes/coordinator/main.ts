@@ -15,7 +15,10 @@ import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { deliverNotices } from '../../notices/delivery.ts';
+import { hostLook } from '../../notices/host-look.ts';
+import { lookOut } from '../../notices/look-out.ts';
 import { teller } from '../../notices/tell.ts';
+import { upgradeLook } from '../../notices/upgrade-look.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { healthHandler } from '../../process/health.ts';
 import { poolSize } from '../../registry/database-sessions.ts';
@@ -26,6 +29,7 @@ import { leaseHolderOf, releaseDeadHolder } from '../../upgrade/state/lease-hold
 import { domainEffects } from '../../upgrade/steps/domain-effects.ts';
 import { runSteps } from './coordinator.ts';
 import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
+import { fenceLook } from './fence-look.ts';
 
 export const coordinatorSettings = z.looseObject({
   /** Milliseconds between two polls of the upgrade while it waits. */
@@ -68,8 +72,10 @@ async function coordinate(context: Context): Promise<Work> {
     masterKeys,
   });
   await releaseDeadHolder(db, identity);
+  const fence = fenceLook(ownRelease);
   const stepping = runSteps({
     db,
+    stepped: fence.stepped,
     release: ownRelease,
     name: identity.name,
     host: identity.host,
@@ -83,7 +89,8 @@ async function coordinate(context: Context): Promise<Work> {
   const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
   // No administration service is at work while the domain is handed over.
   const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
-  return { drain: async () => void (await Promise.all([stepping, moving, sealing, telling])) };
+  const looking = lookOut({ db, looks: [hostLook(db), upgradeLook(db), fence.look], log, signal: stopping });
+  return { drain: async () => void (await Promise.all([stepping, moving, sealing, telling, looking])) };
 }
 
 const lookAgainMs = 500;

@@ -19,3 +19,14 @@ export async function readDecisionSince(
                     where w.upgrade_id = ${id} and ${upgradeStates.notIn(q, 'awaiting-decision', 'w')})`;
   return row?.since ?? null;
 }
+
+/** Null while it is not paused. */
+export async function readPausedSince(
+  q: Queryable,
+  { id, state, generation }: Pick<Upgrade, 'id' | 'state' | 'generation'>,
+): Promise<Date | null> {
+  if (state !== 'paused') return null;
+  const [row] = await q<{ since: Date | null }[]>`
+    select min(at) as since from upgrade_event where upgrade_id = ${id} and generation = ${generation}`;
+  return row?.since ?? null;
+}

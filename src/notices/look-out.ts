@@ -1,0 +1,31 @@
+/** Looks for conditions from time to time until it is told to stop; a failure is logged, and the next look is taken. */
+import { type Clock, systemClock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import { lateLookMs } from '../database/change-notices.ts';
+import type { Database } from '../database/connection.ts';
+import { type Look, tellConditions } from './conditions.ts';
+
+interface LookOut {
+  db: Database;
+  looks: readonly Look[];
+  log: { warn(fields: object, message: string): void };
+  signal: AbortSignal;
+  clock?: Pick<Clock, 'sleep'>;
+}
+
+export async function lookOut({ db, looks, log, signal, clock = systemClock }: LookOut): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      // The coordinator is at work before the schema of its release is.
+      const [table] = await db<{ present: boolean }[]>`select to_regclass('notice_condition') is not null as present`;
+      if (table?.present === true) {
+        await tellConditions(db, looks, ({ kind }, error) =>
+          log.warn({ condition: kind, error: messageOf(error) }, 'a condition was not looked at; will retry'),
+        );
+      }
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'conditions were not looked at; will retry');
+    }
+    await clock.sleep(lateLookMs, signal).catch(() => {});
+  }
+}
