@@ -71,6 +71,15 @@ export const upgradeOperations = {
     body: z.object({ acceptGate: z.boolean().optional() }).nullish(),
     answer: upgradeReport,
   },
+  retry: {
+    ...{ method: 'POST', path: '/upgrade/retry', tag, summary: 'Have only what failed tried again' },
+    description: 'Resumes an upgrade that was paused because moves had failed; any other pause stays.',
+    answer: z.object({
+      moves: z.number().describe('Accounts whose moves are queued again.'),
+      deliveries: z.number().describe('Deliveries that devices refused, and are owed again.'),
+      stillPaused: z.string().nullable().describe('Why the upgrade is still paused.'),
+    }),
+  },
   reverse: {
     ...{ method: 'POST', path: '/upgrade/reverse', tag, summary: 'Go back to the previous release, or cancel' },
     answer: upgradeReport,

@@ -8,7 +8,7 @@
  *       │                               │                                     ▼         │
  *       │                               └─────── taken back, later ──────── suspect ────┤
  *       ▼                                                                               ▼
- *   superseded: nothing is owed after all                    failed: refused, given up, cancelled, or the enrolment ended
+ *   superseded: nothing is owed after all ◀── owed again ─── failed: refused, given up, cancelled, or the enrolment ended
  *
  * *owed* has no command yet and is renewed in place, so there is at most one per item and device. From *released* on it
  * has a command; *handed-out* holds a slot of its instance and one of the domain, *suspect* a suspects' place. A
@@ -24,7 +24,7 @@ export const deliveryStates = stateMachine({
     'handed-out': ['released', 'suspect', 'done', 'failed'],
     suspect: ['released', 'done', 'failed'],
     done: [],
-    failed: [],
+    failed: ['superseded'],
     superseded: [],
   },
   sets: {

@@ -1,8 +1,10 @@
 /** `bramble upgrade`: over REST, answered by an administration service or, while none runs, by the upgrade coordinator. */
 import type { Command } from 'commander';
+import type { AnswerOf } from '../../api/operation.ts';
 import { upgradeOperations } from '../../api/upgrade.ts';
 import type { OptionsChange } from '../../api/upgrade-options.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
+import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { overrideText } from '../../upgrade/report/override-text.ts';
 import { emptiedText, gateWord, reportText, shownWaits } from '../../upgrade/report/report-text.ts';
@@ -28,6 +30,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
   addSet(upgrades, frame);
   addPause(upgrades, frame);
   addResume(upgrades, frame);
+  addRetry(upgrades, frame);
   addReverse(upgrades, frame);
   addFinalize(upgrades, frame);
   addStatus(upgrades, frame);
@@ -98,6 +101,29 @@ function addResume(upgrades: Command, frame: Frame): void {
       }),
     'bramble upgrade resume',
   );
+}
+
+function addRetry(upgrades: Command, frame: Frame): void {
+  example(
+    upgrades
+      .command('retry')
+      .description('move only the accounts whose moves failed, and send only what devices refused, once more')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, upgradeOperations.retry, {}, retriedText);
+      }),
+    'bramble upgrade retry',
+  );
+}
+
+function retriedText({ moves, deliveries, stillPaused }: AnswerOf<typeof upgradeOperations.retry>): string {
+  const again = [
+    ...(moves === 0 ? [] : [`${counted(moves, 'account moves', 'accounts move')} again`]),
+    ...(deliveries === 0 ? [] : [`${counted(deliveries, 'delivery is', 'deliveries are')} owed again`]),
+  ];
+  const text = again.length === 0 ? 'Nothing has failed that could be tried again' : again.join(', and ');
+  return stillPaused === null
+    ? `${text}.`
+    : `${text}. The upgrade is still paused: ${stillPaused}\n\`bramble upgrade resume\` resumes it.`;
 }
 
 function addReverse(upgrades: Command, frame: Frame): void {

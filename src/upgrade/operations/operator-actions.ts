@@ -25,7 +25,6 @@ import {
   alreadyPlanned,
   describePosition,
   insertUpgrade,
-  isPausedByGate,
   lockOpenUpgrade,
   mergeProgress,
   minuteText,
@@ -33,6 +32,7 @@ import {
   reachStep,
   readLatestUpgrade,
   readOpenUpgrade,
+  readPauseCause,
   recordUpgradeEvent,
   transition,
   type Upgrade,
@@ -174,7 +174,7 @@ export async function resumeByOperator(tx: Transaction, order: Operator & { acce
  */
 async function gateToAccept(tx: Transaction, upgrade: Upgrade): Promise<{ what: string; wave?: number }> {
   const wave = (await listWaves(tx, upgrade.id)).find(({ state }) => state !== 'passed');
-  if (await isPausedByGate(tx, upgrade)) {
+  if ((await readPauseCause(tx, upgrade)) === 'gate') {
     return wave !== undefined && upgrade.pausedFrom === 'moving'
       ? { what: `wave ${wave.number}`, wave: wave.number }
       : { what: 'the observation after the waves' };

@@ -35,6 +35,7 @@ import {
   writePlan,
 } from './operator-actions.ts';
 import { changeByOperator } from './options-change.ts';
+import { retryByOperator } from './retry.ts';
 
 interface UpgradeRoutesOptions {
   db: Database;
@@ -91,6 +92,8 @@ function steeringRoutes({ write, platforms }: UpgradeRoutesOptions, view: View):
       const order = { by: request.administrator, acceptGate: request.body?.acceptGate ?? false };
       return await view(await write((tx) => resumeByOperator(tx, order)));
     });
+
+    serve(app, upgradeOperations.retry, async ({ administrator: by }) => write((tx) => retryByOperator(tx, { by })));
 
     serve(app, upgradeOperations.reverse, async (request) =>
       view(await write((tx) => reverseByOperator(tx, { by: request.administrator }))),

@@ -11,7 +11,7 @@ import { listLockHolders } from '../fence/release-fence.ts';
 import { readDecisionSince } from '../state/awaited-decision.ts';
 import { finalDecision } from '../state/upgrade-states.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
-import { isPausedByGate, type Upgrade } from '../state/upgrade-store.ts';
+import { readPauseCause, type Upgrade } from '../state/upgrade-store.ts';
 import { acceptedBy, type Wave, type WaveMoves } from '../state/wave-store.ts';
 import {
   type AccountBehind,
@@ -48,7 +48,7 @@ export async function readWaits(
     holds,
     silent,
     behind,
-    pausedByGate,
+    pauseCause,
     open,
     decisionSince,
   ] = await Promise.all([
@@ -60,7 +60,7 @@ export async function readWaits(
     listWaitingHolds(q),
     listSilent(q),
     readBehind(q, upgrade),
-    isPausedByGate(q, upgrade),
+    readPauseCause(q, upgrade),
     wave === undefined ? [] : listOpenAccounts(q, upgrade.id, wave.number),
     readDecisionSince(q, upgrade),
   ]);
@@ -73,7 +73,7 @@ export async function readWaits(
     stoppedBy: checks.filter(({ result }) => result === 'error' || result === 'warning'),
     pauseReason: upgrade.pauseReason,
     pausedFrom: upgrade.pausedFrom,
-    pausedByGate,
+    pauseCause,
     step: upgrade.progress.waitingFor ?? null,
     waitsForDecision: upgrade.progress.waitingFor === finalDecision,
     decisionSince,

@@ -49,7 +49,7 @@ const facts: fc.Arbitrary<WaitFacts> = fc.record({
   stoppedBy: fc.array(fc.record({ name: fc.string(), result: fc.constantFrom('error', 'warning') }), { maxLength: 2 }),
   pauseReason: fc.option(fc.string()),
   pausedFrom: fc.option(fc.constantFrom(...pausableStates)),
-  pausedByGate: fc.boolean(),
+  pauseCause: fc.constantFrom('gate', 'failed-moves', 'other'),
   step: fc.option(fc.string()),
   waitsForDecision: fc.boolean(),
   decisionSince: fc.option(date),

@@ -15,6 +15,7 @@ import {
 } from '../../registry/supervisors.ts';
 import { occupiedText, type PlacedInstance } from '../components/instances-behind.ts';
 import { isFinal, type UpgradeState } from '../state/upgrade-states.ts';
+import type { PauseCause } from '../state/upgrade-store.ts';
 import type { WaveState } from '../state/wave-states.ts';
 
 export type WaitKind =
@@ -65,7 +66,7 @@ export interface WaitFacts {
   readonly stoppedBy: readonly { readonly name: string; readonly result: string }[];
   readonly pauseReason: string | null;
   readonly pausedFrom: UpgradeState | null;
-  readonly pausedByGate: boolean;
+  readonly pauseCause: PauseCause;
   /** The message of the coordinator's last step. */
   readonly step: string | null;
   /** That step waits for nothing but an operator who finalizes or reverses. */
@@ -183,9 +184,12 @@ function decisionText({ now, decisionSince, lockedFeatures }: WaitFacts): string
 }
 
 /** The ways out of a pause, without those that would be refused. */
-function waysOn({ pausedFrom, pausedByGate }: Pick<WaitFacts, 'pausedFrom' | 'pausedByGate'>): string {
+function waysOn({ pausedFrom, pauseCause }: Pick<WaitFacts, 'pausedFrom' | 'pauseCause'>): string {
   if (pausedFrom === 'reversing') return 'bramble upgrade resume';
-  if (!pausedByGate) return 'bramble upgrade resume, or bramble upgrade reverse';
+  if (pauseCause === 'failed-moves') {
+    return 'bramble upgrade report; bramble upgrade retry to have only these moved again, or bramble upgrade reverse';
+  }
+  if (pauseCause !== 'gate') return 'bramble upgrade resume, or bramble upgrade reverse';
   return (
     'bramble upgrade report, and the logs of the new instances (BRAMBLE_HOME/logs); then bramble upgrade resume to ' +
     'have it judged again, bramble upgrade resume --accept-gate to take responsibility yourself, or bramble ' +

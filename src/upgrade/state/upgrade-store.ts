@@ -257,12 +257,16 @@ export interface UpgradeEvent {
   detail: Record<string, unknown>;
 }
 
-/** Whether a gate caused the present pause: then the log has its answer beside the pause. */
-export async function isPausedByGate(q: Queryable, { id, generation }: Upgrade): Promise<boolean> {
-  const [row] = await q`
-    select 1 from upgrade_event
-     where upgrade_id = ${id} and generation = ${generation} and state = 'paused' and detail ? 'gate'`;
-  return row !== undefined;
+export type PauseCause = 'gate' | 'failed-moves' | 'other';
+
+/** What caused the present pause: the log has a gate's answer beside it, or how many moves failed. */
+export async function readPauseCause(q: Queryable, { id, generation }: Upgrade): Promise<PauseCause> {
+  const [row] = await q<{ cause: PauseCause }[]>`
+    select case when detail ? 'gate' then 'gate' when detail ? 'failedMoves' then 'failed-moves' else 'other' end as cause
+      from upgrade_event
+     where upgrade_id = ${id} and generation = ${generation} and state = 'paused'
+     order by (detail ? 'gate') desc, (detail ? 'failedMoves') desc limit 1`;
+  return row?.cause ?? 'other';
 }
 
 /** From its creation to its end, or until now. */

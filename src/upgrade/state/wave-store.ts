@@ -267,6 +267,15 @@ export async function listUnmoved(q: Queryable, id: UpgradeId, wave: number): Pr
      order by a.name`;
 }
 
+/** A query for the moves by which this upgrade's accounts are where they are, for statements about them. */
+export function movesThatStand(q: Queryable, id: UpgradeId): SqlFragment {
+  return q`
+    select m.id from move_batch b
+      join account_move m on m.batch_id = b.id
+      join account a on a.id = m.account_id and a.instance_id = m.to_instance_id
+     where b.upgrade_id = ${id} and b.purpose = 'wave' and m.committed_at is not null`;
+}
+
 export interface WaveMoves {
   accounts: number;
   /** At their destination, with all deliveries answered. */

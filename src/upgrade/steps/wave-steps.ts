@@ -100,9 +100,7 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
       context,
       upgrade,
       `${counted(moves.failed, 'account')} of wave ${wave.number} could not be moved`,
-      {
-        moves,
-      },
+      { moves, failedMoves: moves.failed },
     );
   }
   if (acceptedBy(wave) === undefined) {
@@ -274,7 +272,9 @@ async function follow(context: StepContext, tx: Transaction, upgrade: Upgrade): 
   if (stragglers === 0) return undefined;
   const failed = await countFailedMoves(tx, upgrade.id);
   if (failed > 0) {
-    await pauseUpgrade(tx, upgrade, `${counted(failed, 'account')} that came meanwhile could not be moved`);
+    await pauseUpgrade(tx, upgrade, `${counted(failed, 'account')} that came meanwhile could not be moved`, {
+      failedMoves: failed,
+    });
     return advanced;
   }
   await moveStragglers(tx, upgrade, context.name, 'own-wave');
