@@ -4,6 +4,7 @@ import { serviceOperations } from '../../api/services.ts';
 import { json } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { columns } from '../text-output.ts';
+import { addHostServiceCommands } from './host-service.ts';
 import { doneText } from './owed-text.ts';
 
 const settingsHelp = `
@@ -21,10 +22,11 @@ export function addServiceCommands(program: Command, frame: Frame): void {
   const services = program
     .command('service')
     .alias('services')
-    .description('services for which devices get service books');
+    .description('services for which devices get service books; and Bramble itself as a service of this host');
   addList(services, frame);
   addSet(services, frame);
   addDelete(services, frame);
+  addHostServiceCommands(services, frame);
 }
 
 function addList(services: Command, frame: Frame): void {

@@ -1,0 +1,60 @@
+/** `bramble service install | uninstall`: the supervisor as a service of this host. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { homeFolder } from '../administration-access.ts';
+import { example, type Frame } from '../frame.ts';
+
+interface InstallFlags {
+  print: boolean;
+  user: string;
+  node: string;
+}
+
+export function addHostServiceCommands(services: Command, frame: Frame): void {
+  addInstall(services, frame);
+  addUninstall(services, frame);
+}
+
+function addInstall(services: Command, frame: Frame): void {
+  example(
+    services
+      .command('install')
+      .description('make the supervisor of BRAMBLE_HOME a service of this host, under systemd')
+      .option('--print', 'only print the unit', false)
+      .option('--user <name>', 'user that everything runs as; created if there is none', 'bramble')
+      .option('--node <path>', 'Node.js that it runs with', process.execPath)
+      .action(async ({ print, user, node }: InstallFlags, command) => {
+        const { installService, planService } = await import('../../setup/host-service.ts');
+        const plan = await planService({ home: resolve(homeFolder(frame.environment)), user, node: resolve(node) });
+        if (print) {
+          frame.show(command, { unit: plan.text }, ({ unit }) => unit.trimEnd());
+          return;
+        }
+        frame.show(command, await installService(plan), ({ unit, files, next }) =>
+          [
+            `${unit} is installed (${files.join(', ')}), and not started. Next:`,
+            ...next.map((line) => `  ${line}`),
+            'After an upgrade, when it waits for supervisors: start the unit of the new release, which takes over, and',
+            'disable this one.',
+          ].join('\n'),
+        );
+      }),
+    'sudo BRAMBLE_HOME=/var/lib/bramble bramble service install',
+    'bramble service install --print',
+  );
+}
+
+function addUninstall(services: Command, frame: Frame): void {
+  example(
+    services
+      .command('uninstall')
+      .description('remove the service that `install` made; the home and the user stay')
+      .action(async (_flags: object, command) => {
+        const { uninstallService } = await import('../../setup/host-service.ts');
+        frame.show(command, await uninstallService(), ({ files }) =>
+          files.length === 0 ? 'There was nothing to remove.' : `Removed: ${files.join(', ')}.`,
+        );
+      }),
+    'sudo bramble service uninstall',
+  );
+}
