@@ -10,11 +10,12 @@ const archive = path.join(import.meta.dirname, '..', 'releases', 'bramble-1.3.0.
 /** Shapes that differ from 1.3.0's on purpose, with why 1.3.0 can read what is written. */
 const intended: Readonly<Record<string, string>> = {
   'upgrade.progress': 'startedAt, and of a check overriddenBy and overriddenAt, are further fields, which 1.3.0 keeps',
-  'component.detail': 'clockAheadMs is another field, and 1.3.0 keeps and shows what it does not know',
+  'component.detail': 'clockAheadMs and masterKeys are further fields, and 1.3.0 keeps and shows what it does not know',
   'upgrade.plan':
     'further options with defaults, by which only the new coordinator acts; 1.3.0 keeps keys that it does not know',
   'desired_process.settings router': 'a router of 1.3 ignores `balancers`, which only a supervisor of 1.4 gives it',
   'file audit/cut': 'written once the feature `retention` is active; 1.3 would pass over the line',
+  'setting master-key': 'new; written once the feature `master-key-rotation` is active',
   'setting retention': 'new; instances of 1.3 keep samples for 14 days, whatever is chosen',
   'file config.json': 'a supervisor of 1.3 ignores `balancers`',
   'file backup head': 'new: 1.3.0 has no backups',

@@ -19,6 +19,7 @@ import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
 import { deliverySettingsSchema } from '../src/deliveries/delivery-settings.ts';
 import { identitySettingsSchema } from '../src/domain/identity-settings.ts';
+import { masterKeySetting } from '../src/domain/master-key.ts';
 import { releaseSignerSetting } from '../src/domain/release-signer.ts';
 import { restoredSetting } from '../src/domain/restored-domain.ts';
 import { verifiedBackupsShape } from '../src/domain/verified-backups.ts';
@@ -74,6 +75,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'setting budget': budgetSchema,
   'setting delivery': deliverySettingsSchema,
   'setting device-identity': identitySettingsSchema,
+  'setting master-key': masterKeySetting,
   'setting push': storedPushSettingsSchema,
   'setting push-topic': wakeChannelSetting,
   'setting release-signer': releaseSignerSetting,

@@ -10,6 +10,7 @@ import { domainOperations } from './domain.ts';
 import { groupOperations } from './groups.ts';
 import { instanceOperations } from './instances.ts';
 import { itPolicyOperations } from './it-policies.ts';
+import { masterKeyOperations } from './master-keys.ts';
 import { moveOperations } from './moves.ts';
 import { noticeOperations } from './notices.ts';
 import type { Operations } from './operation.ts';
@@ -33,6 +34,7 @@ export const resources = {
   groups: groupOperations,
   instances: instanceOperations,
   itPolicies: itPolicyOperations,
+  masterKeys: masterKeyOperations,
   moves: moveOperations,
   notices: noticeOperations,
   push: pushOperations,

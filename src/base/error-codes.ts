@@ -144,6 +144,7 @@ export const errorCodes = {
     'ERR_DATABASE',
     'ERR_AUDIT_CUT',
     'ERR_AUDIT_KEY',
+    'ERR_KEY_ROTATION',
     'ERR_MASTER_KEY',
     'ERR_SEALED_VALUE',
     'ERR_NO_DOMAIN',

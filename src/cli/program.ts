@@ -16,6 +16,7 @@ import { addDeviceCommands } from './commands/device.ts';
 import { addDomainCommands } from './commands/domain.ts';
 import { addGroupCommands } from './commands/group.ts';
 import { addInstanceCommands } from './commands/instance.ts';
+import { addKeyCommands } from './commands/key.ts';
 import { addMoveCommands } from './commands/move.ts';
 import { addNoticeCommands } from './commands/notice.ts';
 import { addPolicyCommands } from './commands/policy.ts';
@@ -89,6 +90,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addNoticeCommands(program, frame, setExitCode);
   addAuditCommands(program, frame, setExitCode);
   addRetentionCommands(program, frame);
+  addKeyCommands(program, frame);
   addDatabaseCommands(program, frame, setExitCode);
   addBackupCommands(program, frame);
   addSetupCommands(program, frame);

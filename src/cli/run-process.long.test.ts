@@ -8,6 +8,7 @@ import { after, test } from 'node:test';
 import { workingTreeProgram } from '../../test/harness/archives.ts';
 import { clientOf } from '../api/client-fixture.ts';
 import { domainOperations } from '../api/domain.ts';
+import { masterKeyOperations } from '../api/master-keys.ts';
 import { writeMasterKeys } from '../database/sealed-value.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { until } from '../testing/condition.ts';
@@ -99,6 +100,22 @@ test('it ends when its supervisor goes away', async () => {
   await readyUrl(service);
   service.child.disconnect();
   assert.equal(await service.exited, exitCode.ok, service.said());
+});
+
+test('its master key is rotated while it runs, to the end', async () => {
+  const service = await startService('admin-7');
+  const client = clientOf({ url: await readyUrl(service), token: admin.token });
+  const { next } = await client.call(masterKeyOperations.rotate, {});
+  await until('everything is sealed by the new key', 60_000, async () => {
+    const { state, keys } = await client.call(masterKeyOperations.list, {});
+    return state === 'settled' && keys.every(({ id, values }) => (id === next) === values > 0);
+  });
+  const second = await startService('admin-8');
+  await readyUrl(second);
+  for (const { child, exited, said } of [service, second]) {
+    child.kill('SIGTERM');
+    assert.equal(await exited, exitCode.ok, said());
+  }
 });
 
 test('on a domain of another release it does not start, and a running one ends', async () => {

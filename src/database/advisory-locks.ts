@@ -17,6 +17,8 @@ export const advisoryLock = {
   releaseSigner: 5,
   /** Held exclusively by whoever looks which conditions hold that somebody is told of. */
   noticeConditions: 6,
+  /** Exclusive while the master key is rotated a step further, or a home's key file is rewritten. */
+  masterKey: 7,
 } as const;
 
 export type AdvisoryLock = (typeof advisoryLock)[keyof typeof advisoryLock];

@@ -1,4 +1,4 @@
-/** For tests: master keys as they are after a rotation, which no command does yet. */
+/** For tests: master keys as they are after a rotation. */
 import { createMasterKeys, type MasterKeys } from './sealed-value.ts';
 
 /** Adds a fresh key and makes it the current one; values sealed by older ones still open. */

@@ -123,13 +123,18 @@ export async function loadAuthorities(q: Queryable, keys: MasterKeys): Promise<A
   return { domain: await loadDomainAuthority(q, keys), device: await requireAuthority(q, keys, 'device') };
 }
 
+/** The context that an authority's key is sealed for, wherever it is stored. */
+export function authorityKeyPlace(name: string): string {
+  return `authority/private_key/${name}`;
+}
+
 function sealKey(keys: MasterKeys, name: AuthorityName, authority: Authority) {
   const der = createPrivateKey(authority.privateKeyPem).export({ type: 'pkcs8', format: 'der' });
-  return sealValue(keys, `authority/private_key/${name}`, der);
+  return sealValue(keys, authorityKeyPlace(name), der);
 }
 
 function openKey(keys: MasterKeys, name: AuthorityName, row: SealedRow): Authority {
-  const der = openValue(keys, `authority/private_key/${name}`, row.privateKey, row.keyId);
+  const der = openValue(keys, authorityKeyPlace(name), row.privateKey, row.keyId);
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   return { certificateDer: row.certificate, privateKeyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString() };
 }

@@ -1,6 +1,6 @@
 /** Settings of the domain by key: each key's shape is owned by the feature that reads it. */
 import type * as z from 'zod';
-import type { Queryable } from '../database/connection.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
 
 /** The stored value parsed by `schema`, or the result of parsing `{}` when none is stored. */
 export async function readSetting<Schema extends z.ZodType>(
@@ -16,4 +16,9 @@ export async function writeSetting(q: Queryable, key: string, value: object): Pr
   await q`
     insert into setting (key, value) values (${key}, ${q.json(value as never)})
     on conflict (key) do update set value = excluded.value, updated_at = now()`;
+}
+
+/** Until the transaction ends, nobody else changes it. */
+export async function lockSetting(tx: Transaction, key: string): Promise<void> {
+  await tx`select from setting where key = ${key} for no key update`;
 }

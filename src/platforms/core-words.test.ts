@@ -76,6 +76,8 @@ const exceptions: readonly Exception[] = [
     'database/roles/role-rights.ts',
     'devices/device-list.ts',
   ),
+  ...stored('unlock_token', 'database/roles/role-rights.ts'),
+  ...stored('bootstrap_token', 'database/roles/role-rights.ts'),
   // As sealed releases store *done* and *later*: states/command-states.ts.
   ...stored("'acknowledged'", 'devices/device-identity.ts', 'devices/identity-renewal.ts', 'states/command-states.ts'),
   ...stored(

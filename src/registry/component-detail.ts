@@ -25,6 +25,8 @@ export const componentDetailShape = z.looseObject({
   recordsChanges: z.boolean().optional(),
   /** How far its host's clock is ahead of the database's (`host-clock.ts`); absent before 1.4, and from routers. */
   clockAheadMs: z.number().optional(),
+  /** Ids of the master keys that it holds, and of the one that it seals with; absent before 1.4, and where it has none. */
+  masterKeys: z.object({ current: z.string(), held: z.array(z.string()) }).optional(),
 });
 export type ComponentDetail = z.output<typeof componentDetailShape>;
 

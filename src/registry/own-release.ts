@@ -73,6 +73,12 @@ export const ownFeatures: readonly Feature[] = [
       'The audit can be cut, and events removed, when they are old; earlier releases would take a cut for a forgery.',
     kinds: ['server', 'administration', 'coordinator'],
   },
+  {
+    name: 'master-key-rotation',
+    since: '1.4.0',
+    summary: 'The master key can be rotated; earlier releases read the key file only when they start.',
+    kinds: ['server', 'administration', 'coordinator'],
+  },
 ];
 
 /** The schema that it needs. */

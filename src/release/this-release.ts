@@ -30,5 +30,6 @@ export const thisRelease: ReleaseNumbers = {
     'device-identity-renewal',
     'further-platforms',
     'retention',
+    'master-key-rotation',
   ],
 };

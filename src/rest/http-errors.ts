@@ -41,6 +41,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
   409: [
     'ERR_CONFLICT',
     'ERR_AUDIT_CUT',
+    'ERR_KEY_ROTATION',
     'ERR_INSTANCE_IN_USE',
     'ERR_NAME_TAKEN',
     'ERR_RANK_TAKEN',

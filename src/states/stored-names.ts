@@ -55,3 +55,8 @@ export function canBeWoken(q: Queryable, alias: string): SqlFragment {
 export function sealedPlace(secret: 'keptSecret' | 'unlockSecret', deviceId: DeviceId): string {
   return `device/${storedAs[secret]}/${deviceId}`;
 }
+
+/** `table.column` of a device's secret. */
+export function secretColumn(secret: 'keptSecret' | 'unlockSecret'): string {
+  return `device.${storedAs[secret]}`;
+}

@@ -65,7 +65,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
     administration: 'select update(certificate,private_key,key_id)',
     coordinator: 'select insert',
   },
-  domain_key: { administration: 'select', coordinator: 'select' },
+  domain_key: { administration: 'select update(private_key,key_id)', coordinator: 'select' },
   desired_process: { administration: all, coordinator: all, supervisor: 'select' },
   supervisor: { administration: 'select', coordinator: 'select', supervisor: 'select insert update' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
@@ -114,7 +114,9 @@ export const tableRights: Readonly<Record<string, Line>> = {
   device: {
     server: 'select insert update',
     connection: 'select(id,account_id,state,suspended_at,identity_fingerprint)',
-    administration: 'select update(state,removing_since,removal_command_id,tls_days,tls_day,tls_required_at)',
+    administration:
+      'select update(state,removing_since,removal_command_id,tls_days,tls_day,tls_required_at,' +
+      'unlock_token,unlock_token_key,bootstrap_token,bootstrap_token_key)',
     coordinator: 'select update(state)',
   },
   device_heard: { server: 'select', connection: 'select insert update' },

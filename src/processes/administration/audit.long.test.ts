@@ -1,7 +1,7 @@
 /** The audit over REST and in `bramble audit`: every operation of the API walked, and nothing secret in what is recorded. */
 
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { addAgedRecords, tamper } from '../../access/audit/aged-audit-fixture.ts';
@@ -11,7 +11,9 @@ import { accountOperations } from '../../api/accounts.ts';
 import { clientOf } from '../../api/client-fixture.ts';
 import { newId } from '../../base/ids.ts';
 import { runBramble } from '../../cli/command-line-fixture.ts';
+import { masterKeyPath } from '../../component/master-key-ring.ts';
 import { stopOwnCluster, useOwnCluster } from '../../database/database-fixture.ts';
+import { writeMasterKeys } from '../../database/sealed-value.ts';
 import { seedCommand, seedDevice } from '../../devices/device-fixture.ts';
 import { formatRotation } from '../../release/signature.ts';
 import { testSigner } from '../../release/signed-archive-fixture.ts';
@@ -243,6 +245,11 @@ async function walk(): Promise<Set<string>> {
   await call('DELETE /groups/{name}', '/groups/sales');
   await call('DELETE /it-policies/{name}', '/it-policies/p');
   await call('DELETE /accounts/{name}', '/accounts/ada');
+  await mkdir(join(admin.home, 'keys'), { recursive: true });
+  await writeMasterKeys(masterKeyPath(admin.home), admin.context.masterKeys);
+  for (const key of admin.context.masterKeys.keys.values()) secret(key.toString('base64'));
+  await call('POST /master-keys/prune', '/master-keys/prune');
+  await call('POST /master-keys', '/master-keys');
   await call('PUT /retention', '/retention', { sampleDays: 20 });
   await addAgedRecords(admin.db, 1, 0);
   await tamper(admin.db, "update audit_seal set sealed_at = now() - interval '60 days' where number = 1");

@@ -4,7 +4,6 @@
  */
 
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { runSealer } from '../../access/audit/sealer.ts';
@@ -16,8 +15,8 @@ import {
   type Listening,
   type Work,
 } from '../../component/component-process.ts';
+import { type MasterKeyRing, openMasterKeyRing } from '../../component/master-key-ring.ts';
 import { announceAddress } from '../../component/service-address.ts';
-import { readMasterKeys } from '../../database/sealed-value.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { deliverNotices } from '../../notices/delivery.ts';
@@ -35,7 +34,9 @@ import { administrationServer } from './administration-server.ts';
 import { certificateLooks } from './certificate-looks.ts';
 import { createCertificateUpkeep } from './certificate-upkeep.ts';
 import { keepSigning } from './domain-signing.ts';
+import { keepRotating } from './master-key-rotation.ts';
 import { createRetentionUpkeep } from './retention-upkeep.ts';
+import { sealedPlaces } from './sealed-places.ts';
 
 /** BRAMBLE_SETTINGS of an administration service. */
 export const administrationSettings = z.object({
@@ -46,16 +47,21 @@ type Context = ComponentContext<z.output<typeof administrationSettings>>;
 
 /** Runs until asked to end. @throws BrambleError as {@link componentProcess}. */
 export async function runAdministration(): Promise<void> {
+  let opened: Promise<MasterKeyRing> | undefined;
+  const ringOf = async ({ db, log, environment }: Context): Promise<MasterKeyRing> => {
+    opened ??= openMasterKeyRing({ db, home: environment.home, log });
+    return await opened;
+  };
   await componentProcess({
     kind: 'administration',
     settings: administrationSettings,
     maxConnections: poolSize.administration,
-    listen: listenForAdministrators,
-    work: workUntilStopped,
+    listen: async (context) => await listenForAdministrators(context, await ringOf(context)),
+    work: async (context) => await workUntilStopped(context, await ringOf(context)),
   });
 }
 
-async function listenForAdministrators(context: Context): Promise<Listening> {
+async function listenForAdministrators(context: Context, masterKeys: MasterKeyRing): Promise<Listening> {
   const { environment } = context;
   const app = await administrationServer({
     context: {
@@ -66,7 +72,7 @@ async function listenForAdministrators(context: Context): Promise<Listening> {
       platforms: registeredPlatforms,
       host: context.identity.host,
       home: environment.home,
-      masterKeys: await readMasterKeys(join(environment.home, 'keys', 'master.json')),
+      masterKeys,
       log: context.log,
     },
     health: healthHandler(context),
@@ -109,10 +115,9 @@ async function listenOn(
   }
 }
 
-async function workUntilStopped(context: Context): Promise<Work> {
+async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Promise<Work> {
   const { db, log, identity, environment, stopping, fail } = context;
   const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
-  const masterKeys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
   const signing = keepSigning({ db, release: ownRelease, masterKeys, log }, systemClock, stopping);
   const certificates = createCertificateUpkeep({
     ...{ db, release: ownRelease, name: identity.name, home: environment.home, masterKeys, clock: systemClock, log },
@@ -131,6 +136,14 @@ async function workUntilStopped(context: Context): Promise<Work> {
   const removing = createRetentionUpkeep({
     ...{ db, release: ownRelease, name: identity.name, home: environment.home, clock: systemClock, log },
   }).run(stopping);
+  const following = masterKeys.run(stopping);
+  const rotating = keepRotating(
+    {
+      ...{ db, release: ownRelease, name: identity.name, home: environment.home, ring: masterKeys, log },
+      places: sealedPlaces(registeredPlatforms),
+    },
+    stopping,
+  );
   const moving = runMoves({
     db,
     release: ownRelease,
@@ -143,7 +156,18 @@ async function workUntilStopped(context: Context): Promise<Work> {
     fail(error);
   });
   return {
-    detail: () => ({ [recordsChanges]: true }),
-    drain: async () => void (await Promise.all([moving, sealing, signing, certificates, removing, telling, looking])),
+    detail: () => ({ [recordsChanges]: true, ...masterKeys.detail() }),
+    drain: async () =>
+      void (await Promise.all([
+        moving,
+        sealing,
+        signing,
+        certificates,
+        removing,
+        telling,
+        looking,
+        following,
+        rotating,
+      ])),
   };
 }

@@ -3,14 +3,13 @@
  * while it holds the lease, runs account moves alongside, and takes operators' commands on loopback. If it is killed
  * anywhere, the next one continues from the row.
  */
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { runSealer } from '../../access/audit/sealer.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
+import { openMasterKeyRing } from '../../component/master-key-ring.ts';
 import { applicationName } from '../../database/connection.ts';
-import { readMasterKeys } from '../../database/sealed-value.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { runMoves } from '../../moves/move-runner.ts';
@@ -60,7 +59,7 @@ export async function runCoordinator(): Promise<void> {
 
 async function coordinate(context: Context): Promise<Work> {
   const { db, log, identity, environment, databaseUrl, stopping } = context;
-  const masterKeys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
+  const masterKeys = await openMasterKeyRing({ db, home: environment.home, log });
   const effects = domainEffects({
     db,
     databaseUrl,
@@ -90,7 +89,11 @@ async function coordinate(context: Context): Promise<Work> {
   // No administration service is at work while the domain is handed over.
   const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
   const looking = lookOut({ db, looks: [hostLook(db), upgradeLook(db), fence.look], log, signal: stopping });
-  return { drain: async () => void (await Promise.all([stepping, moving, sealing, telling, looking])) };
+  const following = masterKeys.run(stopping);
+  return {
+    detail: () => masterKeys.detail(),
+    drain: async () => void (await Promise.all([stepping, moving, sealing, telling, looking, following])),
+  };
 }
 
 const lookAgainMs = 500;

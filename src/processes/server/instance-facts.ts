@@ -1,10 +1,9 @@
 /** What a server instance knows of its domain and of itself from the start. */
-import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { InstanceId, SrpIdentifier } from '../../base/ids.ts';
 import type { ComponentContext } from '../../component/component-process.ts';
-import { type MasterKeys, readMasterKeys } from '../../database/sealed-value.ts';
+import { type MasterKeyRing, openMasterKeyRing } from '../../component/master-key-ring.ts';
 import { type InstanceAuthorities, loadInstanceAuthorities } from '../../domain/authorities.ts';
 import { type Domain, readDomain } from '../../domain/domain.ts';
 import { findInstance } from '../../instances/instances.ts';
@@ -15,7 +14,7 @@ import { createPresentAuthorities } from './present-authorities.ts';
 export interface InstanceFacts {
   readonly instance: { readonly id: InstanceId; readonly name: string; readonly srpIdentifier: SrpIdentifier };
   readonly domain: Domain;
-  readonly keys: MasterKeys;
+  readonly keys: MasterKeyRing;
   readonly authorities: InstanceAuthorities;
   /** The same, as they are now. */
   readonly presentAuthorities: () => Promise<InstanceAuthorities>;
@@ -34,7 +33,7 @@ export async function readInstanceFacts(
     const message = `No instance has the SRP identifier ${srpIdentifier}.`;
     throw new BrambleError('ERR_NOT_FOUND', `${message} Issue one with \`bramble instance add\`.`);
   }
-  const keys = await readMasterKeys(join(environment.home, 'keys', 'master.json'));
+  const keys = await openMasterKeyRing({ db, home: environment.home, log });
   const authorities = await loadInstanceAuthorities(db, keys);
   let renews = false;
   return {

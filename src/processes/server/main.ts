@@ -118,10 +118,11 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const policyService = openPolicyService(context, facts, wakes);
   const enrolments = createEnrolmentUpkeep({ announcements: devices.announcements, clock: systemClock, log });
   const measurements = createMeasurementUpkeep({ db, clock: systemClock, log });
-  for (const work of [wakes, policyService, enrolments, measurements]) background.start((signal) => work.run(signal));
+  for (const work of [facts.keys, wakes, policyService, enrolments, measurements])
+    background.start((signal) => work.run(signal));
   background.every(flushEveryMs, () => devices.flush());
   const work: Work = {
-    detail: () => ({ links: links.detail(), policyService: policyService.counts() }),
+    detail: () => ({ links: links.detail(), policyService: policyService.counts(), ...facts.keys.detail() }),
     ready: () => links.ready(),
     serving: (signal) => links.serving(signal),
     drain: async () => {

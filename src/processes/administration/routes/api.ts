@@ -16,6 +16,7 @@ import { deviceRoutes } from './devices.ts';
 import { domainRoutes } from './domain.ts';
 import { groupRoutes } from './groups.ts';
 import { instanceRoutes } from './instances.ts';
+import { masterKeyRoutes } from './master-keys.ts';
 import { moveControlRoutes, moveRoutes } from './moves.ts';
 import { noticeRoutes } from './notices.ts';
 import { policyAssignmentRoutes, policyRoutes } from './policies.ts';
@@ -57,6 +58,7 @@ const resources = [
   tokenRoutes,
   auditRoutes,
   retentionRoutes,
+  masterKeyRoutes,
 ];
 
 export function apiRoutes(context: AdministrationContext): FastifyPluginAsync {

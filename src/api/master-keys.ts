@@ -1,0 +1,46 @@
+/** The master keys: which there are, what each seals, and their rotation. Never the keys themselves. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { word } from './shapes.ts';
+
+const masterKeys = z.object({
+  state: word('settled', 'begun', 'chosen').describe(
+    '`begun`: a new key waits until every process holds it. `chosen`: it seals, and what others sealed is sealed again.',
+  ),
+  next: z.string().nullable().describe('The key that waits.'),
+  waitsFor: z.array(z.string()).describe('Processes that do not hold the key, or do not seal by it yet.'),
+  keys: z.array(
+    z.object({
+      id: z.string(),
+      seals: z.boolean().describe('What is sealed from now on is sealed by it.'),
+      inFile: z.boolean().describe('Whether the file of this service’s home has it.'),
+      values: z.number().describe('Values in the database that it has sealed.'),
+      places: z.array(z.object({ place: z.string(), count: z.number() })),
+    }),
+  ),
+});
+export type MasterKeyList = z.output<typeof masterKeys>;
+const tag = 'domain';
+
+export const masterKeyOperations = {
+  list: {
+    ...{
+      method: 'GET',
+      path: '/master-keys',
+      tag,
+      summary: 'The master keys, what each seals, and how far a rotation is',
+    },
+    answer: masterKeys,
+  },
+  rotate: {
+    ...{ method: 'POST', path: '/master-keys', tag, summary: 'Make a new master key and rotate to it' },
+    description: 'Goes on by itself: once every process holds the key it seals, and every value is sealed again by it.',
+    status: 201,
+    answer: masterKeys,
+  },
+  prune: {
+    ...{ method: 'POST', path: '/master-keys/prune', tag },
+    summary: 'Remove the master keys that seal nothing any more from the file of this service’s home',
+    answer: z.object({ removed: z.array(z.string()) }),
+  },
+} as const satisfies Operations;

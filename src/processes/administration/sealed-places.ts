@@ -1,0 +1,20 @@
+/** Every place where the database holds values under the master key. One that is missing here fails a test. */
+import type { SealedPlace } from '../../database/sealed-place.ts';
+import { sealedKeptSecrets, sealedUnlockSecrets } from '../../devices/sealed-secrets.ts';
+import { sealedAuthorities, sealedDomainKey } from '../../domain/sealed-authorities.ts';
+import { sealedMailPassword } from '../../notices/sealed-mail-password.ts';
+import { sealedWebhooks } from '../../notices/sealed-webhook.ts';
+import type { Platforms } from '../../platforms/port.ts';
+import { sealedPushKey } from './push-settings-store.ts';
+
+export function sealedPlaces(platforms: Platforms): readonly SealedPlace[] {
+  return [
+    sealedAuthorities,
+    sealedDomainKey,
+    sealedPushKey(platforms),
+    sealedWebhooks,
+    sealedMailPassword,
+    sealedUnlockSecrets,
+    sealedKeptSecrets,
+  ];
+}
