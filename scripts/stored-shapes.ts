@@ -47,6 +47,7 @@ import {
   orphanShape,
   socketsShape,
 } from '../src/process/adoption-messages.ts';
+import { configurationSchema } from '../src/process/configuration.ts';
 import { processEnvironmentShape } from '../src/process/environment.ts';
 import { administrationSettings } from '../src/processes/administration/main.ts';
 import { wakeChannelSetting } from '../src/processes/administration/wake-channel.ts';
@@ -55,7 +56,6 @@ import { coordinatorSettings } from '../src/processes/coordinator/main.ts';
 import { routerSettingsShape } from '../src/processes/router/main.ts';
 import { routerStateShape } from '../src/processes/router/router-state.ts';
 import { serverSettings } from '../src/processes/server/main.ts';
-import { configurationSchema } from '../src/processes/supervisor/configuration.ts';
 import { lockFileShape } from '../src/processes/supervisor/home-lock.ts';
 import { signShape } from '../src/processes/supervisor/process-signs.ts';
 import { componentDetailShape } from '../src/registry/component-detail.ts';

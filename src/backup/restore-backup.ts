@@ -10,7 +10,7 @@ import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
-import { configurationSchema } from '../processes/supervisor/configuration.ts';
+import { configurationSchema } from '../process/configuration.ts';
 import { type OpenedBackup, openBackup } from './backup-file.ts';
 import { configurationFile, type HomeFiles, writeHomeFiles } from './home-files.ts';
 import type { BackupHead } from './manifest.ts';

@@ -6,7 +6,7 @@ import { BrambleError } from '../base/errors.ts';
 import { readCluster } from '../database/embedded/cluster.ts';
 import { findPostmaster } from '../database/embedded/postmaster.ts';
 import { urlOf } from '../database/embedded/probe.ts';
-import { readConfiguration } from '../processes/supervisor/configuration.ts';
+import { readConfiguration } from '../process/configuration.ts';
 
 interface HomeDatabase {
   /** The address that this host's supervisor uses. */

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { BrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { startEmbedded } from '../database/embedded/server.ts';
-import { type Configuration, readConfiguration } from '../processes/supervisor/configuration.ts';
+import { type Configuration, readConfiguration } from '../process/configuration.ts';
 import { installRead, readArchive } from '../release/archive.ts';
 import { type Acceptance, type Judgement, judgeSigner, noSigner } from '../release/signer-judgement.ts';
 import { hostInUrl, publicHostOf } from './public-host.ts';

@@ -11,8 +11,8 @@
  */
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Configuration } from '../../process/configuration.ts';
 import type { AdoptedProcess } from './adopted-process.ts';
-import type { Configuration } from './configuration.ts';
 import type { OnEvent } from './events.ts';
 import { bindListeningSocket, type ListeningSocket } from './listening-socket.ts';
 import { inheritSocket } from './socket-inheritance.ts';

@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
-import { addressRangeShape } from '../../base/address-ranges.ts';
-import { BrambleError } from '../../base/errors.ts';
+import { addressRangeShape } from '../base/address-ranges.ts';
+import { BrambleError } from '../base/errors.ts';
 
 const port = z.int().min(0).max(65_535);
 
