@@ -18,12 +18,16 @@ import { serviceAddressShape } from '../src/component/service-address.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
 import { deliverySettingsSchema } from '../src/deliveries/delivery-settings.ts';
+import { hostSignerShape } from '../src/distribution/releases-in-database.ts';
 import { identitySettingsSchema } from '../src/domain/identity-settings.ts';
 import { masterKeySetting } from '../src/domain/master-key.ts';
 import { releaseSignerSetting } from '../src/domain/release-signer.ts';
 import { restoredSetting } from '../src/domain/restored-domain.ts';
 import { verifiedBackupsShape } from '../src/domain/verified-backups.ts';
-import { credentialRequestShape } from '../src/instances/credential-renewal.ts';
+import { hostKeyShape } from '../src/hosts/host-key.ts';
+import { invitationShape } from '../src/hosts/invitation.ts';
+import { joinAnswerShape, joinRequestShape } from '../src/hosts/join-messages.ts';
+import { credentialRequestShape, firstCredentialRequestShape } from '../src/instances/credential-renewal.ts';
 import { routersSetting } from '../src/instances/router-addresses.ts';
 import { credentialShape } from '../src/link/credential.ts';
 import {
@@ -61,6 +65,7 @@ import { signShape } from '../src/processes/supervisor/process-signs.ts';
 import { componentDetailShape } from '../src/registry/component-detail.ts';
 import { manifestSchema } from '../src/release/manifest.ts';
 import { serviceSettings } from '../src/services/services.ts';
+import { pendingJoinShape } from '../src/setup/join-domain.ts';
 import { upgradeProgressSchema } from '../src/upgrade/state/upgrade-plan.ts';
 
 const linkShapes = {
@@ -106,7 +111,10 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'file config.json': configurationSchema,
   'file credentials': credentialShape,
   'file database': roleCredentialShape,
+  'file join.json': pendingJoinShape,
+  'file keys/host.json': hostKeyShape,
   'file keys/master.json': masterKeyFile,
+  'file release-signer.json': hostSignerShape,
   'file releases/manifest.json': manifestSchema,
   'file router/router.json': routerFileShape,
   'file router/state.json': routerStateShape,
@@ -114,6 +122,8 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'file supervisor.lock': lockFileShape,
   ...namedBy('link', linkShapes),
   'link credential request': credentialRequestShape,
+  'link first credential request': firstCredentialRequestShape,
+  ...namedBy('host', { invitationShape, joinRequestShape, joinAnswerShape }),
   'supervisor signs of processes': signShape,
   ...namedBy('supervisor socket', { handOverShape, handOverRefusedShape, orphanShape, socketsShape }),
 };

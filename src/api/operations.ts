@@ -8,6 +8,7 @@ import { deviceCommandOperations } from './device-commands.ts';
 import { deviceOperations } from './devices.ts';
 import { domainOperations } from './domain.ts';
 import { groupOperations } from './groups.ts';
+import { hostOperations } from './hosts.ts';
 import { instanceOperations } from './instances.ts';
 import { itPolicyOperations } from './it-policies.ts';
 import { masterKeyOperations } from './master-keys.ts';
@@ -32,6 +33,7 @@ export const resources = {
   devices: deviceOperations,
   domain: domainOperations,
   groups: groupOperations,
+  hosts: hostOperations,
   instances: instanceOperations,
   itPolicies: itPolicyOperations,
   masterKeys: masterKeyOperations,

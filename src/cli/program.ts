@@ -15,6 +15,7 @@ import { addBudgetCommands, addDeliveriesCommand } from './commands/delivery.ts'
 import { addDeviceCommands } from './commands/device.ts';
 import { addDomainCommands } from './commands/domain.ts';
 import { addGroupCommands } from './commands/group.ts';
+import { addHostCommands } from './commands/host.ts';
 import { addInstanceCommands } from './commands/instance.ts';
 import { addKeyCommands } from './commands/key.ts';
 import { addMoveCommands } from './commands/move.ts';
@@ -82,6 +83,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addDeviceCommands(program, frame);
   addPolicyCommands(program, frame);
   addServiceCommands(program, frame);
+  addHostCommands(program, frame);
   addInstanceCommands(program, frame);
   addConnectionServiceCommands(program, frame);
   addSrpCommands(program, frame);

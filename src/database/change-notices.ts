@@ -1,5 +1,5 @@
 /**
- * Tells code that polls a table when it has changed. Triggers send the notices (`sql/017-change-notices.expand.sql`), so
+ * Tells code that polls a table when it has changed. Triggers send the notices (`sql/017-change-notices.expand.sql` and later ones), so
  * writes of earlier releases and manual changes count, too. A notice makes the next look come sooner; as notices may be
  * lost, the poll remains.
  */
@@ -17,7 +17,8 @@ export type NoticedTable =
   | 'srp_clearance'
   | 'srp_credential'
   | 'audit_record'
-  | 'notice';
+  | 'notice'
+  | 'host_invitation';
 
 /** Rings when one of the tables was written, and after a gap in listening. */
 export async function ringAtChanges(

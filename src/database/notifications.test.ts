@@ -79,6 +79,7 @@ test('whoever writes a table that is looked at seldom tells of it, without knowi
     srp_credential: `update srp_credential set revoked_at = now()`,
     notice: `insert into notice (target_id, at, kind, message) values (gen_random_uuid(), now(), 'test', 'test')`,
     audit_record: `insert into audit_record (kind, operation) values ('marker', 'test')`,
+    host_invitation: `delete from host_invitation`,
   };
   await withListener(async (db) => {
     for (const [table, statement] of Object.entries(writes)) {

@@ -45,13 +45,17 @@ export async function readMasterKeys(path: string): Promise<MasterKeys> {
   }
 }
 
-/** Writes the key file for its owner alone, whole or not at all; with `wx` it never overwrites one (EEXIST). */
-export async function writeMasterKeys(path: string, keys: MasterKeys, flag: 'wx' | 'w' = 'wx'): Promise<void> {
-  const text = JSON.stringify({
+/** As the key file holds them. */
+export function masterKeyContents(keys: MasterKeys): z.output<typeof masterKeyFile> {
+  return {
     current: keys.current,
     keys: Object.fromEntries([...keys.keys].map(([id, key]) => [id, key.toString('base64')])),
-  });
-  await writeWholeFile(path, `${text}\n`, flag);
+  };
+}
+
+/** Writes the key file for its owner alone, whole or not at all; with `wx` it never overwrites one (EEXIST). */
+export async function writeMasterKeys(path: string, keys: MasterKeys, flag: 'wx' | 'w' = 'wx'): Promise<void> {
+  await writeWholeFile(path, `${JSON.stringify(masterKeyContents(keys))}\n`, flag);
 }
 
 /** Encrypts `plain` for `place`, such as `setting/push/privateKeyPem`. */

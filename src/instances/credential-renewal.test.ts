@@ -1,15 +1,17 @@
 /** The renewal of SRP credentials, between a holder and an administration service that meet in the database. */
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import { after, test } from 'node:test';
+import { systemClock } from '../base/clock.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import type { SrpCredential } from '../link/credential.ts';
 import { signEnvelope } from '../link/signed-envelope.ts';
 import { createAuthority } from '../protocol/x509/certificate.ts';
-import { createEcKeyPair, spkiDerOf } from '../protocol/x509/key-pair.ts';
-import { answerRenewals, credentialRenewal, hasOpenRenewal } from './credential-renewal.ts';
+import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import { until } from '../testing/condition.ts';
+import { answerRenewals, credentialRenewal, hasOpenRenewal, requestFirstCredential } from './credential-renewal.ts';
 import { createInstance } from './instances.ts';
 import { listSrpCredentials, revokeSrpCredential } from './srp-credential-store.ts';
 import { issueSrpCredential, srpCredentialSerial } from './srp-credentials.ts';
@@ -21,7 +23,17 @@ after(async () => await db.end());
 const made = await createAuthority({ commonName: 'test', algorithm: 'EC-P256', days: 3650 });
 const authority = { certificateDer: Buffer.from(made.certificateDer), privateKeyPem: made.privateKeyPem };
 const routers = [{ host: '127.0.0.1', port: 3101, serverName: 'router.test' }];
-const answer = () => db.begin((tx) => answerRenewals(tx, async () => authority));
+/** Hosts that joined, and which identifiers are placed on them. */
+const hostKeys = new Map<string, Buffer>();
+const placed = new Set<string>();
+const answer = () =>
+  db.begin((tx) =>
+    answerRenewals(tx, async () => authority, {
+      hostKey: async (_, host) => hostKeys.get(host),
+      isPlaced: async (_, identifier, host) => placed.has(`${identifier} ${host}`),
+      routers: async () => routers,
+    }),
+  );
 
 async function holder(name: string): Promise<SrpCredential> {
   const created = await db.begin((tx) => createInstance(tx, { name }));
@@ -118,4 +130,43 @@ test('a request that cannot be answered keeps no other one from its answer', lim
   const clock = { now: () => Date.now(), sleep: async () => void (await answer()) };
   const next = await credentialRenewal(db, clock).renew(good, new AbortController().signal);
   assert.equal(next.identifier, good.identifier);
+});
+
+test('a process on a host that joined gets its first credential; nobody else gets one', limited, async () => {
+  const created = await db.begin((tx) => createInstance(tx, { name: 'on-berlin' }));
+  assert(created.kind === 'created');
+  const { srpIdentifier: identifier } = created;
+  const keys = await createEcKeyPair();
+  const host = { name: 'berlin', privateKeyPem: privateKeyPemOf(keys.privateKey), domainAuthorityPem: 'pem' };
+  const impatient = { ...systemClock, sleep: () => systemClock.sleep(1) };
+  const request = async () => {
+    const asking = requestFirstCredential(db, identifier, host, new AbortController().signal, impatient);
+    asking.catch(() => undefined);
+    await until('it has asked', 30_000, () => hasOpenRenewal(db));
+    const answered = await answer();
+    return { asking, refusal: answered[0]?.refusal };
+  };
+  const stranger = await request();
+  assert.match(stranger.refusal ?? '', /no host berlin has joined/);
+  await assert.rejects(stranger.asking, { code: 'ERR_SRP_RENEWAL' });
+
+  hostKeys.set('berlin', spkiDerOf((await createEcKeyPair()).publicKey));
+  placed.add(`${identifier} berlin`);
+  const impostor = await request();
+  assert.match(impostor.refusal ?? '', /not signed/);
+  await assert.rejects(impostor.asking, { code: 'ERR_SRP_RENEWAL' });
+
+  hostKeys.set('berlin', spkiDerOf(keys.publicKey));
+  placed.clear();
+  const elsewhere = await request();
+  assert.match(elsewhere.refusal ?? '', /not to run on the host berlin/);
+  await assert.rejects(elsewhere.asking, { code: 'ERR_SRP_RENEWAL' });
+
+  placed.add(`${identifier} berlin`);
+  const { asking } = await request();
+  const credential = await asking;
+  assert.deepEqual([credential.identifier, credential.routers], [identifier, routers]);
+  assert.equal((await listSrpCredentials(db, identifier)).length, 1);
+  const { publicKey } = new X509Certificate(credential.certificatePem);
+  assert.equal(createPublicKey(credential.privateKeyPem).equals(publicKey), true, 'its key stayed with its holder');
 });

@@ -19,6 +19,13 @@ export async function listDesiredProcesses(q: Queryable): Promise<DesiredProcess
     select name, kind, host, release, state, settings from desired_process order by name`;
 }
 
+/** Whether the process that has this SRP identifier is to run on the host. */
+export async function isPlacedOn(q: Queryable, srpIdentifier: string, host: string): Promise<boolean> {
+  const rows = await q`
+    select 1 from desired_process where settings ->> 'srpIdentifier' = ${srpIdentifier} and host = ${host}`;
+  return rows.length > 0;
+}
+
 /** Inserts or updates the desired process. */
 export async function setDesiredProcess(q: Queryable, wanted: DesiredProcess): Promise<void> {
   await q`

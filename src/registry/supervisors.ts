@@ -13,6 +13,8 @@ export interface HostSupervisor {
   postgresBinaries: string | null;
   postgresServer: string | null;
   startedAt: Date | null;
+  /** Its last report. */
+  seenAt: Date | null;
   /** It has reported recently. */
   atWork: boolean;
 }
@@ -29,12 +31,12 @@ export async function listSupervisors(q: Queryable): Promise<HostSupervisor[]> {
   if (table?.present !== true) {
     return await q<HostSupervisor[]>`
       select distinct host, true as wanted, null as release, null as "processId", null as "nodeVersion",
-             null as "postgresBinaries", null as "postgresServer", null as "startedAt", false as "atWork"
+             null as "postgresBinaries", null as "postgresServer", null as "startedAt", null as "seenAt", false as "atWork"
         from desired_process where state = 'running' order by host`;
   }
   return await q<HostSupervisor[]>`
     select host, w.host is not null as wanted, s.release, s.process_id as "processId", s.node_version as "nodeVersion",
-           s.postgres_binaries as "postgresBinaries", s.postgres_server as "postgresServer", s.started_at as "startedAt",
+           s.postgres_binaries as "postgresBinaries", s.postgres_server as "postgresServer", s.started_at as "startedAt", s.seen_at as "seenAt",
            coalesce(s.seen_at > clock_timestamp() - make_interval(secs => ${supervisorSilenceSeconds}), false) as "atWork"
       from (select distinct host from desired_process where state = 'running') w
       full join supervisor s using (host)

@@ -35,9 +35,12 @@ export interface FoundRelease extends JudgedRelease {
   manifest: Manifest;
 }
 
-/** An archive in memory: what was checked is what is installed, even if the file changes meanwhile. */
-interface ReadArchive extends FoundRelease {
+/** A release in memory: what was checked is what is installed, even if the file changes meanwhile. */
+export interface ReadRelease extends FoundRelease {
   entries: Entries;
+}
+
+interface ReadArchive extends ReadRelease {
   archiveSha256: string;
 }
 
@@ -61,8 +64,8 @@ export async function installArchive(file: string, options: InstallOptions): Pro
   return await installRead(await readArchive(file, options.expectedSha256), options.home);
 }
 
-/** As `installArchive`, for an archive that has already been read. */
-export async function installRead({ manifest, entries, signature }: ReadArchive, home: string): Promise<string> {
+/** As `installArchive`, for a release that has already been read. */
+export async function installRead({ manifest, entries, signature }: ReadRelease, home: string): Promise<string> {
   const releases = path.join(home, 'releases');
   const folder = path.join(releases, manifest.release);
   await mkdir(releases, { recursive: true, mode: 0o755 });
@@ -110,7 +113,39 @@ export async function readInstalled(folder: string): Promise<FoundRelease> {
   return await withSignature(manifest, manifestSha256, `${folder}${signatureSuffix}`);
 }
 
-async function readFiles(folder: string): Promise<{ manifest: Manifest; manifestSha256: string }> {
+/** An installed release with its files, to be passed on. @throws as `readInstalled` */
+export async function readInstalledFiles(folder: string): Promise<ReadRelease> {
+  const { manifest, manifestSha256, entries } = await readFiles(folder);
+  return { ...(await withSignature(manifest, manifestSha256, `${folder}${signatureSuffix}`)), entries };
+}
+
+/**
+ * A release from its files, the manifest among them, with the text of its signature.
+ * @throws BrambleError ERR_RELEASE_ARCHIVE_MALFORMED, ERR_RELEASE_ARCHIVE_CHANGED, ERR_RELEASE_SIGNATURE
+ */
+export function releaseOfFiles(entries: Entries, signatureText: string | null, expected: string): ReadRelease {
+  const { manifest, manifestSha256 } = readManifest(entries);
+  const { release } = manifest;
+  if (release !== expected) throw changed(`it is release ${release} instead of ${expected}`);
+  if (signatureText === null) return { release, manifest, manifestSha256, entries, signature: null };
+  const name = `The signature of release ${release}`;
+  const signature = parseSignature(Buffer.from(signatureText), name);
+  assertSigns(signature, { release, manifest: manifestSha256 }, name);
+  return { release, manifest, manifestSha256, entries, signature };
+}
+
+/** Verifies every file against the manifest among them. */
+function readManifest(entries: Entries): { manifest: Manifest; manifestSha256: string } {
+  const bytes = entries.get(manifestName);
+  if (bytes === undefined) {
+    throw malformed('it has no manifest');
+  }
+  const manifest = parseManifest(bytes.toString('utf8'));
+  assertFiles(manifest, new Map([...entries].filter(([name]) => name !== manifestName)));
+  return { manifest, manifestSha256: sha256(bytes) };
+}
+
+async function readFiles(folder: string): Promise<{ manifest: Manifest; manifestSha256: string; entries: Entries }> {
   let bytes: Buffer;
   try {
     bytes = await readFile(path.join(folder, manifestName));
@@ -136,7 +171,7 @@ async function readFiles(folder: string): Promise<{ manifest: Manifest; manifest
     }
   }
   assertFiles(manifest, entries, found);
-  return { manifest, manifestSha256: sha256(bytes) };
+  return { manifest, manifestSha256: sha256(bytes), entries: entries.set(manifestName, bytes) };
 }
 
 /** The whole archive. @throws as `openArchive` */
@@ -149,13 +184,8 @@ export async function readArchive(file: string, expectedSha256?: string): Promis
     }
   }
   const entries = await readEntries(bytes);
-  const manifestBytes = entries.get(manifestName);
-  if (manifestBytes === undefined) {
-    throw malformed('it has no manifest');
-  }
-  const manifest = parseManifest(manifestBytes.toString('utf8'));
-  assertFiles(manifest, new Map([...entries].filter(([name]) => name !== manifestName)));
-  const found = await withSignature(manifest, sha256(manifestBytes), `${file}${signatureSuffix}`, digest);
+  const { manifest, manifestSha256 } = readManifest(entries);
+  const found = await withSignature(manifest, manifestSha256, `${file}${signatureSuffix}`, digest);
   return { ...found, entries, archiveSha256: digest };
 }
 

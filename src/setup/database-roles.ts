@@ -35,10 +35,12 @@ export async function rolesScript(home: string): Promise<string> {
   const inUse = await readRoleCredentials(home);
   const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
   try {
-    const present = inUse.size > 0 ? inUse : await readRoleCredentials(home, preparedFolder);
-    const credentials = await credentialsFor(db, present);
+    const prepared = await readRoleCredentials(home, preparedFolder);
+    const credentials = await credentialsFor(db, new Map([...prepared, ...inUse]));
     const statements = [...(await roleStatements(db, credentials)), ...(await rightStatements(db))];
-    if (inUse.size === 0) await writeRoleCredentials(home, credentials, preparedFolder);
+    // A role that a later release added is prepared too.
+    const unused = new Map([...credentials].filter(([role]) => !inUse.has(role)));
+    if (unused.size > 0) await writeRoleCredentials(home, unused, preparedFolder);
     return [
       '-- All or nothing. Devices are served in the meantime: if a lock is not available this stops, and can be run ' +
         'again.',

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { compareReleases } from '../base/release-number.ts';
-import { readConfiguration } from '../processes/supervisor/configuration.ts';
+import { readConfiguration } from '../process/configuration.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { sysusersText, type UnitPlan, unitName, unitOf, unitText } from './systemd-unit.ts';
 

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { access, chmod, mkdir, writeFile } from 'node:fs/promises';
-import { createServer, isIPv6 } from 'node:net';
+import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,6 +14,7 @@ import { startEmbedded } from '../database/embedded/server.ts';
 import { type Configuration, readConfiguration } from '../process/configuration.ts';
 import { installRead, readArchive } from '../release/archive.ts';
 import { type Acceptance, type Judgement, judgeSigner, noSigner } from '../release/signer-judgement.ts';
+import { freePort } from './free-port.ts';
 import { hostInUrl, publicHostOf } from './public-host.ts';
 
 export interface HomePlan {
@@ -141,26 +142,6 @@ async function configurationOf(plan: HomePlan): Promise<Configuration> {
 function listenAddressFor(publicHost: string | undefined): string {
   if (publicHost === undefined) return '127.0.0.1';
   return isIPv6(publicHost) ? '::' : '0.0.0.0';
-}
-
-/** The preferred port, or another if it is taken (or 0). */
-async function freePort(wanted: number, address: string, besides?: number): Promise<number> {
-  for (const port of [wanted, 0, 0, 0]) {
-    const found = await tryPort(port, address);
-    if (found !== null && found !== besides) return found;
-  }
-  throw new BrambleError('ERR_LISTEN', `No free port was found on ${address}.`);
-}
-
-function tryPort(port: number, address: string): Promise<number | null> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(null));
-    server.listen(port, address, () => {
-      const bound = server.address();
-      server.close(() => resolve(typeof bound === 'object' && bound !== null ? bound.port : null));
-    });
-  });
 }
 
 async function presentDomain(databaseUrl: string): Promise<{ name: string; publicUrl: string } | undefined> {

@@ -11,6 +11,7 @@ import {
   createAdministrationClient,
 } from '../../src/api/client.ts';
 import { domainOperations } from '../../src/api/domain.ts';
+import { addArrayTypes } from '../../src/database/array-types.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { prepareHome } from '../../src/setup/prepare-home.ts';
 import { until, whenWaitedInVain } from '../../src/testing/condition.ts';
@@ -82,6 +83,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     onnotice: () => {},
     connection: { application_name: 'outside' },
   });
+  if (options.externalDatabase !== undefined) addArrayTypes(sql.options);
   const [domain] = await sql`select public_url from domain`;
   const { token } = JSON.parse(await readFile(join(home, 'admin.json'), 'utf8')) as { token: string };
   const api = administrationOf(sql, token);
@@ -172,7 +174,8 @@ function administrationOf(sql: postgres.Sql, token: string): AdministrationClien
   return createAdministrationClient({ choose: chooseInOrder(find), repeatable: true, timeoutMs: limitMs.answer });
 }
 
-async function runCommand(
+/** Runs the `bramble` command of the working tree. */
+export async function runCommand(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
 ): Promise<{ code: number; stdout: string; stderr: string }> {

@@ -33,6 +33,8 @@ const notAudited = {
   notice: 'events that are still to be sent',
   notice_condition: 'what was seen and told',
   outcome_report: 'telemetry of routers',
+  release_file: 'files of a release, whose arrival is recorded as an operation',
+  release_package: 'a release, whose arrival is recorded as an operation',
   request_outcome: 'telemetry of routers',
   request_sample: 'telemetry of instances',
   revocation_list: 'a signature over revocations and clearances, which are audited',

@@ -7,8 +7,11 @@
  * decides which processes run. A table without a line fails a test.
  */
 
-/** Each has a database role of its own, `<database>_<kind>`. The router has none: it has no database access. */
-export const databaseRoles = ['server', 'administration', 'connection', 'coordinator', 'supervisor'] as const;
+/**
+ * Each has a database role of its own, `<database>_<kind>`. The router has none: it has no database access. `join` is that of
+ * invited hosts, which no process has.
+ */
+export const databaseRoles = ['server', 'administration', 'connection', 'coordinator', 'supervisor', 'join'] as const;
 export type DatabaseRole = (typeof databaseRoles)[number];
 
 /** Owns every table and cannot log in: the coordinator assumes it while it migrates. */
@@ -96,6 +99,17 @@ export const tableRights: Readonly<Record<string, Line>> = {
     administration: 'select insert delete',
     coordinator: 'select insert delete',
   },
+  host: { administration: all, coordinator: 'select' },
+  host_invitation: {
+    administration: all,
+    join: 'select(id,request,answered_at,answer,expires_at) update(request,proof,requested_at)',
+  },
+  release_package: {
+    administration: 'select insert delete',
+    coordinator: 'select insert delete',
+    supervisor: 'select',
+  },
+  release_file: { administration: 'insert', coordinator: 'insert', supervisor: 'select' },
   srp_credential: { administration: 'select insert update', coordinator: 'select insert update' },
   srp_clearance: { administration: 'select insert update', coordinator: 'select update' },
   revocation_list: { server: 'select', administration: 'select insert update' },

@@ -1,6 +1,6 @@
 /** For tests: a domain in a database of its own, and an administration service that listens in this process. */
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { Registry } from 'prom-client';
 import { createToken } from '../../access/administrator-tokens.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
+import { writeRoleCredentials } from '../../database/roles/role-credentials.ts';
 import { createMasterKeys, type MasterKeys } from '../../database/sealed-value.ts';
 import { createAuthorities } from '../../domain/authority-creation.ts';
 import { insertDomain } from '../../domain/domain.ts';
@@ -120,4 +121,11 @@ export async function whileUpgrading(admin: AdministrationFixture, work: () => P
     await admin.db`update domain set feature_level = ${admin.context.release}`;
     await admin.db`delete from component where name = 'old-server'`;
   }
+}
+
+/** Gives the home what inviting a host asks for: an external database, and a role for joining. */
+export async function configureForHosts({ home, databaseUrl }: AdministrationFixture): Promise<void> {
+  const configuration = { database: { url: databaseUrl }, host: 'test-host', publicPort: 8443, srpPort: 3101 };
+  await writeFile(join(home, 'config.json'), JSON.stringify(configuration));
+  await writeRoleCredentials(home, new Map([['join', { user: 'test_join', password: 'join-password-99' }]]));
 }

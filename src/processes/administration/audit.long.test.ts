@@ -18,7 +18,7 @@ import { seedCommand, seedDevice } from '../../devices/device-fixture.ts';
 import { formatRotation } from '../../release/signature.ts';
 import { testSigner } from '../../release/signed-archive-fixture.ts';
 import { until } from '../../testing/condition.ts';
-import { startAdministration } from './administration-fixture.ts';
+import { configureForHosts, startAdministration } from './administration-fixture.ts';
 import { write } from './context.ts';
 import { pushSettingsStore } from './push-settings-store.ts';
 
@@ -170,6 +170,9 @@ async function walk(): Promise<Set<string>> {
   });
   await call('POST /notice-targets/{name}/test', '/notice-targets/ops/test');
   await call('DELETE /mail-server', '/mail-server');
+  await admin.db`
+    insert into supervisor (host, release, process_id, node_version, postgres_server)
+    values ('elsewhere', '1.1.0', 1, 'v26', '18')`;
   const service = await call('POST /connection-services', '/connection-services', {
     name: 'mds',
     instances: ['one'],
@@ -190,6 +193,15 @@ async function walk(): Promise<Set<string>> {
   secret((await call('POST /tokens', '/tokens', { name: 'second' }))['token']);
   await call('DELETE /tokens/{name}', '/tokens/second');
   const [signer, next] = [testSigner(), testSigner()];
+  await configureForHosts(admin);
+  const invited = await call('POST /hosts', '/hosts', {
+    name: 'further',
+    databaseUrl: 'postgres://db.example/bramble',
+  });
+  secret(invited['invitation']);
+  await admin.db`insert into host (name, public_key) values ('further', '\\x00')`;
+  await call('POST /hosts/{name}/drain', '/hosts/further/drain', {});
+  await call('DELETE /hosts/{name}', '/hosts/further');
   await call('PUT /release-signer', '/release-signer', { fingerprint: signer.fingerprint });
   await call('POST /release-signer/rotation', '/release-signer/rotation', {
     statements: formatRotation(next.fingerprint, signer),

@@ -11,7 +11,9 @@ import type { Database } from '../../database/connection.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
 import type { MasterKeys } from '../../database/sealed-value.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
+import { hostKey } from '../../hosts/hosts.ts';
 import { answerRenewals, hasOpenRenewal } from '../../instances/credential-renewal.ts';
+import { routerAddresses } from '../../instances/router-addresses.ts';
 import {
   readSignedRevocationList,
   revocationList,
@@ -20,16 +22,18 @@ import {
 } from '../../instances/srp-credential-store.ts';
 import { signEnvelope } from '../../link/signed-envelope.ts';
 import type { Logger } from '../../process/log/logger.ts';
+import { isPlacedOn } from '../../registry/desired-processes.ts';
 
 interface DomainSigning {
   db: Database;
   release: string;
+  home: string;
   masterKeys: MasterKeys;
   log: Logger;
 }
 
 /** Signs what is pending, once. Idempotent, and safe to run concurrently. */
-export async function signForDomain({ db, release, masterKeys, log }: DomainSigning): Promise<void> {
+export async function signForDomain({ db, release, home, masterKeys, log }: DomainSigning): Promise<void> {
   const signed = await readSignedRevocationList(db);
   if (signed === undefined || signed.number < (await revocationListNumber(db))) {
     await administrationTransaction(db, release, async (tx) => {
@@ -40,11 +44,15 @@ export async function signForDomain({ db, release, masterKeys, log }: DomainSign
   }
   if (await hasOpenRenewal(db)) {
     const answered = await administrationTransaction(db, release, (tx) =>
-      answerRenewals(tx, () => loadDomainAuthority(tx, masterKeys)),
+      answerRenewals(tx, () => loadDomainAuthority(tx, masterKeys), {
+        hostKey,
+        isPlaced: isPlacedOn,
+        routers: (q) => routerAddresses(q, home),
+      }),
     );
     for (const { identifier, refusal } of answered) {
-      if (refusal === null) log.info({ identifier }, 'SRP credential renewed');
-      else log.warn({ identifier, reason: refusal }, 'SRP credential not renewed');
+      if (refusal === null) log.info({ identifier }, 'SRP credential issued on request');
+      else log.warn({ identifier, reason: refusal }, 'SRP credential not issued on request');
     }
   }
 }

@@ -34,6 +34,7 @@ import { administrationServer } from './administration-server.ts';
 import { certificateLooks } from './certificate-looks.ts';
 import { createCertificateUpkeep } from './certificate-upkeep.ts';
 import { keepSigning } from './domain-signing.ts';
+import { keepAnsweringHosts } from './host-joins.ts';
 import { keepRotating } from './master-key-rotation.ts';
 import { createRetentionUpkeep } from './retention-upkeep.ts';
 import { sealedPlaces } from './sealed-places.ts';
@@ -118,7 +119,14 @@ async function listenOn(
 async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Promise<Work> {
   const { db, log, identity, environment, stopping, fail } = context;
   const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
-  const signing = keepSigning({ db, release: ownRelease, masterKeys, log }, systemClock, stopping);
+  const { home } = environment;
+  const signing = keepSigning({ db, release: ownRelease, home, masterKeys, log }, systemClock, stopping);
+  const { name, host } = identity;
+  const joining = keepAnsweringHosts(
+    { db, release: ownRelease, name, host, home, masterKeys, log },
+    systemClock,
+    stopping,
+  );
   const certificates = createCertificateUpkeep({
     ...{ db, release: ownRelease, name: identity.name, home: environment.home, masterKeys, clock: systemClock, log },
   }).run(stopping);
@@ -162,6 +170,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Pr
         moving,
         sealing,
         signing,
+        joining,
         certificates,
         removing,
         telling,

@@ -4,11 +4,14 @@
  */
 import { BrambleError } from '../../base/errors.ts';
 import type { SrpIdentifier } from '../../base/ids.ts';
+import { notFound } from '../../base/not-found.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { listHosts } from '../../hosts/hosts.ts';
 import { type ComponentKind, listComponents } from '../../registry/components.ts';
 import { listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
+import { listSupervisors } from '../../registry/supervisors.ts';
 import type { AdministrationContext } from './context.ts';
 import { deliverSrpCredential } from './srp-issuing.ts';
 
@@ -32,6 +35,7 @@ export async function startProcess(
   administrator: string,
 ) {
   const host = wantedHost ?? context.host;
+  const requestsItself = await assertUsable(context, tx, host);
   const { release } = await readDomain(tx);
   await setDesiredProcess(tx, {
     name: holder.name,
@@ -46,6 +50,26 @@ export async function startProcess(
     subject: holder.name,
     message: `${administrator} added ${holder.name} (${holder.srpIdentifier}) on ${host}`,
   });
+  const added = { name: holder.name, srpIdentifier: holder.srpIdentifier, host };
+  if (requestsItself) return { ...added, credential: null };
   const delivered = await deliverSrpCredential(context, tx, holder.srpIdentifier, host === context.host);
-  return { name: holder.name, srpIdentifier: holder.srpIdentifier, host, credential: delivered.credential };
+  return { ...added, credential: delivered.credential };
+}
+
+/**
+ * Whether processes on the host request their first credential themselves: on one that joined.
+ * @throws BrambleError ERR_NOT_FOUND, ERR_CONFLICT for one that is being drained
+ */
+async function assertUsable(context: AdministrationContext, tx: Transaction, name: string): Promise<boolean> {
+  const joined = (await listHosts(tx)).find((host) => host.name === name);
+  if (joined === undefined) {
+    if (name === context.host || (await listSupervisors(tx)).some(({ host }) => host === name)) return false;
+    throw notFound('host', name);
+  }
+  if (joined.drainingSince === null) return true;
+  throw new BrambleError(
+    'ERR_CONFLICT',
+    `The host ${name} is being drained, so nothing new is placed on it. Choose another host, or end that with ` +
+      `\`bramble host drain ${name} --off\`.`,
+  );
 }

@@ -7,6 +7,7 @@ import { dialRouters, keepCredentialFresh } from '../../component/srp-links.ts';
 import type { Database } from '../../database/connection.ts';
 import { recordHeard } from '../../devices/device-certificates.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { ensureCredential } from '../../hosts/first-credential.ts';
 import { type AllowedHosts, allowedHosts } from '../../instances/allowed-hosts.ts';
 import { readAllowedHosts } from '../../instances/allowed-hosts-store.ts';
 import { credentialRenewal } from '../../instances/credential-renewal.ts';
@@ -46,6 +47,7 @@ export async function runConnectionService(): Promise<void> {
 async function startTunnels(context: ComponentContext<z.output<typeof connectionServiceSettings>>): Promise<Work> {
   const { db, log, environment } = context;
   const { srpIdentifier: identifier, longestTunnelMinutes } = environment.settings;
+  await ensureCredential({ db, home: environment.home, host: context.identity.host, identifier }, context.stopping);
   const tunnels = createTunnels({
     rights: await tunnelRights(context, identifier),
     maxLifeMs: longestTunnelMinutes * 60_000,

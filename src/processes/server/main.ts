@@ -17,6 +17,7 @@ import { connectDevices } from '../../devices/connect-statement.ts';
 import { answerRoutes } from '../../devices/route-store.ts';
 import { loadRouteSigner } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { ensureCredential } from '../../hosts/first-credential.ts';
 import { credentialRenewal } from '../../instances/credential-renewal.ts';
 import type { LinkHandlers } from '../../link/link-endpoint.ts';
 import { signRoutes } from '../../link/signed-envelope.ts';
@@ -109,7 +110,12 @@ async function listenForDevices(
 
 async function buildInstance(context: ComponentContext<Settings>, connectDb: Database) {
   const { db, log, environment, registry } = context;
-  const facts = await readInstanceFacts(context, environment.settings.srpIdentifier);
+  const { srpIdentifier } = environment.settings;
+  await ensureCredential(
+    { db, home: environment.home, host: context.identity.host, identifier: srpIdentifier },
+    context.stopping,
+  );
+  const facts = await readInstanceFacts(context, srpIdentifier);
   await warmUp(connectDb, facts.instance.id);
   const devices = createDeviceService({ db, connectDb, facts, platforms, registry, log });
   const background = createBackgroundWork(context.fail);

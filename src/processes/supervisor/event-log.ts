@@ -7,6 +7,7 @@ import type { OnEvent, SupervisorEvent } from './events.ts';
 
 const warnings: ReadonlySet<SupervisorEvent['type']> = new Set([
   'refused',
+  'release-not-fetched',
   'hung',
   'not-adopted',
   'not-inherited',

@@ -22,6 +22,8 @@ export type SupervisorEvent =
   | { type: 'restarting'; name: string; inMs: number }
   | { type: 'replaced'; name: string; fromRelease: string; toRelease: string; pid: number }
   | { type: 'refused'; name: string; code: string; message: string }
+  | { type: 'release-fetched'; release: string }
+  | { type: 'release-not-fetched'; release: string; code: string; message: string }
   | { type: 'log-not-rotated'; name: string; message: string }
   | { type: 'stopped' };
 
@@ -85,6 +87,10 @@ export function eventText(event: SupervisorEvent): string {
       return `${event.name} changed from ${event.fromRelease} to ${event.toRelease}`;
     case 'refused':
       return `${event.name} is not started: ${event.message} (${event.code})`;
+    case 'release-fetched':
+      return `release ${event.release} was fetched and installed`;
+    case 'release-not-fetched':
+      return `release ${event.release} cannot be fetched; will retry: ${event.message} (${event.code})`;
     case 'log-not-rotated':
       return `the log of ${event.name} keeps growing because it cannot be rotated: ${event.message}`;
     case 'stopped':

@@ -26,6 +26,7 @@ import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts'
 import { type DesiredProcess, watchDesired } from './desired-state.ts';
 import type { OnEvent } from './events.ts';
 import type { ListeningSocket } from './listening-socket.ts';
+import { createMissingReleases, type MissingReleases } from './missing-releases.ts';
 import { openSockets } from './open-sockets.ts';
 import { createSlot, type ProcessSlot } from './process-slot.ts';
 import type { SupervisedProcess } from './supervised-process.ts';
@@ -104,7 +105,9 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     });
     // Everything needed to start a router is known even without a database.
     for (const { spec } of routers) slots.get(spec.name)?.want({ ...spec, credentialUnknown: false });
-    const reconcile = reconciler(slots, newSlot, { credentials, balancers: configuration.balancers }, options);
+    const missing = createMissingReleases(home, configuration.host, onEvent);
+    const known = { credentials, balancers: configuration.balancers, missing };
+    const reconcile = reconciler(slots, newSlot, known, options);
     await watchDesired({
       host: configuration.host,
       openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal, onEvent),
@@ -255,13 +258,22 @@ function slotMaker(
 function reconciler(
   slots: ReadonlyMap<string, ProcessSlot>,
   newSlot: (name: string) => ProcessSlot,
-  { credentials, balancers }: { credentials: RoleCredentials; balancers: Configuration['balancers'] },
+  {
+    credentials,
+    balancers,
+    missing,
+  }: {
+    credentials: RoleCredentials;
+    balancers: Configuration['balancers'];
+    missing: MissingReleases;
+  },
   options: SupervisorOptions,
 ) {
   const reported = new Set<string>();
   return (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string): void => {
     const wanted = new Map(processes.filter(({ state }) => state === 'running').map((row) => [row.name, row]));
     for (const { name, kind, release, settings: own } of wanted.values()) {
+      if (missing.awaits(release, urlForRole(url, credentials.get('supervisor')))) continue;
       const settings = kind === 'router' && balancers.length > 0 ? { ...Object(own), balancers } : own;
       const databaseUrl = kind === 'router' ? null : addressFor(kind, url, credentials);
       (slots.get(name) ?? newSlot(name)).want({ name, kind, release, settings, databaseUrl });

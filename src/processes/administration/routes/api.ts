@@ -15,6 +15,7 @@ import { deviceRemovalRoutes } from './device-removal.ts';
 import { deviceRoutes } from './devices.ts';
 import { domainRoutes } from './domain.ts';
 import { groupRoutes } from './groups.ts';
+import { hostRoutes } from './hosts.ts';
 import { instanceRoutes } from './instances.ts';
 import { masterKeyRoutes } from './master-keys.ts';
 import { moveControlRoutes, moveRoutes } from './moves.ts';
@@ -45,6 +46,7 @@ const resources = [
   deviceCommandRoutes,
   cancelRoutes,
   requeueRoutes,
+  hostRoutes,
   instanceRoutes,
   connectionServiceRoutes,
   srpCredentialRoutes,

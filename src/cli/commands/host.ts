@@ -1,0 +1,181 @@
+/** `bramble host` and `bramble join`: further hosts of the domain. */
+import { resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Command } from 'commander';
+import { type HostView, hostOperations } from '../../api/hosts.ts';
+import { readInputFile } from '../../base/input-file.ts';
+import { timeText } from '../../base/time-text.ts';
+import { writeWholeFile } from '../../database/whole-file.ts';
+import { homeFolder } from '../administration-access.ts';
+import { number } from '../arguments.ts';
+import { confirm, confirmable } from '../confirmation.ts';
+import { example, type Frame } from '../frame.ts';
+import { columns, facts } from '../text-output.ts';
+
+export function addHostCommands(program: Command, frame: Frame): void {
+  const hosts = program.command('host').alias('hosts').description('computers on which the domain runs');
+  addList(hosts, frame);
+  addInvite(hosts, frame);
+  addDrain(hosts, frame);
+  addRemove(hosts, frame);
+  addJoin(program, frame);
+}
+
+function addList(hosts: Command, frame: Frame): void {
+  example(
+    hosts
+      .command('list')
+      .description('list hosts, with their supervisors and what is to run there')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, hostOperations.list, {}, (answer, style) =>
+          columns(style, answer.hosts, {
+            name: (row) => row.name,
+            state: stateText,
+            release: (row) => row.release ?? '-',
+            'last report': (row) => timeText(row.seenAt),
+            processes: (row) => row.processes.map(({ name }) => name).join(', ') || '-',
+          }),
+        );
+      }),
+    'bramble host list',
+  );
+}
+
+function stateText({ state, atWork, invitedUntil }: HostView): string {
+  if (state === 'invited') return `invited until ${timeText(invitedUntil)}`;
+  const at = atWork ? 'at work' : 'silent';
+  return state === 'draining' ? `${at}, draining` : at;
+}
+
+interface InviteFlags {
+  hours: number;
+  databaseUrl?: string;
+  administration: boolean;
+  out?: string;
+}
+
+function addInvite(hosts: Command, frame: Frame): void {
+  example(
+    hosts
+      .command('invite <name>')
+      .description(
+        'invite a computer to join the domain as a further host of this name; prints one line for `bramble join` there, which is a secret',
+      )
+      .option('--hours <number>', 'how long the invitation is valid', number, 24)
+      .option(
+        '--database-url <url>',
+        'the configuration database as that computer reaches it, without user and password (default: as this one does)',
+      )
+      .option('--administration', 'let administration services run there too: it gets their database roles', false)
+      .option('--out <file>', 'write the invitation to this file, which only you can read, instead of printing it')
+      .action(async (name: string, { hours, databaseUrl, administration, out }: InviteFlags, command) => {
+        const client = await frame.client(command);
+        const body = {
+          name,
+          hours,
+          administers: administration,
+          ...(databaseUrl === undefined ? {} : { databaseUrl }),
+        };
+        const invited = await client.call(hostOperations.invite, { body });
+        if (out !== undefined) await writeWholeFile(resolve(out), `${invited.invitation}\n`, 'wx');
+        const { invitation, ...rest } = invited;
+        const shown = {
+          ...rest,
+          expiresAt: rest.expiresAt.toISOString(),
+          ...(out === undefined ? { invitation } : { file: out }),
+        };
+        frame.show(command, shown, (_, style) => {
+          const where = out === undefined ? `\n\n${invitation}` : '';
+          const from = out === undefined ? 'bramble join    # and paste the line' : `bramble join --invitation ${out}`;
+          return `${facts(style, [
+            ['host', invited.name],
+            ['database', invited.databaseUrl],
+            ['valid until', timeText(invited.expiresAt)],
+          ])}${where}\n\nOn that computer, with this release of Bramble, within that time:\n  ${from}`;
+        });
+      }),
+    'bramble host invite berlin-2 --out berlin-2.invitation',
+    'bramble host invite berlin-2 --database-url postgres://db.example.org:5432/bramble',
+  );
+}
+
+function addDrain(hosts: Command, frame: Frame): void {
+  example(
+    hosts
+      .command('drain <name>')
+      .description('place nothing new on a host, and show what is still to run there')
+      .option('--off', 'let processes be placed there again', false)
+      .action(async (name: string, { off }: { off: boolean }, command) => {
+        const request = { params: { name }, body: { draining: !off } };
+        await frame.ask(command, hostOperations.drain, request, ({ processes }) => {
+          if (off) return `Processes can be placed on ${name} again.`;
+          const names = processes.map((process) => process.name).join(', ');
+          return names === ''
+            ? `Nothing is to run on ${name}: it can be removed with \`bramble host remove ${name}\`.`
+            : `Nothing new is placed on ${name}. Still to run there: ${names}. Move the accounts of its instances away and ` +
+                'retire these: `bramble move start`, `bramble instance retire`.';
+        });
+      }),
+    'bramble host drain berlin-2',
+  );
+}
+
+function addRemove(hosts: Command, frame: Frame): void {
+  example(
+    confirmable(hosts.command('remove <name>'))
+      .description('remove a host on which nothing is to run, or withdraw its invitation')
+      .action(async (name: string, flags: { yes?: true }, command) => {
+        if (!flags.yes) await confirm(frame, `Remove the host ${name} from the domain?`);
+        await frame.ask(
+          command,
+          hostOperations.remove,
+          { params: { name } },
+          () =>
+            `The host ${name} is removed. Stop its supervisor, and delete its home: the master keys and database passwords in it ` +
+            'are still valid.',
+        );
+      }),
+    'bramble host remove berlin-2',
+  );
+}
+
+interface JoinFlags {
+  invitation?: string;
+  listen: string;
+}
+
+function addJoin(program: Command, frame: Frame): void {
+  example(
+    program
+      .command('join')
+      .description('make this computer a further host of a domain that has invited it; then run it with `bramble up`')
+      .option('--invitation <file>', 'the file with the invitation; otherwise it is read from standard input')
+      .option('--listen <address>', 'where routers on this host are to listen', '127.0.0.1')
+      .action(async ({ invitation, listen }: JoinFlags, command) => {
+        const { joinDomain } = await import('../../setup/join-domain.ts');
+        if (invitation === undefined) frame.errors.write('Paste the invitation, a single line:\n');
+        const joined = await joinDomain({
+          home: resolve(homeFolder(frame.environment)),
+          invitation: invitation === undefined ? await firstLine(frame.input) : await readInputFile(invitation),
+          listenAddress: listen,
+          onStep: (step) => frame.errors.write(`${step} …\n`),
+          signal: AbortSignal.timeout(answerWithinMs),
+        });
+        frame.show(
+          command,
+          joined,
+          ({ domain, host, program }) =>
+            `This computer has joined the domain ${domain} as the host ${host}. Run it with:\n  node ${program} up`,
+        );
+      }),
+    'BRAMBLE_HOME=/var/lib/bramble bramble join --invitation berlin-2.invitation',
+  );
+}
+
+async function firstLine(input: NodeJS.ReadableStream): Promise<string> {
+  for await (const line of createInterface({ input })) return line;
+  return '';
+}
+
+/** An administration service answers within seconds if one is at work. */
+const answerWithinMs = 10 * 60_000;

@@ -1,0 +1,107 @@
+/**
+ * Releases on their way to hosts that do not have them: a host that has one stores its files in the database, another fetches them.
+ *
+ * Protects: what is fetched is installed only if every file has the digest of the manifest and the host itself accepts the
+ * signer; the database is not trusted with it.
+ */
+import { readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as z from 'zod';
+import { writeDurably } from '../base/durable-file.ts';
+import { BrambleError } from '../base/errors.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Sql } from '../database/session.ts';
+import { installRead, type ReadRelease, readInstalledFiles, releaseOfFiles } from '../release/archive.ts';
+import { judgeSigner } from '../release/signer-judgement.ts';
+
+/** Whose releases this host accepts: `release-signer.json` in its home, as the domain knew it when the host joined. */
+export const hostSignerShape = z.object({
+  fingerprint: z.string().nullable(),
+  unsigned: z.array(z.string()),
+  refused: z.array(z.string()),
+});
+export type HostSigner = z.output<typeof hostSignerShape>;
+
+export const hostSignerFile = (home: string) => join(home, 'release-signer.json');
+
+/** Which releases are stored, with their manifests' SHA-256. */
+export async function storedReleases(q: Queryable): Promise<Map<string, string>> {
+  const rows = await q<{ release: string; manifest: string }[]>`
+    select release, manifest_sha256 as manifest from release_package`;
+  return new Map(rows.map(({ release, manifest }) => [release, manifest]));
+}
+
+/** Stores an installed release, in place of another build of the same number. */
+export async function storeRelease(tx: Transaction, home: string, release: string): Promise<void> {
+  const { manifestSha256, signature, entries } = await readInstalledFiles(join(home, 'releases', release));
+  await tx`delete from release_package where release = ${release}`;
+  await tx`
+    insert into release_package (release, manifest_sha256, signature)
+    values (${release}, ${manifestSha256}, ${signature?.text ?? null})`;
+  for (const [path, contents] of entries) {
+    await tx`insert into release_file (release, path, contents) values (${release}, ${path}, ${contents})`;
+  }
+}
+
+/** Removes the stored releases that are not among these. Returns their numbers. */
+export async function pruneStored(tx: Transaction, kept: readonly string[]): Promise<string[]> {
+  const rows = await tx<{ release: string }[]>`
+    delete from release_package where release <> all(${kept as string[]}) returning release`;
+  return rows.map(({ release }) => release);
+}
+
+/**
+ * Fetches a release and installs it in the home. Returns false when it is not stored yet.
+ * @throws BrambleError ERR_RELEASE_ARCHIVE_MALFORMED or ERR_RELEASE_ARCHIVE_CHANGED for damaged files, ERR_RELEASE_SIGNER when
+ * this host does not accept who signed it
+ */
+export async function fetchRelease(q: Queryable | Sql, home: string, release: string): Promise<boolean> {
+  const read = await readStored(q, release);
+  if (read === undefined) return false;
+  const known = await readHostSigner(home);
+  const judgement = judgeSigner(read, known);
+  await installRead(read, home);
+  if ('signer' in judgement && judgement.signer !== known.fingerprint) {
+    await writeHostSigner(home, { ...known, fingerprint: judgement.signer });
+  }
+  return true;
+}
+
+async function readStored(q: Queryable | Sql, release: string): Promise<ReadRelease | undefined> {
+  const [row] = await q<{ signature: string | null; bytes: number }[]>`
+    select signature, (select coalesce(sum(length(contents)), 0)::float8 from release_file f where f.release = p.release) as bytes
+      from release_package p where release = ${release}`;
+  if (row === undefined) return undefined;
+  if (row.bytes > maxStoredBytes) {
+    throw new BrambleError(
+      'ERR_RELEASE_ARCHIVE_MALFORMED',
+      `Release ${release} in the database is larger than a release can be.`,
+    );
+  }
+  const files = await q<{ path: string; contents: Buffer }[]>`
+    select path, contents from release_file where release = ${release} order by path`;
+  return releaseOfFiles(new Map(files.map(({ path, contents }) => [path, contents])), row.signature, release);
+}
+
+/** As of an unpacked archive. */
+const maxStoredBytes = 128 * 1024 * 1024;
+
+async function readHostSigner(home: string): Promise<HostSigner> {
+  const file = hostSignerFile(home);
+  try {
+    return hostSignerShape.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (cause) {
+    throw new BrambleError(
+      'ERR_RELEASE_SIGNER',
+      `The file ${file} cannot be read, so this host does not know whose releases the domain accepts. Install the release by ` +
+        'hand: `bramble release install ARCHIVE`.',
+      { cause },
+    );
+  }
+}
+
+export async function writeHostSigner(home: string, signer: HostSigner): Promise<void> {
+  const file = hostSignerFile(home);
+  await writeDurably(`${file}.new`, `${JSON.stringify(signer)}\n`, { mode: 0o600 });
+  await rename(`${file}.new`, file);
+}

@@ -1,0 +1,113 @@
+/** Invites a host: checks that one can join at all, and says what is in the way. */
+import { createHash, randomUUID } from 'node:crypto';
+import type * as z from 'zod';
+import type { hostOperations } from '../../api/hosts.ts';
+import { BrambleError } from '../../base/errors.ts';
+import { fieldError } from '../../base/field-error.ts';
+import type { Transaction } from '../../database/connection.ts';
+import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
+import { sealValue } from '../../database/sealed-value.ts';
+import { loadDomainAuthority } from '../../domain/authorities.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { recordEvent } from '../../domain/events.ts';
+import { insertInvitation, listHosts } from '../../hosts/hosts.ts';
+import { invitationText } from '../../hosts/invitation.ts';
+import { newSecret } from '../../hosts/join-messages.ts';
+import { readConfiguration } from '../../process/configuration.ts';
+import { listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { listSupervisors } from '../../registry/supervisors.ts';
+import type { AdministrationContext } from './context.ts';
+
+export const invitationSecretPlace = (id: string): string => `host_invitation/${id}/secret`;
+
+/** Makes the invitation. @throws BrambleError ERR_CONFLICT, ERR_DATABASE_NOT_SHARED, ERR_DATABASE_ROLE, ERR_INPUT */
+export async function inviteHost(
+  context: AdministrationContext,
+  tx: Transaction,
+  { name, hours, databaseUrl: given, administers }: z.output<typeof hostOperations.invite.body>,
+  administrator: string,
+): Promise<{ name: string; invitation: string; expiresAt: Date; databaseUrl: string }> {
+  await assertNewHost(context, tx, name);
+  const databaseUrl = await sharedDatabase(context, given);
+  const role = (await readRoleCredentials(context.home)).get('join');
+  if (role === undefined) {
+    throw new BrambleError(
+      'ERR_DATABASE_ROLE',
+      'The database has no role for joining hosts yet, and an invitation must not contain more rights than that one. As a superuser ' +
+        'of the database, carry out what `bramble database roles --sql` prints; then run `bramble database roles --use`, and ' +
+        'invite the host again.',
+    );
+  }
+  const [domain, authority] = await Promise.all([readDomain(tx), loadDomainAuthority(tx, context.masterKeys)]);
+  const id = randomUUID();
+  const secret = newSecret();
+  const expiresAt = await insertInvitation(tx, {
+    ...{ id, host: name, databaseUrl, administers, hours, invitedBy: administrator },
+    secret: sealValue(context.masterKeys, invitationSecretPlace(id), Buffer.from(secret)),
+  });
+  await recordEvent(tx, { kind: 'host-invited', subject: name, message: `${administrator} invited the host ${name}` });
+  const invitation = invitationText({
+    ...{ id, host: name, secret, expiresAt: expiresAt.toISOString() },
+    domain: { id: domain.domainId, name: domain.name },
+    databaseUrl: urlForRole(databaseUrl, role),
+    authority: createHash('sha256').update(authority.certificateDer).digest('hex'),
+  });
+  return { name, invitation, expiresAt, databaseUrl };
+}
+
+async function assertNewHost(context: AdministrationContext, tx: Transaction, name: string): Promise<void> {
+  const [hosts, processes, supervisors] = await Promise.all([
+    listHosts(tx),
+    listDesiredProcesses(tx),
+    listSupervisors(tx),
+  ]);
+  if (hosts.some((host) => host.name === name)) {
+    throw new BrambleError(
+      'ERR_CONFLICT',
+      `The host ${name} has joined already. If it is to join anew, remove it first: \`bramble host remove ${name}\`.`,
+    );
+  }
+  const known = [context.host, ...processes.map(({ host }) => host), ...supervisors.map(({ host }) => host)];
+  if (known.includes(name)) {
+    throw new BrambleError('ERR_CONFLICT', `The domain has a host named ${name} already. Choose another name.`);
+  }
+}
+
+/** The database's URL without user and password, as other hosts reach it. */
+async function sharedDatabase(context: AdministrationContext, given: string | undefined): Promise<string> {
+  const { database } = await readConfiguration(context.home);
+  if (!('url' in database)) {
+    throw new BrambleError(
+      'ERR_DATABASE_NOT_SHARED',
+      'The configuration database is the embedded PostgreSQL, which only this host reaches. A second host needs an external one.',
+    );
+  }
+  const url = parsedUrl(given ?? database.url);
+  if (given !== undefined && (url.username !== '' || url.password !== '')) {
+    throw fieldError('body', 'databaseUrl', 'must not contain a user or password', 'The host gets roles of its own.');
+  }
+  url.username = '';
+  url.password = '';
+  if (given === undefined && isOwnOnly(url.hostname)) {
+    throw new BrambleError(
+      'ERR_DATABASE_NOT_SHARED',
+      `This host reaches the configuration database at ${url.hostname || 'a local socket'}, which other hosts cannot. Give its address ` +
+        'as they reach it: --database-url postgres://db.example:5432/bramble.',
+    );
+  }
+  return url.href;
+}
+
+function parsedUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1) return url;
+  throw fieldError(
+    'body',
+    'databaseUrl',
+    'must be a PostgreSQL URL with a database, such as postgres://db.example:5432/bramble',
+  );
+}
+
+function isOwnOnly(hostname: string): boolean {
+  return ['', 'localhost', '[::1]'].includes(hostname) || hostname.startsWith('127.');
+}

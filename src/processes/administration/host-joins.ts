@@ -1,0 +1,170 @@
+/**
+ * Answers hosts that were invited and ask to join, and stores the releases that they fetch. Every turn starts from the database,
+ * so several administration services may do this at once.
+ */
+import { X509Certificate } from 'node:crypto';
+import { recorded } from '../../access/audit/record.ts';
+import { createBell } from '../../base/bell.ts';
+import type { Clock } from '../../base/clock.ts';
+import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { takeTurns } from '../../base/turns.ts';
+import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
+import type { Database, Transaction } from '../../database/connection.ts';
+import { administrationTransaction } from '../../database/release-lock.ts';
+import { readRoleCredentials } from '../../database/roles/role-credentials.ts';
+import type { DatabaseRole } from '../../database/roles/role-rights.ts';
+import { type MasterKeys, masterKeyContents, openValue } from '../../database/sealed-value.ts';
+import { storedReleases, storeRelease } from '../../distribution/releases-in-database.ts';
+import { loadDomainAuthority } from '../../domain/authorities.ts';
+import { readDomain } from '../../domain/domain.ts';
+import { recordEvent } from '../../domain/events.ts';
+import { readReleaseSigner } from '../../domain/release-signer.ts';
+import {
+  clearInvitations,
+  dropRequest,
+  hasInvitationWork,
+  insertHost,
+  listHosts,
+  listInvitations,
+  type OpenRequest,
+  storeAnswer,
+  takeRequests,
+} from '../../hosts/hosts.ts';
+import { isProven, type JoinAnswer, joinRequestShape, sealAnswer } from '../../hosts/join-messages.ts';
+import { routerAddresses } from '../../instances/router-addresses.ts';
+import type { Logger } from '../../process/log/logger.ts';
+import { invitationSecretPlace } from './host-invitation.ts';
+
+interface HostJoins {
+  db: Database;
+  release: string;
+  /** This component, and its host. */
+  name: string;
+  host: string;
+  home: string;
+  masterKeys: MasterKeys;
+  log: Logger;
+}
+
+/** Answered in one transaction. */
+const maxRequests = 8;
+const againMs = 1000;
+/** While a host that was admitted has not been at work yet. */
+const joinedLookMs = 2000;
+
+/** Answers what is open, once. */
+export async function answerJoins(joins: HostJoins): Promise<void> {
+  const { db, release, name, host, log } = joins;
+  await storeOwnRelease(joins);
+  if (!(await hasInvitationWork(db))) return;
+  await administrationTransaction(db, release, async (tx) => {
+    for (const open of await takeRequests(tx, maxRequests)) {
+      const operation = { actor: name, operation: 'host join', subjects: [open.host], from: { component: name, host } };
+      await recorded(tx, { ...operation, when: 'changed' }, async () => {
+        const refusal = await admit(joins, tx, open);
+        if (refusal === undefined) log.info({ host: open.host }, 'a host joined');
+        else log.warn({ host: open.host, reason: refusal }, 'a host was not admitted');
+      });
+    }
+    await clearInvitations(tx);
+  });
+}
+
+/** Answers, or returns why not. */
+async function admit(joins: HostJoins, tx: Transaction, open: OpenRequest): Promise<string | undefined> {
+  const secret = openValue(joins.masterKeys, invitationSecretPlace(open.id), open.secret, open.secretKeyId).toString();
+  const request = joinRequestShape.safeParse(jsonOf(open.request));
+  const isTheirs = isProven(secret, open.request, open.proof);
+  if (!isTheirs || !request.success || request.data.invitation !== open.id || request.data.host !== open.host) {
+    await dropRequest(tx, open.id);
+    return 'its request does not prove that it was invited';
+  }
+  const publicKey = Buffer.from(request.data.publicKey, 'base64');
+  let answer: Buffer;
+  try {
+    answer = sealAnswer(secret, request.data, await answerFor(joins, tx, open));
+  } catch (error) {
+    if (!isBrambleError(error, 'ERR_HOST_INVITATION')) throw error;
+    await dropRequest(tx, open.id);
+    return messageOf(error);
+  }
+  if (!(await insertHost(tx, { name: open.host, publicKey }))) {
+    await dropRequest(tx, open.id);
+    return 'a host of this name has joined already';
+  }
+  await storeAnswer(tx, open.id, answer);
+  await recordEvent(tx, {
+    kind: 'host-joined',
+    subject: open.host,
+    message: `the host ${open.host} joined the domain`,
+  });
+  return undefined;
+}
+
+async function answerFor(joins: HostJoins, tx: Transaction, open: OpenRequest): Promise<JoinAnswer> {
+  const [domain, authority, routers, { fingerprint, unsigned, refused }, roles] = await Promise.all([
+    readDomain(tx),
+    loadDomainAuthority(tx, joins.masterKeys),
+    routerAddresses(tx, joins.home),
+    readReleaseSigner(tx),
+    readRoleCredentials(joins.home),
+  ]);
+  const given: readonly DatabaseRole[] = open.administers
+    ? ['supervisor', 'server', 'connection', 'administration', 'coordinator', 'join']
+    : ['supervisor', 'server', 'connection'];
+  return {
+    masterKeys: masterKeyContents(joins.masterKeys),
+    roles: Object.fromEntries([...roles].filter(([role]) => given.includes(role))),
+    databaseUrl: open.databaseUrl,
+    domainAuthorityPem: new X509Certificate(authority.certificateDer).toString(),
+    release: domain.release,
+    publicPort: Number(new URL(domain.publicUrl).port || 443),
+    srpPort: routers[0]?.port ?? 0,
+    signer: { fingerprint, refused, unsigned: unsigned.map(({ manifest }) => manifest) },
+  };
+}
+
+/** The release of this process, if there is a host that may need it. It is that of the domain, and of what is to run. */
+async function storeOwnRelease({ db, release, name, host, home, log }: HostJoins): Promise<void> {
+  if ((await listHosts(db)).length === 0) return;
+  if ((await storedReleases(db)).has(release)) return;
+  await administrationTransaction(db, release, (tx) =>
+    recorded(
+      tx,
+      {
+        actor: name,
+        operation: 'release store',
+        subjects: [release],
+        from: { component: name, host },
+        when: 'changed',
+      },
+      () => storeRelease(tx, home, release),
+    ),
+  );
+  log.info({ release }, 'the release was stored for other hosts');
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Answers whenever a host asks, until the signal is aborted; failures are retried. */
+export async function keepAnsweringHosts(joins: HostJoins, clock: Clock, signal: AbortSignal): Promise<void> {
+  const bell = createBell(clock);
+  const listening = await ringAtChanges(joins.db, ['host_invitation'], bell);
+  await takeTurns(bell, signal, async () => {
+    try {
+      await answerJoins(joins);
+      // That a host is at work rings no bell.
+      return (await listInvitations(joins.db)).some(({ answered }) => answered) ? joinedLookMs : lateLookMs;
+    } catch (error) {
+      if (!signal.aborted) joins.log.warn({ reason: messageOf(error) }, 'hosts were not answered; will retry');
+      return againMs;
+    }
+  });
+  await listening.unlisten();
+}

@@ -1,0 +1,95 @@
+/** Hosts: invited, joined, drained, removed. */
+import type { FastifyPluginAsync } from 'fastify';
+import { type HostView, hostOperations } from '../../../api/hosts.ts';
+import { BrambleError } from '../../../base/errors.ts';
+import { notFound } from '../../../base/not-found.ts';
+import { recordEvent } from '../../../domain/events.ts';
+import { listHosts, listInvitations, removeHost, setDraining } from '../../../hosts/hosts.ts';
+import { listDesiredProcesses } from '../../../registry/desired-processes.ts';
+import { listSupervisors } from '../../../registry/supervisors.ts';
+import { serve } from '../../../rest/serve.ts';
+import { type AdministrationContext, write } from '../context.ts';
+import { inviteHost } from '../host-invitation.ts';
+
+export function hostRoutes(context: AdministrationContext): FastifyPluginAsync {
+  return async (app) => {
+    serve(app, hostOperations.list, async () => ({ hosts: await viewHosts(context) }));
+
+    serve(app, hostOperations.invite, async (request) => {
+      return await write(context, (tx) => inviteHost(context, tx, request.body, request.administrator));
+    });
+
+    serve(app, hostOperations.drain, async (request) => {
+      const { name } = request.params;
+      const { draining } = request.body;
+      return await write(context, async (tx) => {
+        if (!(await setDraining(tx, name, draining))) throw notFound('host that joined', name);
+        await recordEvent(tx, {
+          kind: draining ? 'host-draining' : 'host-usable',
+          subject: name,
+          message: `${request.administrator} ${draining ? 'has nothing new placed' : 'lets processes be placed again'} on ${name}`,
+        });
+        return { processes: await processesOn(tx, name) };
+      });
+    });
+
+    serve(app, hostOperations.remove, async (request) => {
+      const { name } = request.params;
+      await write(context, async (tx) => {
+        const processes = await processesOn(tx, name);
+        if (processes.length > 0) {
+          const names = processes.map((process) => process.name);
+          throw new BrambleError(
+            'ERR_HOST_IN_USE',
+            `On the host ${name} ${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} to run. Move the accounts of its ` +
+              'instances away and retire these first (`bramble move start`, `bramble instance retire`).',
+            { details: { processes: names } },
+          );
+        }
+        if (!(await removeHost(tx, name))) throw notFound('host that joined or is invited', name);
+        await recordEvent(tx, {
+          kind: 'host-removed',
+          subject: name,
+          message: `${request.administrator} removed ${name}`,
+        });
+      });
+    });
+  };
+}
+
+async function viewHosts({ db }: AdministrationContext): Promise<HostView[]> {
+  const [joined, invited, supervisors, processes] = await Promise.all([
+    listHosts(db),
+    listInvitations(db),
+    listSupervisors(db),
+    listDesiredProcesses(db),
+  ]);
+  const names = new Set([...supervisors, ...processes, ...invited].map(({ host }) => host));
+  for (const { name } of joined) names.add(name);
+  return [...names].sort().map((name): HostView => {
+    const host = joined.find((one) => one.name === name);
+    const invitation = invited.find((one) => one.host === name);
+    const supervisor = supervisors.find((one) => one.host === name);
+    const isKnown = supervisor !== undefined || processes.some((process) => process.host === name);
+    return {
+      name,
+      state: stateOf(host, isKnown),
+      atWork: supervisor?.atWork ?? false,
+      release: supervisor?.release ?? null,
+      seenAt: supervisor?.seenAt ?? null,
+      processes: processes.filter((process) => process.host === name).map(({ name, kind }) => ({ name, kind })),
+      invitedUntil: host === undefined ? (invitation?.expiresAt ?? null) : null,
+    };
+  });
+}
+
+function stateOf(host: { drainingSince: Date | null } | undefined, isKnown: boolean): HostView['state'] {
+  if (host !== undefined) return host.drainingSince === null ? 'joined' : 'draining';
+  return isKnown ? 'first' : 'invited';
+}
+
+async function processesOn(q: Parameters<typeof listDesiredProcesses>[0], host: string) {
+  return (await listDesiredProcesses(q))
+    .filter((process) => process.host === host)
+    .map(({ name, kind }) => ({ name, kind }));
+}

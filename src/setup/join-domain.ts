@@ -1,0 +1,217 @@
+/**
+ * Makes BRAMBLE_HOME the home of a further host of a domain: what `bramble join` does. The database is the meeting place: the host
+ * asks in the row of its invitation, an administration service answers there, and the release comes from there too.
+ *
+ * Invariants: `config.json` is written last, so a home either belongs to a host of the domain or to none; until then everything can
+ * be repeated with the same invitation, since the keys that the request names are kept in `join.json`.
+ */
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import * as z from 'zod';
+import { BrambleError, messageOf } from '../base/errors.ts';
+import { readPresent } from '../base/present-file.ts';
+import { type Database, openDatabase } from '../database/connection.ts';
+import { isUnreachable } from '../database/connection-loss.ts';
+import { urlForRole, writeRoleCredentials } from '../database/roles/role-credentials.ts';
+import { databaseRoles } from '../database/roles/role-rights.ts';
+import { writeWholeFile } from '../database/whole-file.ts';
+import { fetchRelease, writeHostSigner } from '../distribution/releases-in-database.ts';
+import { writeHostKey } from '../hosts/host-key.ts';
+import { lookForAnswer, postRequest } from '../hosts/hosts.ts';
+import { type Invitation, readInvitation } from '../hosts/invitation.ts';
+import { type JoinAnswer, type JoinRequest, newAnswerKeys, openAnswer, proofOf } from '../hosts/join-messages.ts';
+import type { configurationSchema } from '../process/configuration.ts';
+import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import { freePort } from './free-port.ts';
+
+export interface JoinPlan {
+  home: string;
+  /** As `bramble host invite` printed it. */
+  invitation: string;
+  /** Where routers on this host listen. */
+  listenAddress: string;
+  /** Told what is being waited for. */
+  onStep: (text: string) => void;
+  signal: AbortSignal;
+}
+
+interface JoinedHome {
+  domain: string;
+  host: string;
+  release: string;
+  /** The program that runs this host. */
+  program: string;
+}
+
+/** What must survive an interruption: the request names these keys. */
+export const pendingJoinShape = z.object({
+  invitation: z.uuid(),
+  hostKeyPem: z.string(),
+  answerKeyPem: z.string(),
+  /** As it was posted. */
+  request: z.string(),
+});
+type Pending = z.output<typeof pendingJoinShape>;
+
+const lookMs = 300;
+
+/**
+ * Joins. Can be repeated with the same invitation until it succeeds.
+ * @throws BrambleError ERR_HOST_INVITATION, ERR_DOMAIN_EXISTS when the home belongs to a domain already,
+ * ERR_DATABASE_UNAVAILABLE, ERR_RELEASE_SIGNER
+ */
+export async function joinDomain(plan: JoinPlan): Promise<JoinedHome> {
+  const { home } = plan;
+  const invitation = readInvitation(plan.invitation);
+  await assertNoDomain(home);
+  await mkdir(join(home, 'keys'), { recursive: true, mode: 0o700 });
+  const pending = await pendingOf(home, invitation);
+  plan.onStep(`asking the domain ${invitation.domain.name} to admit ${invitation.host}`);
+  const answer = await inDatabase(invitation.databaseUrl, (db) => askForAnswer(db, invitation, pending, plan));
+  await assertAuthority(invitation, answer);
+  await writeHome(home, pending, answer);
+  const supervisorUrl = urlOf(answer, 'supervisor');
+  plan.onStep(`fetching release ${answer.release}`);
+  await inDatabase(supervisorUrl, (db) => untilFetched(db, answer.release, plan));
+  const { listenAddress } = plan;
+  const publicPort = await freePort(answer.publicPort, listenAddress);
+  const srpPort = await freePort(answer.srpPort, listenAddress, publicPort);
+  const { host } = invitation;
+  const configuration: z.input<typeof configurationSchema> = {
+    database: { url: supervisorUrl },
+    host,
+    publicPort,
+    srpPort,
+    listenAddress,
+  };
+  await writeWholeFile(join(home, 'config.json'), `${JSON.stringify(configuration, null, 2)}\n`, 'wx');
+  await rm(join(home, 'join.json'), { force: true });
+  const program = join(home, 'releases', answer.release, 'bramble.mjs');
+  return { domain: invitation.domain.name, host, release: answer.release, program };
+}
+
+async function assertNoDomain(home: string): Promise<void> {
+  if ((await readPresent(join(home, 'config.json'))) === null) return;
+  throw new BrambleError(
+    'ERR_DOMAIN_EXISTS',
+    `${home} belongs to a domain already. Run it with \`bramble up\`, or set BRAMBLE_HOME to another home.`,
+  );
+}
+
+/** The keys of an earlier attempt with this invitation, or fresh ones. */
+async function pendingOf(home: string, invitation: Invitation): Promise<Pending> {
+  const file = join(home, 'join.json');
+  const present = pendingJoinShape.safeParse(parsed(await readPresent(file)));
+  if (present.success && present.data.invitation === invitation.id) return present.data;
+  const hostKeys = await createEcKeyPair();
+  const answerKeys = newAnswerKeys();
+  const request: JoinRequest = {
+    invitation: invitation.id,
+    host: invitation.host,
+    publicKey: spkiDerOf(hostKeys.publicKey).toString('base64'),
+    answerKey: spkiDerOf(answerKeys.publicKey).toString('base64'),
+  };
+  const pending: Pending = {
+    invitation: invitation.id,
+    hostKeyPem: privateKeyPemOf(hostKeys.privateKey),
+    answerKeyPem: privateKeyPemOf(answerKeys.privateKey),
+    request: JSON.stringify(request),
+  };
+  await writeWholeFile(file, `${JSON.stringify(pending)}\n`, 'w');
+  return pending;
+}
+
+function parsed(text: string | null): unknown {
+  try {
+    return JSON.parse(text ?? '');
+  } catch {
+    return undefined;
+  }
+}
+
+async function inDatabase<Result>(url: string, work: (db: Database) => Promise<Result>): Promise<Result> {
+  const db = openDatabase(url, { applicationName: 'bramble/join', max: 1 });
+  try {
+    return await work(db);
+  } catch (cause) {
+    if (!isUnreachable(cause)) throw cause;
+    throw new BrambleError(
+      'ERR_DATABASE_UNAVAILABLE',
+      `The configuration database cannot be reached at ${new URL(url).host}: ${messageOf(cause)}. Check that this host reaches that ` +
+        'address, then run the command again with the same invitation.',
+      { cause },
+    );
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
+async function askForAnswer(
+  db: Database,
+  { id, secret }: Invitation,
+  { request, answerKeyPem }: Pending,
+  { onStep, signal }: JoinPlan,
+): Promise<JoinAnswer> {
+  let told = false;
+  for (;;) {
+    const found = await lookForAnswer(db, id);
+    if (found === undefined) throw unusable('it was withdrawn or replaced, it expired, or its host has joined already');
+    if (found.answer !== null && found.request !== request) {
+      throw unusable(
+        'another computer has joined with it. If that was not you, remove the host: `bramble host remove`',
+      );
+    }
+    if (found.answer !== null) return openAnswer(secret, id, createPrivateKey(answerKeyPem), found.answer);
+    if (found.expired) throw unusable('it expired');
+    if (found.request !== request && !(await postRequest(db, id, request, proofOf(secret, request)))) continue;
+    if (!told) onStep('waiting for an administration service of the domain to answer');
+    told = true;
+    await pause(signal);
+  }
+}
+
+/** @throws BrambleError ERR_HOST_INVITATION when the signal is aborted */
+async function pause(signal: AbortSignal): Promise<void> {
+  await delay(lookMs, undefined, { signal }).catch((cause: unknown) => {
+    throw new BrambleError(
+      'ERR_HOST_INVITATION',
+      'No administration service of the domain has answered in time. The request stays in the database: look whether one is at work ' +
+        '(`bramble status`), then run the command again with the same invitation.',
+      { cause },
+    );
+  });
+}
+
+function unusable(why: string): BrambleError {
+  return new BrambleError(
+    'ERR_HOST_INVITATION',
+    `The invitation cannot be used: ${why}. Invite the host again with \`bramble host invite\`.`,
+  );
+}
+
+async function assertAuthority(invitation: Invitation, { domainAuthorityPem }: JoinAnswer): Promise<void> {
+  const { raw } = new X509Certificate(domainAuthorityPem);
+  if (createHash('sha256').update(raw).digest('hex') === invitation.authority) return;
+  throw unusable('the answer names another domain authority than the invitation');
+}
+
+async function writeHome(home: string, pending: Pending, answer: JoinAnswer): Promise<void> {
+  await writeWholeFile(join(home, 'keys', 'master.json'), `${JSON.stringify(answer.masterKeys)}\n`, 'w');
+  await writeHostKey(home, { privateKeyPem: pending.hostKeyPem, domainAuthorityPem: answer.domainAuthorityPem });
+  await writeHostSigner(home, answer.signer);
+  await writeRoleCredentials(
+    home,
+    new Map(databaseRoles.flatMap((role) => (answer.roles[role] ? [[role, answer.roles[role]] as const] : []))),
+  );
+}
+
+function urlOf({ databaseUrl, roles }: JoinAnswer, role: 'supervisor'): string {
+  return urlForRole(databaseUrl, roles[role]);
+}
+
+/** An administration service stores the release when the first host has joined. */
+async function untilFetched(db: Database, release: string, { home, signal }: JoinPlan): Promise<void> {
+  while (!(await fetchRelease(db, home, release))) await pause(signal);
+}

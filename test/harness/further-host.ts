@@ -1,0 +1,111 @@
+/** A second computer of a domain: a home and a supervisor of its own that joined by an invitation. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import postgres from 'postgres';
+import { hostOperations } from '../../src/api/hosts.ts';
+import { until, whenWaitedInVain } from '../../src/testing/condition.ts';
+import { exitWithin } from '../../src/testing/process.ts';
+import { workingTreeProgram } from './archives.ts';
+import { type RunningDomain, runCommand } from './domain.ts';
+
+export interface FurtherHost {
+  name: string;
+  home: string;
+  supervisor: ChildProcess;
+  /** Runs `bramble` there. */
+  command(...args: string[]): ReturnType<typeof runCommand>;
+  start(): void;
+  /** Ends it, and removes the home unless it is to be kept. */
+  stop(options?: { keep?: boolean }): Promise<void>;
+}
+
+const stopWithinMs = 90_000;
+
+/**
+ * Gives a domain on an external database a role for each kind of process, as its documentation says, and restarts its supervisor.
+ */
+export async function separateRoles(domain: RunningDomain): Promise<void> {
+  const script = await succeed(domain.command('database', 'roles', '--sql'));
+  const superuser = postgres(domain.databaseUrl, { max: 1, onnotice: () => {} });
+  try {
+    // It waits for no lock longer than half a second, and says that it can be run again.
+    await until('the script of the roles has run', 60_000, async () => {
+      await superuser.unsafe(script).catch(async (error: unknown) => {
+        await superuser.unsafe('rollback');
+        throw error;
+      });
+      return true;
+    });
+  } finally {
+    await superuser.end({ timeout: 5 });
+  }
+  await succeed(domain.command('database', 'roles', '--use'));
+  domain.supervisor.kill('SIGTERM');
+  await exitWithin(domain.supervisor, stopWithinMs, 'the supervisor');
+  await domain.startSupervisor();
+}
+
+async function succeed(running: ReturnType<typeof runCommand>): Promise<string> {
+  const { code, stdout, stderr } = await running;
+  if (code !== 0) throw new Error(`exit status ${code}: ${stderr}`);
+  return stdout;
+}
+
+/** The database as other hosts would name it. */
+export function sharedUrl(domain: RunningDomain): string {
+  const url = new URL(domain.databaseUrl);
+  url.username = '';
+  url.password = '';
+  return url.href;
+}
+
+/** Invites the host, joins as it in a home of its own, and starts its supervisor. */
+export async function joinFurtherHost(domain: RunningDomain, name: string): Promise<FurtherHost> {
+  const home = await mkdtemp(join(tmpdir(), `bramble-${name}-`));
+  const environment = { ...process.env, BRAMBLE_HOME: home };
+  const invitation = join(home, 'invitation');
+  await succeed(domain.command('host', 'invite', name, '--database-url', sharedUrl(domain), '--out', invitation));
+  const program = await workingTreeProgram();
+  const dumpNoMore = whenWaitedInVain(async () => `${name}:\n${await readLogs(home)}`);
+  const endSupervisor = () => void host.supervisor?.kill('SIGTERM');
+  process.once('exit', endSupervisor);
+  const host: FurtherHost = {
+    name,
+    home,
+    supervisor: undefined as never,
+    command: (...args) => runCommand(args, environment),
+    start() {
+      host.supervisor = spawn(process.execPath, [program, 'up'], { env: environment, stdio: 'ignore' });
+    },
+    async stop({ keep = false } = {}) {
+      dumpNoMore();
+      process.off('exit', endSupervisor);
+      if (host.supervisor !== undefined) {
+        host.supervisor.kill('SIGTERM');
+        await exitWithin(host.supervisor, stopWithinMs, `the supervisor of ${name}`);
+      }
+      if (!keep) await rm(home, { recursive: true, force: true });
+    },
+  };
+  try {
+    await succeed(host.command('join', '--invitation', invitation));
+    host.start();
+    await until(`the supervisor of ${name} reports`, 60_000, async () => {
+      const { hosts } = await domain.api.call(hostOperations.list, {});
+      return hosts.some((one) => one.name === name && one.atWork);
+    });
+  } catch (error) {
+    await host.stop();
+    throw error;
+  }
+  return host;
+}
+
+async function readLogs(home: string): Promise<string> {
+  const folder = join(home, 'logs');
+  const names = await readdir(folder).catch((): string[] => []);
+  const texts = await Promise.all(names.map(async (name) => `${name}: ${await readFile(join(folder, name), 'utf8')}`));
+  return texts.join('\n').slice(-20_000);
+}

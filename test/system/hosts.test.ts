@@ -1,0 +1,116 @@
+/** A domain over two hosts, each with a home and a supervisor of its own: joining, placing, moving, removing, and what is refused. */
+import assert from 'node:assert/strict';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { hostOperations } from '../../src/api/hosts.ts';
+import { instanceOperations } from '../../src/api/instances.ts';
+import { moveOperations } from '../../src/api/moves.ts';
+import { createTestDatabase } from '../../src/database/database-fixture.ts';
+import { until } from '../../src/testing/condition.ts';
+import { workingTreeArchive } from '../harness/archives.ts';
+import { type RunningDomain, runCommand, startDomain } from '../harness/domain.ts';
+import { assertNothingLost, untilServed } from '../harness/evidence.ts';
+import type { RunningFleet } from '../harness/fleet.ts';
+import { type FurtherHost, joinFurtherHost, separateRoles, sharedUrl } from '../harness/further-host.ts';
+import { configureDomain, enrolFleet } from '../harness/preparation.ts';
+
+const fleetOptions = { devices: 6, accounts: 6, seed: 'hosts', interval: '500ms' };
+const { url } = await createTestDatabase({ templateKey: 'empty', prepareTemplate: async () => undefined });
+
+describe('a domain over two hosts', { timeout: 300_000 }, () => {
+  let domain: RunningDomain;
+  let fleet: RunningFleet;
+  let berlin: FurtherHost;
+
+  before(async () => {
+    const { file } = await workingTreeArchive();
+    domain = await startDomain({ archive: file, instances: 1, externalDatabase: { url, outside: url } });
+    await configureDomain(domain, '127.0.0.1:9');
+    fleet = await enrolFleet(domain, { ...fleetOptions, journal: join(domain.home, 'journal.ndjson') });
+  });
+  after(async () => {
+    await fleet?.stop();
+    await berlin?.stop();
+    await domain?.stop();
+  });
+
+  test('no host is invited while others cannot reach the database, or an invitation would contain every right', async () => {
+    const local = await domain.command('host', 'invite', 'berlin');
+    assert.equal(local.code, 5);
+    assert.match(local.stderr, /other hosts cannot.*--database-url/s);
+    const shared = await domain.command('host', 'invite', 'berlin', '--database-url', sharedUrl(domain));
+    assert.equal(shared.code, 5);
+    assert.match(shared.stderr, /no role for joining hosts.*database roles --sql/s);
+    await separateRoles(domain);
+    const named = await domain.command('host', 'invite', 'berlin', '--database-url', domain.databaseUrl);
+    assert.match(named.stderr, /must not contain a user or password/);
+  });
+
+  test('an invited host joins, with the release from the database, and its home holds what it needs', async () => {
+    berlin = await joinFurtherHost(domain, 'berlin');
+    const { hosts } = await domain.api.call(hostOperations.list, {});
+    assert.deepEqual(
+      hosts.map(({ name, state, atWork }) => [name === 'berlin' ? name : 'first', state, atWork]).sort(),
+      [
+        ['berlin', 'joined', true],
+        ['first', 'first', true],
+      ],
+    );
+    assert.deepEqual((await readdir(join(berlin.home, 'database'))).sort(), [
+      'connection.json',
+      'server.json',
+      'supervisor.json',
+    ]);
+    await until('the invitation is gone with its secrets', 60_000, async () => {
+      const rows = await domain.sql`select 1 from host_invitation`;
+      return rows.length === 0;
+    });
+  });
+
+  test('an invitation serves once, and a damaged one or one of a removed host not at all', async () => {
+    const used = await readFile(join(berlin.home, 'invitation'), 'utf8');
+    const elsewhere = join(domain.home, 'elsewhere');
+    const joinWith = async (invitation: string) => {
+      const file = join(domain.home, 'typed-invitation');
+      await writeFile(file, invitation);
+      return await runCommand(['join', '--invitation', file], { ...process.env, BRAMBLE_HOME: elsewhere });
+    };
+    const again = await joinWith(used);
+    assert.equal(again.code, 5);
+    assert.match(again.stderr, /withdrawn or replaced, it expired, or its host has joined/);
+    assert.match((await joinWith(used.slice(0, -20))).stderr, /damaged or cut short/);
+    assert.match((await joinWith('hello')).stderr, /does not begin like one/);
+    const own = await berlin.command('join', '--invitation', join(berlin.home, 'invitation'));
+    assert.match(own.stderr, /belongs to a domain already/);
+    const twice = await domain.command('host', 'invite', 'berlin', '--database-url', sharedUrl(domain));
+    assert.match(twice.stderr, /has joined already/);
+  });
+
+  test('an instance placed there gets its credential by a key of its own, and serves the accounts that move to it', async () => {
+    const added = await domain.api.call(instanceOperations.add, { body: { name: 'berlin-1', host: 'berlin' } });
+    assert.equal(added.credential, null);
+    await until('it is linked', 60_000, async () => {
+      const rows = await domain.sql`
+        select 1 from component where name = 'berlin-1' and host = 'berlin' and (detail->'links'->0->>'up')::boolean`;
+      return rows.length === 1;
+    });
+    await domain.api.call(moveOperations.start, { body: { from: 'server-1', to: 'berlin-1' } });
+    await until('all accounts have moved and settled', 120_000, async () => {
+      const [row] = await domain.sql`
+        select count(*) filter (where i.name = 'berlin-1')::int as moved, count(*)::int as all from account a join instance i on i.id = a.instance_id`;
+      return row?.['moved'] === row?.['all'];
+    });
+    await untilServed(domain, fleet);
+    await assertNothingLost(domain, fleet);
+  });
+
+  test('nothing new is placed on a host that is drained, or that nobody knows; one in use is not removed', async () => {
+    const unknown = await domain.command('instance', 'add', 'nowhere-1', '--host', 'nowhere');
+    assert.match(unknown.stderr, /There is no host "nowhere"/);
+    assert.match((await domain.command('host', 'drain', 'berlin')).stdout, /Still to run there: berlin-1/);
+    const drained = await domain.command('instance', 'add', 'berlin-2', '--host', 'berlin');
+    assert.match(drained.stderr, /is being drained/);
+    assert.match((await domain.command('host', 'remove', 'berlin', '--yes')).stderr, /berlin-1 is to run/);
+  });
+});
