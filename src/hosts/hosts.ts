@@ -1,7 +1,7 @@
 /** The hosts that joined, and those that are invited. */
 import type { Queryable, Transaction } from '../database/connection.ts';
 
-export interface Host {
+interface Host {
   name: string;
   joinedAt: Date;
   /** Nothing new is placed on it since then. */
@@ -40,7 +40,7 @@ export async function removeHost(tx: Transaction, name: string): Promise<boolean
   return invited.count + joined.count > 0;
 }
 
-export interface NewInvitation {
+interface NewInvitation {
   id: string;
   host: string;
   secret: { ciphertext: Buffer; keyId: string };

@@ -72,6 +72,13 @@ export function isProven(secret: string, request: string, proof: string): boolea
   return expected.length === given.length && timingSafeEqual(expected, given);
 }
 
+/** The key of a request with which the host will sign, in DER. @throws BrambleError ERR_HOST_INVITATION for a key that is none */
+export function hostKeyOf(publicKey: string): Buffer {
+  const spki = Buffer.from(publicKey, 'base64');
+  keyOf('ec', spki);
+  return spki;
+}
+
 /** For `answerKey`. */
 export const newAnswerKeys = () => generateKeyPairSync('x25519');
 
@@ -79,7 +86,7 @@ export const newAnswerKeys = () => generateKeyPairSync('x25519');
 export function sealAnswer(secret: string, request: JoinRequest, answer: JoinAnswer): Buffer {
   const own = newAnswerKeys();
   const publicKey = own.publicKey.export({ format: 'der', type: 'spki' });
-  const theirs = keyOf(Buffer.from(request.answerKey, 'base64'));
+  const theirs = keyOf('x25519', Buffer.from(request.answerKey, 'base64'));
   const nonce = randomBytes(nonceBytes);
   const key = answerKeyOf(secret, request.invitation, { privateKey: own.privateKey, publicKey: theirs });
   const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: tagBytes }).setAAD(publicKey);
@@ -94,7 +101,7 @@ export function openAnswer(secret: string, invitation: string, privateKey: KeyOb
     const tagAt = nonceAt + nonceBytes;
     const bodyAt = tagAt + tagBytes;
     const publicKey = answer.subarray(1, nonceAt);
-    const key = answerKeyOf(secret, invitation, { privateKey, publicKey: keyOf(publicKey) });
+    const key = answerKeyOf(secret, invitation, { privateKey, publicKey: keyOf('x25519', publicKey) });
     const decipher = createDecipheriv('aes-256-gcm', key, answer.subarray(nonceAt, tagAt), { authTagLength: tagBytes })
       .setAAD(publicKey)
       .setAuthTag(answer.subarray(tagAt, bodyAt));
@@ -118,10 +125,10 @@ function answerKeyOf(
   return new Uint8Array(hkdfSync('sha256', diffieHellman(keys), salt, `bramble join ${invitation}`, 32));
 }
 
-function keyOf(spki: Buffer): KeyObject {
+function keyOf(type: 'x25519' | 'ec', spki: Buffer): KeyObject {
   try {
     const key = createPublicKey({ key: spki, format: 'der', type: 'spki' });
-    if (key.asymmetricKeyType === 'x25519') return key;
+    if (key.asymmetricKeyType === type) return key;
   } catch {
     // Said below.
   }

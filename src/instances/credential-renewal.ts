@@ -38,7 +38,7 @@ export const firstCredentialRequestShape = z.object({
 });
 
 /** What the administration knows of a host that asks for a first credential. */
-export interface HostFacts {
+interface HostFacts {
   /** SubjectPublicKeyInfo; undefined where no such host has joined. */
   hostKey(tx: Transaction, host: string): Promise<Buffer | undefined>;
   /** Whether a process with this identifier is to run there. */
@@ -47,7 +47,7 @@ export interface HostFacts {
 }
 
 /** A host that joined, as its home knows it. */
-export interface JoinedHost {
+interface JoinedHost {
   name: string;
   privateKeyPem: string;
   domainAuthorityPem: string;

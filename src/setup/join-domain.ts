@@ -17,7 +17,7 @@ import { isUnreachable } from '../database/connection-loss.ts';
 import { urlForRole, writeRoleCredentials } from '../database/roles/role-credentials.ts';
 import { databaseRoles } from '../database/roles/role-rights.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
-import { fetchRelease, writeHostSigner } from '../distribution/releases-in-database.ts';
+import { fetchRelease, writeHostSigner } from '../distribution/release-fetch.ts';
 import { writeHostKey } from '../hosts/host-key.ts';
 import { lookForAnswer, postRequest } from '../hosts/hosts.ts';
 import { type Invitation, readInvitation } from '../hosts/invitation.ts';

@@ -123,9 +123,12 @@ export async function whileUpgrading(admin: AdministrationFixture, work: () => P
   }
 }
 
-/** Gives the home what inviting a host asks for: an external database, and a role for joining. */
-export async function configureForHosts({ home, databaseUrl }: AdministrationFixture): Promise<void> {
+/** Gives the domain what inviting a host asks for: an external database, a role for joining, and routers that others reach. */
+export async function configureForHosts({ db, home, databaseUrl }: AdministrationFixture): Promise<void> {
   const configuration = { database: { url: databaseUrl }, host: 'test-host', publicPort: 8443, srpPort: 3101 };
   await writeFile(join(home, 'config.json'), JSON.stringify(configuration));
+  await writeSetting(db, 'routers', {
+    addresses: [{ host: 'mdm.example.org', port: 3101, serverName: 'router.test' }],
+  });
   await writeRoleCredentials(home, new Map([['join', { user: 'test_join', password: 'join-password-99' }]]));
 }

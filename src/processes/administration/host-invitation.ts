@@ -13,6 +13,7 @@ import { recordEvent } from '../../domain/events.ts';
 import { insertInvitation, listHosts } from '../../hosts/hosts.ts';
 import { invitationText } from '../../hosts/invitation.ts';
 import { newSecret } from '../../hosts/join-messages.ts';
+import { routerAddresses } from '../../instances/router-addresses.ts';
 import { readConfiguration } from '../../process/configuration.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
@@ -29,6 +30,7 @@ export async function inviteHost(
 ): Promise<{ name: string; invitation: string; expiresAt: Date; databaseUrl: string }> {
   await assertNewHost(context, tx, name);
   const databaseUrl = await sharedDatabase(context, given);
+  await assertReachableRouters(context, tx, databaseUrl);
   const role = (await readRoleCredentials(context.home)).get('join');
   if (role === undefined) {
     throw new BrambleError(
@@ -96,6 +98,21 @@ async function sharedDatabase(context: AdministrationContext, given: string | un
     );
   }
   return url.href;
+}
+
+/** On one computer, for a trial, everything may be on loopback. */
+async function assertReachableRouters(
+  context: AdministrationContext,
+  tx: Transaction,
+  databaseUrl: string,
+): Promise<void> {
+  const [router] = await routerAddresses(tx, context.home);
+  if (router === undefined || !isOwnOnly(router.host) || isOwnOnly(new URL(databaseUrl).hostname)) return;
+  throw new BrambleError(
+    'ERR_CONFLICT',
+    `Instances reach the routers of this domain at ${router.host}, which is this host alone: the domain was created without a public ` +
+      'host. Instances on other hosts could not dial. Create the domain with --public-host.',
+  );
 }
 
 function parsedUrl(text: string): URL {

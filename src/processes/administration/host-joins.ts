@@ -6,7 +6,7 @@ import { X509Certificate } from 'node:crypto';
 import { recorded } from '../../access/audit/record.ts';
 import { createBell } from '../../base/bell.ts';
 import type { Clock } from '../../base/clock.ts';
-import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { BrambleError, isBrambleError, messageOf } from '../../base/errors.ts';
 import { takeTurns } from '../../base/turns.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
@@ -14,7 +14,7 @@ import { administrationTransaction } from '../../database/release-lock.ts';
 import { readRoleCredentials } from '../../database/roles/role-credentials.ts';
 import type { DatabaseRole } from '../../database/roles/role-rights.ts';
 import { type MasterKeys, masterKeyContents, openValue } from '../../database/sealed-value.ts';
-import { storedReleases, storeRelease } from '../../distribution/releases-in-database.ts';
+import { storedReleases, storeRelease } from '../../distribution/release-store.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
@@ -30,7 +30,7 @@ import {
   storeAnswer,
   takeRequests,
 } from '../../hosts/hosts.ts';
-import { isProven, type JoinAnswer, joinRequestShape, sealAnswer } from '../../hosts/join-messages.ts';
+import { hostKeyOf, isProven, type JoinAnswer, joinRequestShape, sealAnswer } from '../../hosts/join-messages.ts';
 import { routerAddresses } from '../../instances/router-addresses.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { invitationSecretPlace } from './host-invitation.ts';
@@ -53,9 +53,8 @@ const againMs = 1000;
 const joinedLookMs = 2000;
 
 /** Answers what is open, once. */
-export async function answerJoins(joins: HostJoins): Promise<void> {
+async function answerJoins(joins: HostJoins): Promise<void> {
   const { db, release, name, host, log } = joins;
-  await storeOwnRelease(joins);
   if (!(await hasInvitationWork(db))) return;
   await administrationTransaction(db, release, async (tx) => {
     for (const open of await takeRequests(tx, maxRequests)) {
@@ -70,35 +69,37 @@ export async function answerJoins(joins: HostJoins): Promise<void> {
   });
 }
 
-/** Answers, or returns why not. */
+/** Answers, or returns why not: then the request is dropped, and the invited host can still make its own. */
 async function admit(joins: HostJoins, tx: Transaction, open: OpenRequest): Promise<string | undefined> {
+  try {
+    await answer(joins, tx, open);
+    return undefined;
+  } catch (error) {
+    // One request's fault must not keep the others from their answers; a database error ends the transaction.
+    if (!isBrambleError(error)) throw error;
+    await dropRequest(tx, open.id);
+    return messageOf(error);
+  }
+}
+
+async function answer(joins: HostJoins, tx: Transaction, open: OpenRequest): Promise<void> {
   const secret = openValue(joins.masterKeys, invitationSecretPlace(open.id), open.secret, open.secretKeyId).toString();
   const request = joinRequestShape.safeParse(jsonOf(open.request));
   const isTheirs = isProven(secret, open.request, open.proof);
   if (!isTheirs || !request.success || request.data.invitation !== open.id || request.data.host !== open.host) {
-    await dropRequest(tx, open.id);
-    return 'its request does not prove that it was invited';
+    throw new BrambleError('ERR_HOST_INVITATION', 'Its request does not prove that it was invited.');
   }
-  const publicKey = Buffer.from(request.data.publicKey, 'base64');
-  let answer: Buffer;
-  try {
-    answer = sealAnswer(secret, request.data, await answerFor(joins, tx, open));
-  } catch (error) {
-    if (!isBrambleError(error, 'ERR_HOST_INVITATION')) throw error;
-    await dropRequest(tx, open.id);
-    return messageOf(error);
-  }
+  const sealed = sealAnswer(secret, request.data, await answerFor(joins, tx, open));
+  const publicKey = hostKeyOf(request.data.publicKey);
   if (!(await insertHost(tx, { name: open.host, publicKey }))) {
-    await dropRequest(tx, open.id);
-    return 'a host of this name has joined already';
+    throw new BrambleError('ERR_HOST_INVITATION', 'A host of this name has joined already.');
   }
-  await storeAnswer(tx, open.id, answer);
+  await storeAnswer(tx, open.id, sealed);
   await recordEvent(tx, {
     kind: 'host-joined',
     subject: open.host,
     message: `the host ${open.host} joined the domain`,
   });
-  return undefined;
 }
 
 async function answerFor(joins: HostJoins, tx: Transaction, open: OpenRequest): Promise<JoinAnswer> {
@@ -159,6 +160,7 @@ export async function keepAnsweringHosts(joins: HostJoins, clock: Clock, signal:
   await takeTurns(bell, signal, async () => {
     try {
       await answerJoins(joins);
+      await storeOwnRelease(joins);
       // That a host is at work rings no bell.
       return (await listInvitations(joins.db)).some(({ answered }) => answered) ? joinedLookMs : lateLookMs;
     } catch (error) {

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { openDatabase } from '../../database/connection.ts';
-import { fetchRelease, hostSignerFile } from '../../distribution/releases-in-database.ts';
+import { fetchRelease, hostSignerFile } from '../../distribution/release-fetch.ts';
 import { manifestName } from '../../release/manifest.ts';
 import type { OnEvent } from './events.ts';
 

@@ -1,5 +1,5 @@
 /**
- * Releases on their way to hosts that do not have them: a host that has one stores its files in the database, another fetches them.
+ * How a host gets a release that it does not have: from the database, where another host has stored it (`release-store.ts`).
  *
  * Protects: what is fetched is installed only if every file has the digest of the manifest and the host itself accepts the
  * signer; the database is not trusted with it.
@@ -9,9 +9,9 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { writeDurably } from '../base/durable-file.ts';
 import { BrambleError } from '../base/errors.ts';
-import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Queryable } from '../database/connection.ts';
 import type { Sql } from '../database/session.ts';
-import { installRead, type ReadRelease, readInstalledFiles, releaseOfFiles } from '../release/archive.ts';
+import { installRead, type ReadRelease, releaseOfFiles } from '../release/archive.ts';
 import { judgeSigner } from '../release/signer-judgement.ts';
 
 /** Whose releases this host accepts: `release-signer.json` in its home, as the domain knew it when the host joined. */
@@ -20,35 +20,9 @@ export const hostSignerShape = z.object({
   unsigned: z.array(z.string()),
   refused: z.array(z.string()),
 });
-export type HostSigner = z.output<typeof hostSignerShape>;
+type HostSigner = z.output<typeof hostSignerShape>;
 
 export const hostSignerFile = (home: string) => join(home, 'release-signer.json');
-
-/** Which releases are stored, with their manifests' SHA-256. */
-export async function storedReleases(q: Queryable): Promise<Map<string, string>> {
-  const rows = await q<{ release: string; manifest: string }[]>`
-    select release, manifest_sha256 as manifest from release_package`;
-  return new Map(rows.map(({ release, manifest }) => [release, manifest]));
-}
-
-/** Stores an installed release, in place of another build of the same number. */
-export async function storeRelease(tx: Transaction, home: string, release: string): Promise<void> {
-  const { manifestSha256, signature, entries } = await readInstalledFiles(join(home, 'releases', release));
-  await tx`delete from release_package where release = ${release}`;
-  await tx`
-    insert into release_package (release, manifest_sha256, signature)
-    values (${release}, ${manifestSha256}, ${signature?.text ?? null})`;
-  for (const [path, contents] of entries) {
-    await tx`insert into release_file (release, path, contents) values (${release}, ${path}, ${contents})`;
-  }
-}
-
-/** Removes the stored releases that are not among these. Returns their numbers. */
-export async function pruneStored(tx: Transaction, kept: readonly string[]): Promise<string[]> {
-  const rows = await tx<{ release: string }[]>`
-    delete from release_package where release <> all(${kept as string[]}) returning release`;
-  return rows.map(({ release }) => release);
-}
 
 /**
  * Fetches a release and installs it in the home. Returns false when it is not stored yet.

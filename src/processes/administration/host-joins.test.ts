@@ -1,0 +1,125 @@
+/** How an administration service answers hosts that ask to join: who is admitted, who is not, and what is left behind. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { clientOf } from '../../api/client-fixture.ts';
+import { hostOperations } from '../../api/hosts.ts';
+import { systemClock } from '../../base/clock.ts';
+import { writeSetting } from '../../domain/settings.ts';
+import { lookForAnswer, postRequest } from '../../hosts/hosts.ts';
+import { type Invitation, readInvitation } from '../../hosts/invitation.ts';
+import { newAnswerKeys, newSecret, openAnswer, proofOf } from '../../hosts/join-messages.ts';
+import { createEcKeyPair, spkiDerOf } from '../../protocol/x509/key-pair.ts';
+import { until } from '../../testing/condition.ts';
+import { configureForHosts, startAdministration } from './administration-fixture.ts';
+import { keepAnsweringHosts } from './host-joins.ts';
+
+const limited = { timeout: 60_000 };
+const admin = await startAdministration();
+await configureForHosts(admin);
+const stop = new AbortController();
+const { db, context } = admin;
+const answering = keepAnsweringHosts(
+  {
+    db,
+    release: context.release,
+    name: 'admin-1',
+    host: 'test-host',
+    home: admin.home,
+    masterKeys: context.masterKeys,
+    log: context.log,
+  },
+  systemClock,
+  stop.signal,
+);
+after(async () => {
+  stop.abort();
+  await answering;
+  await admin.close();
+});
+
+async function invite(name: string): Promise<Invitation> {
+  const body = { name, databaseUrl: 'postgres://db.example/bramble' };
+  return readInvitation((await clientOf(admin).call(hostOperations.invite, { body })).invitation);
+}
+
+async function ask({ id, host, secret }: Invitation, provenBy = secret) {
+  const keys = newAnswerKeys();
+  const publicKey = spkiDerOf((await createEcKeyPair()).publicKey);
+  const [given, answerKey] = [publicKey, spkiDerOf(keys.publicKey)].map((key) => key.toString('base64'));
+  const request = JSON.stringify({ invitation: id, host, publicKey: given, answerKey });
+  assert.equal(await postRequest(db, id, request, proofOf(provenBy, request)), true);
+  return { keys, request, publicKey };
+}
+
+const hostNames = async () => (await db`select name from host order by name`).map((row) => row['name']);
+
+test('who holds the invitation is admitted, and gets what its home needs and no more', limited, async () => {
+  const invitation = await invite('berlin');
+  const { keys, publicKey } = await ask(invitation);
+  await until('it is answered', 30_000, async () => (await lookForAnswer(db, invitation.id))?.answer != null);
+  const found = await lookForAnswer(db, invitation.id);
+  const answer = openAnswer(invitation.secret, invitation.id, keys.privateKey, found?.answer ?? Buffer.alloc(0));
+  assert.deepEqual(Object.keys(answer.roles), [], 'the role for joining is not among them');
+  assert.deepEqual([answer.databaseUrl, answer.release], ['postgres://db.example/bramble', context.release]);
+  assert.deepEqual(Object.keys(answer.masterKeys.keys), [...context.masterKeys.keys.keys()]);
+  const [row] = await db<{ key: Buffer }[]>`select public_key as key from host where name = 'berlin'`;
+  assert.deepEqual(row?.key, publicKey);
+  const everything = JSON.stringify(await db`select * from audit_record`);
+  assert.ok(!everything.includes(invitation.secret), 'the secret stands in the audit');
+
+  await db`insert into supervisor (host, release, process_id, node_version, postgres_server)
+           values ('berlin', '1.4.0', 1, 'v26', '18')`;
+  await until('its secrets are gone', 30_000, async () => (await lookForAnswer(db, invitation.id)) === undefined);
+});
+
+test('a request that its invitation does not prove is dropped, and the invited host still joins', limited, async () => {
+  const invitation = await invite('paris');
+  await ask(invitation, newSecret());
+  await until('it is dropped', 30_000, async () => (await lookForAnswer(db, invitation.id))?.request === null);
+  assert.deepEqual(await hostNames(), ['berlin']);
+  await ask(invitation);
+  await until('paris has joined', 30_000, async () => (await hostNames()).includes('paris'));
+  assert.equal(await postRequest(db, invitation.id, '{}', ''), false, 'an answered invitation takes no other request');
+});
+
+test('an invitation that expired is answered no more, and goes', limited, async () => {
+  const invitation = await invite('rome');
+  await db`update host_invitation set expires_at = now() where id = ${invitation.id}`;
+  assert.equal(await postRequest(db, invitation.id, '{}', ''), false);
+  await until('it is gone', 30_000, async () => (await lookForAnswer(db, invitation.id)) === undefined);
+  assert.equal((await hostNames()).includes('rome'), false);
+});
+
+test('a new invitation replaces the one before; a known host is not invited', limited, async () => {
+  const first = await invite('oslo');
+  await invite('oslo');
+  assert.equal(await lookForAnswer(db, first.id), undefined);
+  for (const name of ['berlin', 'test-host']) {
+    await assert.rejects(invite(name), { code: 'ERR_CONFLICT' });
+  }
+  await assert.rejects(invite('Not A Host'), { code: 'ERR_INPUT' });
+});
+
+test(
+  'no host is invited whose instances could not dial: the routers are on loopback, and it is not',
+  limited,
+  async () => {
+    await writeSetting(db, 'routers', { addresses: [{ host: '127.0.0.1', port: 3101, serverName: 'router.test' }] });
+    await assert.rejects(invite('lima'), { code: 'ERR_CONFLICT' });
+    const body = { name: 'lima', databaseUrl: 'postgres://127.0.0.1/bramble' };
+    await clientOf(admin).call(hostOperations.invite, { body });
+  },
+);
+
+test('the address of the database holds no user and no password', limited, async () => {
+  for (const databaseUrl of [
+    'postgres://u@db.example/b',
+    'postgres://:p@db.example/b',
+    'https://db.example/b',
+    'db',
+    '',
+  ]) {
+    const body = { name: 'kyiv', databaseUrl };
+    await assert.rejects(clientOf(admin).call(hostOperations.invite, { body }), { code: 'ERR_INPUT' }, databaseUrl);
+  }
+});
