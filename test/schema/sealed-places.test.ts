@@ -36,6 +36,9 @@ const plain: Readonly<Record<string, string>> = {
   'device_renewal.identity_certificate': 'public',
   'device_renewal.identity_key': 'a digest',
   'device_user.push_token': 'of the push service',
+  'host.public_key': 'public',
+  'host_invitation.answer': 'encrypted to the host',
+  'release_file.contents': 'public',
   'srp_credential.certificate': 'public',
   'srp_renewal.certificate': 'public',
 };
@@ -56,6 +59,7 @@ const sealing: Readonly<Record<string, readonly string[]>> = {
   'src/database/sealed-place.ts': names,
   'src/devices/announcements.ts': ['device.unlock_token', 'device.bootstrap_token'],
   'src/domain/authorities.ts': ['authority.private_key', 'domain_key.private_key'],
+  'src/hosts/sealed-invitation.ts': ['host_invitation.secret'],
   'src/notices/mail-server-store.ts': ['notice_mail_server.password'],
   'src/notices/sealed-webhook.ts': ['notice_target.sealed'],
   'src/processes/administration/push-settings-store.ts': ['setting/push'],

@@ -6,20 +6,18 @@ import { BrambleError } from '../../base/errors.ts';
 import { fieldError } from '../../base/field-error.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
-import { sealValue } from '../../database/sealed-value.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { insertInvitation, listHosts } from '../../hosts/hosts.ts';
 import { invitationText } from '../../hosts/invitation.ts';
 import { newSecret } from '../../hosts/join-messages.ts';
+import { sealSecret } from '../../hosts/sealed-invitation.ts';
 import { routerAddresses } from '../../instances/router-addresses.ts';
 import { readConfiguration } from '../../process/configuration.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import type { AdministrationContext } from './context.ts';
-
-export const invitationSecretPlace = (id: string): string => `host_invitation/${id}/secret`;
 
 /** Makes the invitation. @throws BrambleError ERR_CONFLICT, ERR_DATABASE_NOT_SHARED, ERR_DATABASE_ROLE, ERR_INPUT */
 export async function inviteHost(
@@ -45,7 +43,7 @@ export async function inviteHost(
   const secret = newSecret();
   const expiresAt = await insertInvitation(tx, {
     ...{ id, host: name, databaseUrl, administers, hours, invitedBy: administrator },
-    secret: sealValue(context.masterKeys, invitationSecretPlace(id), Buffer.from(secret)),
+    secret: sealSecret(context.masterKeys, id, secret),
   });
   await recordEvent(tx, { kind: 'host-invited', subject: name, message: `${administrator} invited the host ${name}` });
   const invitation = invitationText({

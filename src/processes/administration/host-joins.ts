@@ -13,7 +13,7 @@ import type { Database, Transaction } from '../../database/connection.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
 import { readRoleCredentials } from '../../database/roles/role-credentials.ts';
 import type { DatabaseRole } from '../../database/roles/role-rights.ts';
-import { type MasterKeys, masterKeyContents, openValue } from '../../database/sealed-value.ts';
+import { type MasterKeys, masterKeyContents } from '../../database/sealed-value.ts';
 import { storedReleases, storeRelease } from '../../distribution/release-store.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
@@ -31,9 +31,9 @@ import {
   takeRequests,
 } from '../../hosts/hosts.ts';
 import { hostKeyOf, isProven, type JoinAnswer, joinRequestShape, sealAnswer } from '../../hosts/join-messages.ts';
+import { openSecret } from '../../hosts/sealed-invitation.ts';
 import { routerAddresses } from '../../instances/router-addresses.ts';
 import type { Logger } from '../../process/log/logger.ts';
-import { invitationSecretPlace } from './host-invitation.ts';
 
 interface HostJoins {
   db: Database;
@@ -83,7 +83,7 @@ async function admit(joins: HostJoins, tx: Transaction, open: OpenRequest): Prom
 }
 
 async function answer(joins: HostJoins, tx: Transaction, open: OpenRequest): Promise<void> {
-  const secret = openValue(joins.masterKeys, invitationSecretPlace(open.id), open.secret, open.secretKeyId).toString();
+  const secret = openSecret(joins.masterKeys, open.id, open.secret, open.secretKeyId);
   const request = joinRequestShape.safeParse(jsonOf(open.request));
   const isTheirs = isProven(secret, open.request, open.proof);
   if (!isTheirs || !request.success || request.data.invitation !== open.id || request.data.host !== open.host) {

@@ -2,6 +2,7 @@
 import type { SealedPlace } from '../../database/sealed-place.ts';
 import { sealedKeptSecrets, sealedUnlockSecrets } from '../../devices/sealed-secrets.ts';
 import { sealedAuthorities, sealedDomainKey } from '../../domain/sealed-authorities.ts';
+import { sealedInvitations } from '../../hosts/sealed-invitation.ts';
 import { sealedMailPassword } from '../../notices/sealed-mail-password.ts';
 import { sealedWebhooks } from '../../notices/sealed-webhook.ts';
 import type { Platforms } from '../../platforms/port.ts';
@@ -13,6 +14,7 @@ export function sealedPlaces(platforms: Platforms): readonly SealedPlace[] {
     sealedDomainKey,
     sealedPushKey(platforms),
     sealedWebhooks,
+    sealedInvitations,
     sealedMailPassword,
     sealedUnlockSecrets,
     sealedKeptSecrets,
