@@ -22,6 +22,7 @@ import { serviceOperations } from './services.ts';
 import { srpCredentialOperations } from './srp-credentials.ts';
 import { tokenOperations } from './tokens.ts';
 import { upgradeOperations } from './upgrade.ts';
+import { upgradeEffectOperations } from './upgrade-effects.ts';
 
 export const resources = {
   accounts: accountOperations,
@@ -46,4 +47,5 @@ export const resources = {
   srpCredentials: srpCredentialOperations,
   tokens: tokenOperations,
   upgrade: upgradeOperations,
+  upgradeEffects: upgradeEffectOperations,
 } as const satisfies Record<string, Operations>;

@@ -57,6 +57,10 @@ export const planOptionsSchema = z.looseObject({
   soakSeconds: z.number().min(0).max(2_592_000).default(600),
   /** A wave that has not settled by then pauses the upgrade. */
   waveDeadlineSeconds: z.number().min(1).max(2_592_000).default(14_400),
+  /** When all others of a wave have settled: it goes on without accounts whose devices do not come, pauses, or waits … */
+  outOfReach: z.enum(['leave', 'pause', 'wait']).default('leave'),
+  /** … unless it waits, only once it has run for this long. */
+  outOfReachSeconds: z.number().min(0).max(2_592_000).default(0),
   /** How long administration services may take to finish before the release fence ends their transactions. */
   fenceGraceMs: z.number().int().min(0).max(600_000).default(3000),
   gate: gateSettingsSchema.default(() => gateSettingsSchema.parse({})),
@@ -91,6 +95,8 @@ export const optionsChangeSchema = z.object({
   wavePercentages: shape.wavePercentages.unwrap().optional(),
   soakSeconds: shape.soakSeconds.unwrap().optional(),
   waveDeadlineSeconds: shape.waveDeadlineSeconds.unwrap().optional(),
+  outOfReach: shape.outOfReach.unwrap().optional(),
+  outOfReachSeconds: shape.outOfReachSeconds.unwrap().optional(),
   readySeconds: shape.readySeconds.unwrap().optional(),
   oldInstances: shape.oldInstances.unwrap().optional(),
 });

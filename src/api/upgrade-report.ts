@@ -35,6 +35,10 @@ const wave = z.object({
   gate: gate.nullable(),
   startedAt: instant.nullable(),
   soakingAt: instant.nullable(),
+  soaksUntil: instant
+    .nullable()
+    .default(null)
+    .describe('While it is observed: the earliest time at which its gate lets it pass.'),
   finishedAt: instant.nullable(),
   accounts: z.number(),
   settled: z.number().describe('At their destination, every delivery answered.'),

@@ -134,6 +134,8 @@ export const errorCodes = {
   /** The configuration database, its roles, migrations and keys. */
   database: [
     'ERR_DATABASE_UNAVAILABLE',
+    'ERR_DATABASE_ADDRESS',
+    'ERR_DATABASE_TLS',
     'ERR_DATABASE_POOLER',
     'ERR_DATABASE_BINARIES',
     'ERR_DATABASE_FOLDER',

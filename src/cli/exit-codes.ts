@@ -46,6 +46,8 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_ADMIN_UNREACHABLE: exitCode.unreachable,
   ERR_ADMIN_ANSWER: exitCode.unreachable,
   ERR_DATABASE_UNAVAILABLE: exitCode.unreachable,
+  ERR_DATABASE_TLS: exitCode.unreachable,
+  ERR_DATABASE_ADDRESS: exitCode.configuration,
   ERR_RELEASE_MISMATCH: exitCode.incompatible,
   ERR_RELEASE_TOO_OLD: exitCode.incompatible,
   ERR_SCHEMA_TOO_OLD: exitCode.incompatible,

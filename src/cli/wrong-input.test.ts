@@ -240,6 +240,7 @@ test('the help of a plan, and of its change, names each of its options, as a fla
     ...{ canaries: '--canary', wavePercentages: '--wave', soakSeconds: '--soak', inPlace: '--in-place' },
     ...{ gate: '--gate', budget: '--budget' },
     ...{ canaryGroups: '--canary-group', canaryInstances: '--canary-instance' },
+    ...{ outOfReach: '--out-of-reach', outOfReachSeconds: '--out-of-reach-after' },
     ...{ canaryPlatforms: '--canary-platform', canarySoftware: '--canary-software' },
   };
   for (const [command, shape] of [

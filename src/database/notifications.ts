@@ -42,7 +42,6 @@ export function createListener(options: ListenerOptions): Listener {
   async function open(attempt: number, signal: AbortSignal): Promise<Session> {
     const session = await openSession(options.url, {
       applicationName: options.applicationName,
-      attempt,
       signal,
       onNotify: (channel, payload) => {
         for (const each of subscribers) if (each.channel === channel) each.onNotify(payload);

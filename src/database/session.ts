@@ -5,9 +5,13 @@
  * the previous session: statements that are never answered, an empty answer, the old error for the next statement. And
  * everything running in a session is settled when it is lost.
  */
-import net from 'node:net';
+import type { Socket } from 'node:net';
 import postgres from 'postgres';
+import { type DatabaseAddress, type DatabaseHost, readDatabaseAddress } from '../base/database-address.ts';
 import { addArrayTypes } from './array-types.ts';
+import { firstHost } from './first-host.ts';
+import { connectSocket, secureSocket } from './server-socket.ts';
+import { sqlState } from './sql-state.ts';
 
 export type Sql = postgres.Sql<Record<string, never>>;
 
@@ -20,8 +24,6 @@ interface SessionOptions {
   readonly plansOnce?: boolean;
   readonly connectTimeoutMs?: number;
   readonly onNotify?: (channel: string, payload: string) => void;
-  /** Which of several hosts in the address is tried, counted from 0 and round. */
-  readonly attempt?: number;
   /** Closes the session, whether it is open yet or not. */
   readonly signal?: AbortSignal;
 }
@@ -38,7 +40,7 @@ export interface Session {
 
 /** An error for a lost connection, with the same codes as the driver's. */
 export function connectionError(
-  code: 'CONNECTION_CLOSED' | 'CONNECTION_ENDED' | 'CONNECT_TIMEOUT',
+  code: 'CONNECTION_CLOSED' | 'CONNECTION_ENDED' | 'CONNECTION_NO_WRITES' | 'CONNECT_TIMEOUT',
   why: string,
 ): Error {
   return Object.assign(new Error(`${code}: ${why}`), { code });
@@ -50,8 +52,9 @@ export function noAnswer(timeoutMs: number): Error {
 
 /** What opens the driver's connections, for statements to be built with too: it connects when it is first used. */
 export function driver(url: string, applicationName: string, more: postgres.Options<Record<string, never>> = {}): Sql {
-  const sql = postgres(url, {
+  const sql = postgres(readDatabaseAddress(url).plainUrl, {
     max: 1,
+    ssl: false,
     fetch_types: false,
     idle_timeout: 0,
     max_lifetime: null,
@@ -68,28 +71,49 @@ export function driver(url: string, applicationName: string, more: postgres.Opti
  * whole index, or a whole table, for next to nothing (docs/adr/0035).
  * Prepared: a simple query that a pooler breaks off is told of later than the session's end, and would count as sent.
  */
-export async function planForRows(sql: Sql, once: boolean): Promise<void> {
+export async function planForRows(sql: Sql, once: boolean): Promise<ServerState> {
   const mode = once ? 'force_generic_plan' : 'auto';
   // Without a parameter it takes one round trip.
-  await sql.unsafe(
+  const [state] = await sql.unsafe<ServerState[]>(
     `select set_config('enable_bitmapscan', 'off', false), set_config('random_page_cost', '1.1', false),
-            set_config('jit', 'off', false), set_config('plan_cache_mode', '${mode}', false)`,
+            set_config('jit', 'off', false), set_config('plan_cache_mode', '${mode}', false),
+            pg_is_in_recovery() as "isStandby", current_setting('transaction_read_only')::boolean as "isReadOnly"`,
     [],
     { prepare: true, simple: false } as postgres.UnsafeQueryOptions,
   );
+  return state ?? { isStandby: false, isReadOnly: false };
+}
+
+interface ServerState {
+  readonly isStandby: boolean;
+  readonly isReadOnly: boolean;
 }
 
 /**
- * Opens a session and proves that the database answers in it: a pooler lets in before it has a server.
+ * Opens a session and proves that the database answers in it: a pooler lets in before it has a server. Of several hosts
+ * in the address it is the first that the address wants, so that a failover is followed.
  * @throws what forbade it; nothing else was sent
  */
 export async function openSession(url: string, options: SessionOptions): Promise<Session> {
+  const address = readDatabaseAddress(url);
+  return await firstHost(address.hosts, options.signal, async (host, signal) => {
+    return await openAt(url, address, host, { ...options, ...(signal && { signal }) });
+  });
+}
+
+/** @param host undefined: where the environment says */
+async function openAt(
+  url: string,
+  { tls, target }: DatabaseAddress,
+  host: DatabaseHost | undefined,
+  options: SessionOptions,
+): Promise<Session> {
   const timeoutMs = options.connectTimeoutMs ?? 10_000;
   const lost = Promise.withResolvers<void>();
   /** How to reject the running statements. Anything left here longer would be kept for the session's whole life. */
   const running = new Set<(error: Error) => void>();
   let isLost = false;
-  let socket: net.Socket | undefined;
+  let socket: Socket | undefined;
   const failAll = (error: Error): void => {
     for (const fail of running) fail(error);
   };
@@ -103,17 +127,20 @@ export async function openSession(url: string, options: SessionOptions): Promise
   };
   // The option exists, though the driver's types do not name it.
   const own = {
+    ...(host && { host: [host.name], port: [host.port] }),
     connect_timeout: Math.ceil(timeoutMs / 1000),
     onclose: lose,
     onnotify: options.onNotify,
-    socket: (parsed: Addresses): net.Socket => {
+    socket: async (parsed: DriverAddress): Promise<Socket> => {
       if (socket !== undefined || isLost) throw connectionError('CONNECTION_CLOSED', 'before the database answered');
-      socket = connectSocket(parsed, options.attempt ?? 0);
+      const at = host ?? hostOf(parsed);
+      socket = connectSocket(at);
       for (const event of ['end', 'error', 'close']) socket.once(event, lose);
+      if (tls.use !== 'never') socket = await secureSocket(socket, at, tls);
       return socket;
     },
   };
-  const sql = driver(url, options.applicationName, own as postgres.Options<Record<string, never>>);
+  const sql = driver(url, options.applicationName, own as unknown as postgres.Options<Record<string, never>>);
   const close = (): void => {
     lose();
     void sql.end({ timeout: 0 }).catch(() => {});
@@ -127,6 +154,10 @@ export async function openSession(url: string, options: SessionOptions): Promise
     try {
       work(sql).then(settled.resolve, settled.reject);
       return await settled.promise;
+    } catch (error) {
+      // It has become a standby, or is about to be one: the next session is with the server that took its place.
+      if (target !== 'any' && sqlState(error) === readOnlyTransaction) close();
+      throw error;
     } finally {
       running.delete(settled.reject);
     }
@@ -135,7 +166,13 @@ export async function openSession(url: string, options: SessionOptions): Promise
   options.signal?.addEventListener('abort', close);
   if (options.signal?.aborted) lose();
   try {
-    await run((q) => planForRows(q, options.plansOnce === true));
+    const state = await run((q) => planForRows(q, options.plansOnce === true));
+    if (target !== 'any' && (state.isStandby || (target === 'read-write' && state.isReadOnly))) {
+      throw connectionError(
+        'CONNECTION_NO_WRITES',
+        `the database server is ${state.isStandby ? 'a standby' : 'read-only'}`,
+      );
+    }
   } catch (error) {
     close();
     throw error;
@@ -145,16 +182,17 @@ export async function openSession(url: string, options: SessionOptions): Promise
   return { run, isLost: () => isLost, lost: lost.promise, close };
 }
 
-interface Addresses {
+const readOnlyTransaction = '25006';
+
+interface DriverAddress {
   readonly host: readonly string[];
   readonly port: readonly number[];
   readonly path: string | false | undefined;
 }
 
-function connectSocket({ host, port, path }: Addresses, attempt: number): net.Socket {
-  if (typeof path === 'string' && path !== '') return net.connect(path);
-  const at = attempt % host.length;
-  const [name, number] = [host[at] ?? 'localhost', Number(port[at] ?? 5432)];
-  // The driver takes the TLS server name from here.
-  return Object.assign(net.connect(number, name), { host: name, port: number });
+/** What the driver makes of the environment. */
+function hostOf({ host, port, path }: DriverAddress): DatabaseHost {
+  const [name = 'localhost'] = host;
+  const number = Number(port[0] ?? 5432);
+  return { name: typeof path === 'string' && path !== '' ? path.slice(0, path.lastIndexOf('/')) : name, port: number };
 }

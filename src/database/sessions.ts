@@ -49,7 +49,6 @@ export class Sessions {
   readonly #drained = Promise.withResolvers<void>();
   readonly #idleTimer: NodeJS.Timeout | undefined;
   #connecting = 0;
-  #attempt = 0;
   #opened = false;
 
   constructor(url: string, options: PoolOptions) {
@@ -155,9 +154,7 @@ export class Sessions {
 
   async #open(): Promise<void> {
     const { applicationName, plansOnce } = this.#options;
-    const attempt = this.#attempt;
-    this.#attempt += 1;
-    const session = await openSession(this.#url, { applicationName, attempt, plansOnce: plansOnce === true });
+    const session = await openSession(this.#url, { applicationName, plansOnce: plansOnce === true });
     this.#opened = true;
     this.#born.set(session, this.#nowMs());
     void session.lost.then(() => {

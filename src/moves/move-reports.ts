@@ -114,3 +114,14 @@ export async function resumeUpgradeBatches(tx: Transaction, id: UpgradeId): Prom
     update move_batch set state = 'running', pause_reason = null where upgrade_id = ${id} and state = 'paused'`;
   await tx`select pg_notify('bramble_moves', '')`;
 }
+
+/** Moves that were committed in this time, by account. */
+export async function countMovesBetween(
+  q: Queryable,
+  since: Date,
+  until: Date | null,
+): Promise<{ accountId: string; moves: number }[]> {
+  return await q<{ accountId: string; moves: number }[]>`
+    select account_id as "accountId", count(*)::int as moves from account_move
+     where committed_at >= ${since} and committed_at <= coalesce(${until}::timestamptz, 'infinity') group by 1`;
+}

@@ -18,9 +18,11 @@
  * and keeps the connection; what is not answered in time is unknown to the other end. Types, fields and values may be
  * added, and those here keep their meaning. Only a line that is not JSON, or longer than 1 MiB, ends the connection.
  */
+
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { addressWithoutCredential } from '../base/database-address.ts';
 
 /** Folder of a home, mode 0700: only the user that the supervisor runs as can write in it, and so decide what runs. */
 export function runFolder(home: string): string {
@@ -81,8 +83,7 @@ export function offeringProcess(name: string): number | null {
 
 /** Server and database of an address, without user and password. */
 export function databaseWithoutCredential(url: string): string {
-  const { host, pathname } = new URL(url);
-  return `${host}${pathname}`;
+  return addressWithoutCredential(url);
 }
 
 const maxLineBytes = 1024 * 1024;

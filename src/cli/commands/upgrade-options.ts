@@ -1,7 +1,7 @@
 /** Options of an upgrade that can be given when planning it and changed on the way, as flags. */
 import type { Command } from 'commander';
 import type { OptionsChange } from '../../api/upgrade-options.ts';
-import { number } from '../arguments.ts';
+import { number, unvalidated } from '../arguments.ts';
 
 export interface WaveFlags {
   canary?: string[];
@@ -11,6 +11,8 @@ export interface WaveFlags {
   canarySoftware?: string[];
   wave?: number[];
   soak?: number;
+  outOfReach?: string;
+  outOfReachAfter?: number;
 }
 
 export function waveOptions(command: Command): Command {
@@ -25,7 +27,13 @@ export function waveOptions(command: Command): Command {
         'are given, all must hold; accounts named by --canary are added',
     )
     .option('--wave <percent...>', 'percentage of all accounts that have moved at the end of each wave', percentages)
-    .option('--soak <seconds>', 'seconds that each wave is observed before its gate decides', number);
+    .option('--soak <seconds>', 'seconds that each wave is observed before its gate decides', number)
+    .option(
+      '--out-of-reach <rule>',
+      'what a wave does about accounts whose devices do not come, once all others have settled: leave (the default) goes ' +
+        'on without them, pause pauses the upgrade, wait waits for them',
+    )
+    .option('--out-of-reach-after <seconds>', 'leave and pause only once the wave has run for this long', number);
 }
 
 /** What the flags choose, by the names of REST. */
@@ -38,6 +46,8 @@ export function waveOptionsOf(flags: WaveFlags): OptionsChange {
     canarySoftware: flags.canarySoftware,
     wavePercentages: flags.wave,
     soakSeconds: flags.soak,
+    outOfReach: flags.outOfReach === undefined ? undefined : unvalidated(flags.outOfReach),
+    outOfReachSeconds: flags.outOfReachAfter,
   };
   return Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined));
 }

@@ -15,6 +15,7 @@ import { jsonObject } from '../arguments.ts';
 import { confirm, confirmable, isTerminal } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, progressBar, type Style } from '../text-output.ts';
+import { addUpgradeEffectsCommand } from './upgrade-effects.ts';
 import { type WaveFlags, waveOptions, waveOptionsOf } from './upgrade-options.ts';
 import { addUpgradePlanCommand } from './upgrade-plan.ts';
 
@@ -35,6 +36,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
   addFinalize(upgrades, frame);
   addStatus(upgrades, frame);
   addReport(upgrades, frame);
+  addUpgradeEffectsCommand(upgrades, frame);
 }
 
 function addStart(upgrades: Command, frame: Frame): void {
@@ -219,6 +221,9 @@ function shortText(answer: UpgradeReport, style: Style): string {
     name: (row) => row.name,
     state: (row) => row.state,
     'accounts settled': (row) => progressBar(style, row.settled, row.accounts, 20),
+    ...(answer.waves.some(({ moves }) => moves.outOfReach > 0)
+      ? { 'out of reach': (row: UpgradeReport['waves'][number]) => cell(row.moves.outOfReach || undefined) }
+      : {}),
     gate: (row) => cell(gateWord(row.gate)),
   });
   return `${head}\n\n${waves}`;

@@ -4,10 +4,12 @@
  * Invariant: a file exists only after its role can log in with it. If it is missing, processes of that kind use the
  * supervisor's address: the domain has a single role.
  */
+
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
+import { addressAs } from '../../base/database-address.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { type DatabaseRole, databaseRoles } from './role-rights.ts';
 
@@ -58,10 +60,7 @@ export async function writeRoleCredentials(home: string, credentials: RoleCreden
 /** The same database, entered as the role; the address itself where there is no credential. */
 export function urlForRole(url: string, credential: RoleCredential | undefined): string {
   if (credential === undefined) return url;
-  const address = new URL(url);
-  address.username = encodeURIComponent(credential.user);
-  address.password = encodeURIComponent(credential.password);
-  return address.href;
+  return addressAs(url, credential.user, credential.password);
 }
 
 /** The verifier that PostgreSQL stores for a password; it never sees the password itself. @see RFC 5803 */

@@ -2,6 +2,7 @@
  * The domain's own endpoints, which tunnels reach only when listed by exact address and port. Names are resolved again
  * every minute, in the background; one that cannot be resolved keeps its previous addresses.
  */
+import { readDatabaseAddress } from '../../base/database-address.ts';
 import type { TunnelRule } from './tunnel-rule.ts';
 
 type OwnEndpoints = TunnelRule['own'];
@@ -51,13 +52,15 @@ export function ownPlaces(from: {
   routers: readonly { host: string; port: number }[];
   publicUrl: string;
 }): OwnPlace[] {
-  const database = placeOf(from.databaseUrl, 5432, 'the database of the domain');
+  const databases = readDatabaseAddress(from.databaseUrl)
+    .hosts.filter(({ name }) => !name.startsWith('/'))
+    .map(({ name, port }) => ({ host: name, port, what: 'the database of the domain' }));
   const edge = placeOf(from.publicUrl, 443, 'the public address of the domain');
   const routers = from.routers.map(({ host, port }) => ({ host, port, what: 'a router of the domain' }));
-  return [database, edge, ...routers].filter((place) => place !== null);
+  return [...databases, ...(edge === null ? [] : [edge]), ...routers];
 }
 
-/** Null for a URL without a host, such as one of a socket in the file system. */
+/** Null for a URL without a host. */
 function placeOf(url: string, defaultPort: number, what: string): OwnPlace | null {
   if (!URL.canParse(url)) return null;
   const { hostname, port } = new URL(url);

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import type { FastifyPluginAsync } from 'fastify';
 import { startBody, upgradeOperations } from '../../api/upgrade.ts';
+import { upgradeEffectOperations } from '../../api/upgrade-effects.ts';
 import { type PlanOptions, planOptionsSchema } from '../../api/upgrade-options.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { fieldError, issueError } from '../../base/field-error.ts';
@@ -23,6 +24,7 @@ import { type Report, readUpgradeReport } from '../report/report.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import { readLatestUpgrade, readOpenUpgrade, type Upgrade, upgradeOpen } from '../state/upgrade-store.ts';
 import { assignAccount } from './account-assignment.ts';
+import { readEffects, sendAgain } from './effects.ts';
 import {
   finalizeByOperator,
   type PlanOrder,
@@ -70,9 +72,19 @@ export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync
   return async (app) => {
     serve(app, upgradeOperations.show, viewLatest);
     serve(app, upgradeOperations.report, viewLatest);
+    await app.register(effectRoutes(options));
     await app.register(steeringRoutes(options, view));
     if (options.planning) await app.register(planningRoutes(options, view));
     if (options.assignment) await app.register(assignmentRoute(options));
+  };
+}
+
+function effectRoutes({ db, write, platforms }: UpgradeRoutesOptions): FastifyPluginAsync {
+  return async (app) => {
+    serve(app, upgradeEffectOperations.list, async ({ query }) => await readEffects(db, query));
+    serve(app, upgradeEffectOperations.sendAgain, async ({ body }) => {
+      return await write((tx) => sendAgain(tx, platforms, body?.accounts));
+    });
   };
 }
 

@@ -4,7 +4,9 @@
  * afterwards, whatever happens, in the background: dropping deletes a thousand files, which took a minute on a busy
  * disk with `discard`. Nothing depends on it. A later rehearsal drops what a killed one left.
  */
+
 import { randomBytes } from 'node:crypto';
+import { addressOfDatabase } from '../../base/database-address.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { migrate } from '../../database/migrate.ts';
 
@@ -31,17 +33,16 @@ interface Column {
 /** @throws the migrator's errors, and PostgreSQL's if no database may be created (SQLSTATE 42501). */
 export async function rehearseMigration(options: RehearsalOptions): Promise<Rehearsal> {
   const name = `${scratchPrefix}${Math.floor(Date.now() / 1000)}_${randomBytes(6).toString('hex')}`;
-  const scratchUrl = new URL(options.databaseUrl);
-  scratchUrl.pathname = `/${name}`;
+  const scratchUrl = addressOfDatabase(options.databaseUrl, name);
   const { applicationName } = options;
   const db = openDatabase(options.databaseUrl, { applicationName, max: 1 });
   try {
     await db.unsafe(`create database ${name} template template0`);
-    const scratch = openDatabase(scratchUrl.href, { applicationName, max: 1 });
+    const scratch = openDatabase(scratchUrl, { applicationName, max: 1 });
     try {
-      await migrate(scratchUrl.href, { ...options.from, contract: true, applicationName });
+      await migrate(scratchUrl, { ...options.from, contract: true, applicationName });
       const before = await listColumns(scratch);
-      const schemaVersion = await migrate(scratchUrl.href, { ...options.to, contract: false, applicationName });
+      const schemaVersion = await migrate(scratchUrl, { ...options.to, contract: false, applicationName });
       return { schemaVersion, obstacles: obstaclesOf(before, await listColumns(scratch)) };
     } finally {
       await scratch.end({ timeout: 5 });

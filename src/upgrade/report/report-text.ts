@@ -183,9 +183,10 @@ function section(title: string, lines: readonly string[]): string[] {
 function waveLine(wave: Report['waves'][number]): string {
   const { moves } = wave;
   const gate = gateText(wave.gate);
+  const until = wave.soaksUntil === null ? '' : ` until ${timeText(wave.soaksUntil)}`;
   const reach = moves.outOfReach === 0 ? '' : `, ${moves.outOfReach} out of reach`;
   return (
-    `  ${wave.number}. ${wave.name}: ${wave.state}, ${moves.settled} of ${counted(moves.accounts, 'account')} settled${reach}` +
+    `  ${wave.number}. ${wave.name}: ${wave.state}${until}, ${moves.settled} of ${counted(moves.accounts, 'account')} settled${reach}` +
     (gate === undefined ? '' : `; gate: ${gate}`)
   );
 }

@@ -53,7 +53,8 @@ export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features
       const moves = upgrade.plan.inPlace
         ? { ...noMoves, ...(await countReplacedAccounts(q, upgrade, wave.number)) }
         : await readWaveMoves(q, upgrade.id, wave.number);
-      return { ...wave, gate: gateOf(wave.gate), accounts: moves.accounts, settled: moves.settled, moves };
+      const counts = { accounts: moves.accounts, settled: moves.settled, moves };
+      return { ...wave, soaksUntil: soaksUntil(wave, upgrade), gate: gateOf(wave.gate), ...counts };
     }),
   );
   const states = featureStates(features, domain.featureLevel, components);
@@ -90,6 +91,11 @@ export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features
     phases: phasesOf(events, upgrade.createdAt.getTime() + seconds * 1000),
     events,
   };
+}
+
+function soaksUntil({ state, soakingAt }: Pick<Wave, 'state' | 'soakingAt'>, { plan }: Upgrade): Date | null {
+  if (state !== 'soaking' || soakingAt === null) return null;
+  return new Date(soakingAt.getTime() + plan.options.soakSeconds * 1000);
 }
 
 /** The gate's answer with its reasons in one text. */

@@ -82,6 +82,7 @@ export async function readWaits(
     updatedAt: upgrade.updatedAt,
     soakSeconds: options.soakSeconds,
     waveDeadlineSeconds: options.waveDeadlineSeconds,
+    outOfReachRule: options,
     inPlace: upgrade.plan.inPlace,
     waves: waves.map((each) => waveFacts(each, each === wave ? open : [])),
     behind,
@@ -103,6 +104,7 @@ function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
     name,
     state,
     startedAt,
+    runningSince: laterOf(startedAt, gate?.windowFrom),
     soakingAt,
     accounts,
     settled,
@@ -111,6 +113,11 @@ function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
     gateLacks,
     accepted,
   };
+}
+
+function laterOf(startedAt: Date | null, windowFrom: string | undefined): Date | null {
+  if (startedAt === null || windowFrom === undefined) return startedAt;
+  return new Date(Math.max(startedAt.getTime(), Date.parse(windowFrom)));
 }
 
 async function readNow(q: Queryable): Promise<Date> {

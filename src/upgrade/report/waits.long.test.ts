@@ -19,6 +19,7 @@ import {
   reverseByOperator,
 } from '../operations/operator-actions.ts';
 import { isFinal, pausableStates, upgradeStates } from '../state/upgrade-states.ts';
+import type { WaveState } from '../state/wave-states.ts';
 import { endUnasked, operator, scene, until as untilState } from '../steps/scene-fixture.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';
@@ -33,6 +34,7 @@ const waveFacts = fc.record({
   name: fc.constant('canary'),
   state: fc.constantFrom('waiting', 'running', 'soaking', 'passed', 'failed'),
   startedAt: fc.option(date),
+  runningSince: fc.option(date),
   soakingAt: fc.option(date),
   accounts: fc.nat(9),
   settled: fc.nat(9),
@@ -58,6 +60,10 @@ const facts: fc.Arbitrary<WaitFacts> = fc.record({
   updatedAt: date,
   soakSeconds: fc.nat(600),
   waveDeadlineSeconds: fc.nat(600),
+  outOfReachRule: fc.record({
+    outOfReach: fc.constantFrom('leave', 'pause', 'wait'),
+    outOfReachSeconds: fc.nat(600),
+  }),
   waves: fc.array(waveFacts, { maxLength: 3 }),
   inPlace: fc.boolean(),
   behind: fc.constantFrom(
@@ -271,11 +277,12 @@ test('waits of one account and one process are in the singular, and name what do
       name: 'canary',
       state: 'running',
       startedAt: new Date(0),
+      runningSince: new Date(0),
       soakingAt: null,
       accounts: 1,
       settled: 0,
     },
-    ...{ outOfReach: 1, open: [], gateLacks: [], accepted: false },
+    ...{ outOfReach: 0, open: [], gateLacks: [], accepted: false },
   };
   const [sample] = fc.sample(facts, { numRuns: 1, seed: 1 });
   assert.ok(sample);
@@ -286,7 +293,51 @@ test('waits of one account and one process are in the singular, and name what do
   const why = (kind: WaitKind) => waitsOf(given).find(({ what }) => what === kind)?.why;
   assert.equal(why('process'), 'not yet running 1.3.0: router-1');
   assert.match(why('wave') ?? '', /^0 of 1 account of wave 1 \(canary\) settled;/);
-  assert.match(why('out-of-reach') ?? '', /^1 account of wave 1 \(canary\) has moved, but its devices/);
+});
+
+test('accounts out of reach are counted, with what follows, until when, and the way on', () => {
+  const [sample] = fc.sample(facts, { numRuns: 1, seed: 1 });
+  assert.ok(sample);
+  const wave: WaitFacts['waves'][number] = {
+    ...{ number: 1, name: 'canary', state: 'running', startedAt: new Date(0), runningSince: new Date(60_000) },
+    ...{ soakingAt: null, accounts: 3, settled: 2, outOfReach: 1, open: [], gateLacks: [], accepted: false },
+  };
+  const ask = (outOfReach: 'leave' | 'pause' | 'wait', outOfReachSeconds: number, state: WaveState = 'running') => {
+    const outOfReachRule = { outOfReach, outOfReachSeconds };
+    const given = { ...sample, state: 'moving', inPlace: false, now: new Date(90_000), outOfReachRule } as const;
+    const waits = waitsOf({ ...given, waves: [{ ...wave, state }] });
+    assert.deepEqual(
+      waits.filter(({ what }) => what === 'wave'),
+      [],
+      'all others have settled: nothing else is waited for',
+    );
+    const { why = '', until = null, command = '' } = waits.find(({ what }) => what === 'out-of-reach') ?? {};
+    return [
+      why.replace(/^1 account of wave 1 \(canary\) has moved, but its devices do not connect: /, ''),
+      until,
+      command,
+    ];
+  };
+  const on = 'bramble deliveries';
+  const change = `${on}; bramble upgrade set --out-of-reach leave`;
+  assert.deepEqual(ask('leave', 0), ['nothing is waiting for them', null, on]);
+  assert.deepEqual(ask('leave', 40), ['the wave goes on without them at the deadline', new Date(100_000), on]);
+  assert.deepEqual(ask('pause', 40), ['the upgrade pauses for them at the deadline', new Date(100_000), change]);
+  assert.deepEqual(ask('wait', 40), ['the wave waits until they do', null, change]);
+  assert.deepEqual(ask('wait', 40, 'soaking'), ['nothing is waiting for them', null, on]);
+});
+
+test('how much of a soak is left is said', () => {
+  const [sample] = fc.sample(facts, { numRuns: 1, seed: 1 });
+  assert.ok(sample);
+  const wave: WaitFacts['waves'][number] = {
+    ...{ number: 1, name: 'canary', state: 'soaking', startedAt: new Date(0), runningSince: new Date(0) },
+    ...{ soakingAt: new Date(0), accounts: 1, settled: 1, outOfReach: 0, open: [], gateLacks: [], accepted: false },
+  };
+  const given = { ...sample, state: 'moving', now: new Date(240_000), soakSeconds: 600, waves: [wave] } as const;
+  const soak = waitsOf(given).find(({ what }) => what === 'soak');
+  assert.equal(soak?.why, 'wave 1 (canary) is being observed: 6.0 min left');
+  assert.deepEqual(soak?.until, new Date(600_000));
 });
 
 test('a pause is an operator’s, and says why and what ends it', limited, async () => {

@@ -17,6 +17,7 @@ import { occupiedText, type PlacedInstance } from '../components/instances-behin
 import { isFinal, type UpgradeState } from '../state/upgrade-states.ts';
 import type { PauseCause } from '../state/upgrade-store.ts';
 import type { WaveState } from '../state/wave-states.ts';
+import { holdsUp, type OutOfReachRule, outOfReachFollows, outOfReachText } from '../waves/out-of-reach-rule.ts';
 
 export type WaitKind =
   | 'operator'
@@ -79,6 +80,7 @@ export interface WaitFacts {
   readonly updatedAt: Date;
   readonly soakSeconds: number;
   readonly waveDeadlineSeconds: number;
+  readonly outOfReachRule: OutOfReachRule;
   readonly waves: readonly WaveFacts[];
   /** Instances are replaced, and nobody moves: the step says which one is waited for. */
   readonly inPlace: boolean;
@@ -112,6 +114,8 @@ export interface WaveFacts {
   readonly name: string;
   readonly state: WaveState;
   readonly startedAt: Date | null;
+  /** Since when its deadlines are counted: since its start, or since the upgrade was resumed. */
+  readonly runningSince: Date | null;
   readonly soakingAt: Date | null;
   readonly accounts: number;
   readonly settled: number;
@@ -301,27 +305,35 @@ function waveWaits(facts: WaitFacts): Wait[] {
   if (facts.state !== 'moving' || wave === undefined) return [];
   const named = `wave ${wave.number} (${wave.name})`;
   const waits: Wait[] = [];
-  if (wave.outOfReach > 0) {
-    const [has, its, it] = wave.outOfReach === 1 ? ['has', 'its', 'it'] : ['have', 'their', 'them'];
-    const why =
-      `${counted(wave.outOfReach, 'account')} of ${named} ${has} moved, but ${its} devices do not connect: nothing is ` +
-      `waiting for ${it}`;
-    waits.push(wait('out-of-reach', why, { command: 'bramble deliveries' }));
-  }
+  if (wave.outOfReach > 0) waits.push(outOfReachWait(facts, wave));
   if (wave.state === 'soaking') {
     const until = later(wave.soakingAt, facts.soakSeconds);
     const isOver = until !== null && until <= facts.now;
     if (!isOver && !wave.accepted)
-      waits.push(wait('soak', `${named} is being observed`, { since: wave.soakingAt, until }));
+      waits.push(
+        wait('soak', `${named} is being observed${leftText(facts.now, until)}`, { since: wave.soakingAt, until }),
+      );
     if (wave.gateLacks.length > 0) {
       waits.push(wait('gate', `${named} is undecided: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
     }
-  } else if (!facts.inPlace && wave.startedAt !== null && wave.settled < wave.accounts) {
-    const until = later(wave.startedAt, facts.waveDeadlineSeconds);
+  } else if (!facts.inPlace && wave.startedAt !== null && wave.settled + wave.outOfReach < wave.accounts) {
+    const until = later(wave.runningSince, facts.waveDeadlineSeconds);
     const why = `${wave.settled} of ${counted(wave.accounts, 'account')} of ${named} settled; the upgrade pauses at the deadline`;
     waits.push(wait('wave', why, { since: wave.startedAt, until, who: wave.open, command: 'bramble deliveries' }));
   }
   return waits;
+}
+
+function outOfReachWait({ now, outOfReachRule: rule }: WaitFacts, wave: WaveFacts): Wait {
+  const text = outOfReachText(wave.outOfReach, wave);
+  if (wave.state === 'soaking')
+    return wait('out-of-reach', `${text}: ${outOfReachFollows({ ...rule, outOfReach: 'leave' }, null)}`, {
+      command: 'bramble deliveries',
+    });
+  const deadline = rule.outOfReach === 'wait' ? null : later(wave.runningSince, rule.outOfReachSeconds);
+  const until = deadline !== null && deadline > now ? deadline : null;
+  const command = `bramble deliveries${holdsUp(rule) ? '; bramble upgrade set --out-of-reach leave' : ''}`;
+  return wait('out-of-reach', `${text}: ${outOfReachFollows(rule, until)}`, { until, command });
 }
 
 function sendingWaits({ holds, silent }: WaitFacts): Wait[] {
@@ -347,6 +359,12 @@ function sendingWaits({ holds, silent }: WaitFacts): Wait[] {
   const why = `${counted(silent.count, 'device')} received a delivery and fell silent, ${held}`;
   const command = 'bramble device requeue --silent';
   return [...waits, wait('silent-devices', why, { since: silent.since, until, who: silent.devices, command })];
+}
+
+/** `: 6 min left` */
+function leftText(now: Date, until: Date | null): string {
+  if (until === null) return '';
+  return `: ${durationText(Math.max(0, until.getTime() - now.getTime()) / 1000)} left`;
 }
 
 function later(at: Date | null, seconds: number): Date | null {

@@ -1,7 +1,9 @@
 /** The coordinator's effects outside database transactions: migrations, checks, credential files. */
+
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { recorded } from '../../access/audit/record.ts';
+import { passwordIn } from '../../base/database-address.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { isSrpIdentifier } from '../../base/ids.ts';
 import { readCluster } from '../../database/embedded/cluster.ts';
@@ -83,5 +85,5 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
 /** Whether the connection is to the embedded server of this home, as its superuser. */
 async function isOwnSuperuser({ databaseUrl, home }: DomainEffectsOptions): Promise<boolean> {
   const cluster = await readCluster(join(home, 'postgres'));
-  return cluster !== null && decodeURIComponent(new URL(databaseUrl).password) === cluster.password;
+  return cluster !== null && passwordIn(databaseUrl) === cluster.password;
 }

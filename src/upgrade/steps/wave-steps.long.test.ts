@@ -1,8 +1,10 @@
 /** What a gate found, and what an operator's word makes of it: each pause can be left in both directions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { finalizeByOperator, pauseByOperator, resumeByOperator } from '../operations/operator-actions.ts';
+import { changeByOperator } from '../operations/options-change.ts';
 import { readUpgradeReport } from '../report/report.ts';
 import { reportText } from '../report/report-text.ts';
 import { listWaves } from '../state/wave-store.ts';
@@ -36,6 +38,61 @@ test('who has what is asked of canaries when the waves are divided goes first', 
     ['east-1', 'west-1', 'west-2'],
   );
 });
+
+/** As soon as the account has moved, it owes a device that nothing can wake. */
+async function loseReach(it: Scene, context: StepContext, account: string): Promise<void> {
+  for (let round = 0; round < 50; round++) {
+    await looks(it, context, 1);
+    const { count } = await it.db`
+      with lost as (
+        update account_move set state = 'delivering', settled_at = null
+         where account_id = (select id from account where name = ${account}) and state in ('delivering', 'settled')
+        returning id, account_id
+      ), device as (
+        insert into device (id, account_id, token, platform, state, scep_challenge)
+        select gen_random_uuid(), account_id, 'lost-' || id, 'apple', 'active', 'c' from lost returning id, account_id)
+      insert into delivery (id, account_id, device_id, item, cause, budgeted, move_id)
+      select gen_random_uuid(), d.account_id, d.id, 'it-policy', 'move', true, l.id from device d join lost l using (account_id)`;
+    if (count === 1) return;
+  }
+  assert.fail(`${account} never moved`);
+}
+
+for (const [outOfReach, outOfReachSeconds] of [
+  ['wait', 0],
+  ['pause', 3600],
+  ['leave', 3600],
+] as const) {
+  test(
+    `a wave with an account out of reach, told to ${outOfReach}, says so and goes no further for now`,
+    limited,
+    async () => {
+      const it = await scene({ canaries: ['east-0', 'west-0'], outOfReach, outOfReachSeconds });
+      const context = it.context('one');
+      await until(it, context, ['moving']);
+      await loseReach(it, context, 'east-0');
+      await looks(it, context, 10);
+      assert.deepEqual((await wavesOf(it)).slice(0, 1), ['running']);
+      const waits = (await readUpgradeReport(it.db, await it.upgrade(), [])).waits;
+      const wait = waits.find(({ what }) => what === 'out-of-reach');
+      assert.match(wait?.why ?? '', /^1 account of wave 1 \(canary\) has moved, but its devices do not connect/);
+      assert.equal(wait?.until === null, outOfReach === 'wait');
+      await it.db`update upgrade_wave set started_at = started_at - interval '2 hours' where number = 1`;
+      if (outOfReach === 'pause') {
+        assert.match((await until(it, context, ['paused'])).pauseReason ?? '', /do not connect.*--out-of-reach leave/);
+        await resume(it);
+      } else if (outOfReach === 'wait') {
+        await looks(it, context, 10);
+        assert.deepEqual((await wavesOf(it)).slice(0, 1), ['running'], 'whatever the time');
+      }
+      if (outOfReach !== 'leave') {
+        const change = { outOfReach: 'leave', outOfReachSeconds: 0 } as const;
+        await it.db.begin((tx) => changeByOperator(tx, { ...operator, change, platforms: registeredPlatforms }));
+      }
+      await until(it, context, ['soaking']);
+    },
+  );
+}
 
 for (const acceptGate of [false, true]) {
   const how = acceptGate ? 'resumed with a word for the gate' : 'resumed';

@@ -23,6 +23,7 @@ import {
 } from '../state/wave-store.ts';
 import { recordGateAnswer } from '../waves/gate-record.ts';
 import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from '../waves/latecomers.ts';
+import { awaitOutOfReach, leaveThem, outOfReachText } from '../waves/out-of-reach-rule.ts';
 import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
 import { replaceLatecomers, replaceWave, watchReplaced } from './in-place-steps.ts';
 import { completeInstances } from './instance-steps.ts';
@@ -115,6 +116,8 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
   }
   const open = moves.underWay + moves.delivering;
   if (open === 0) {
+    const held = await heldByOutOfReach(context, upgrade, wave, moves);
+    if (held !== undefined) return held;
     return await stepTransaction(context, 'soak-wave', upgrade, async (tx, current) => {
       await setWaveState(tx, current.id, wave.number, 'soaking');
       await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) has moved and is being observed`, {
@@ -131,6 +134,20 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
   return waitingFor(
     `wave ${wave.number}: ${moves.settled} of ${counted(moves.accounts, 'account is', 'accounts are')} settled`,
   );
+}
+
+/** Everybody else has settled; undefined if the wave goes on without those whose devices do not come. */
+async function heldByOutOfReach(
+  context: StepContext,
+  upgrade: Upgrade,
+  wave: Wave,
+  moves: WaveMoves,
+): Promise<StepOutcome | undefined> {
+  const verdict = awaitOutOfReach(upgrade.plan.options, moves.outOfReach, wave.runningSeconds);
+  if (verdict === 'go-on') return undefined;
+  const text = outOfReachText(moves.outOfReach, wave);
+  if (verdict === 'wait') return waitingFor(text);
+  return await pauseStep(context, upgrade, `${text}. ${leaveThem}; or resume to wait for them again`, { moves });
 }
 
 async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {

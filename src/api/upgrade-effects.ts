@@ -1,0 +1,58 @@
+/** What the new release of an upgrade sent and wrote while it was at work, by account, and its repair after a reversal. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { instant, listLimit, name } from './shapes.ts';
+import { releasePair } from './upgrade-report.ts';
+
+const counts = z.object({
+  handedOut: z.number().describe('Deliveries handed to devices by the new release, or compiled by it.'),
+  itPolicies: z.number().describe('Of these; likewise the next three.'),
+  serviceBooks: z.number(),
+  synchronizations: z.number(),
+  identities: z.number(),
+  done: z.number(),
+  failed: z.number(),
+  open: z.number().describe('Compiled by the new release and not settled, whether handed out or not.'),
+  commands: z.number().describe('Other commands that its instances handed out.'),
+  moves: z.number(),
+  changes: z.number().describe('Requests of administrators about the account; in total, about anything.'),
+  onDevices: z
+    .number()
+    .describe('Items that devices have from the new release: no later one was compiled by the old one.'),
+  sendingAgain: z.number().describe('Of these, items whose successor is under way.'),
+});
+export type EffectCounts = z.output<typeof counts>;
+
+const upgradeEffects = z.object({
+  id: z.string(),
+  release: releasePair,
+  state: z.string(),
+  since: instant.nullable().describe('When the domain became the new release’s; null if it never did.'),
+  until: instant.nullable().describe('When the upgrade ended; null while it is open.'),
+  total: counts.describe('Of all accounts.'),
+  accounts: z.array(counts.extend({ account: z.string(), instance: z.string() })).describe('By name.'),
+  next: z.string().nullable().describe('What `after` takes for the next page; null on the last one.'),
+});
+export type UpgradeEffects = z.output<typeof upgradeEffects>;
+const tag = 'upgrade';
+
+export const upgradeEffectOperations = {
+  list: {
+    ...{ method: 'GET', path: '/upgrade/effects', tag },
+    summary: 'What the new release of the last upgrade sent and wrote, by account',
+    query: z.object({
+      account: name.optional(),
+      after: name.optional().describe('Begins behind this account.'),
+      limit: listLimit(1000).default(100),
+    }),
+    answer: upgradeEffects,
+  },
+  sendAgain: {
+    ...{ method: 'POST', path: '/upgrade/effects/send-again', tag },
+    summary: 'Have the old release send again what devices have from the new one, under the budget',
+    body: z
+      .object({ accounts: z.array(name).min(1).max(10_000).optional().describe('Default: all that have any of it.') })
+      .nullish(),
+    answer: z.object({ accounts: z.number(), deliveriesOwed: z.number() }),
+  },
+} as const satisfies Operations;

@@ -1,0 +1,146 @@
+/**
+ * What the new release of the last upgrade sent and wrote while it was at work, by account, and its repair: after a reversal the
+ * old release sends again what devices still have from the new one.
+ *
+ * Invariant: sending again owes each item of a device once, under the budget, to the instance that serves the account now, and
+ * only where that is of the old release: nothing is compiled by the release that is to be repaired.
+ */
+import { countRequests } from '../../access/audit/request-counts.ts';
+import type { EffectCounts, UpgradeEffects } from '../../api/upgrade-effects.ts';
+import { BrambleError } from '../../base/errors.ts';
+import type { Queryable, Transaction } from '../../database/connection.ts';
+import { announceDeliveries, oweDeliveries } from '../../deliveries/owe-deliveries.ts';
+import { countSent, type ItemOnDevice, listOnDevices, type ReleaseAtWork } from '../../deliveries/release-effects.ts';
+import { accountItems } from '../../devices/delivery-items.ts';
+import { countMovesBetween } from '../../moves/move-reports.ts';
+import type { Platforms } from '../../platforms/port.ts';
+import { listInstancesBehind } from '../components/instances-behind.ts';
+import { listUpgradeEvents, readLatestUpgrade, type Upgrade } from '../state/upgrade-store.ts';
+import { wrongState } from './operator-actions.ts';
+
+const noCounts: EffectCounts = {
+  ...{ handedOut: 0, itPolicies: 0, serviceBooks: 0, synchronizations: 0, identities: 0, done: 0, failed: 0, open: 0 },
+  ...{ commands: 0, moves: 0, changes: 0, onDevices: 0, sendingAgain: 0 },
+};
+
+interface EffectsPage {
+  readonly account?: string | undefined;
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+/** @throws BrambleError ERR_UPGRADE_NONE, ERR_NOT_FOUND for an account that there is not. */
+export async function readEffects(q: Queryable, page: EffectsPage): Promise<UpgradeEffects> {
+  const upgrade = await latestUpgrade(q);
+  const atWork = await readAtWork(q, upgrade);
+  const { id, fromRelease: from, toRelease: to, state } = upgrade;
+  const about = { id, release: { from, to }, state, since: atWork?.since ?? null, until: upgrade.finishedAt };
+  const { total, accounts } = atWork === undefined ? { total: noCounts, accounts: [] } : await readCounts(q, atWork);
+  if (page.account !== undefined) await assertAccounts(q, [page.account]);
+  const { account: only, after = '' } = page;
+  const behind = accounts.filter(({ account }) => (only === undefined ? account > after : account === only));
+  const shown = behind.slice(0, page.limit);
+  return {
+    ...about,
+    total,
+    accounts: shown,
+    next: behind.length > shown.length ? (shown.at(-1)?.account ?? null) : null,
+  };
+}
+
+/**
+ * Owes anew, by the present instances of the accounts, what their devices have from the new release.
+ * @param names of accounts; default all
+ * @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE unless the upgrade is being reversed or was, ERR_NOT_FOUND.
+ */
+export async function sendAgain(
+  tx: Transaction,
+  platforms: Platforms,
+  names: readonly string[] | undefined,
+): Promise<{ accounts: number; deliveriesOwed: number }> {
+  const upgrade = await latestUpgrade(tx);
+  if (upgrade.state !== 'reversed' && (upgrade.pausedFrom ?? upgrade.state) !== 'reversing') {
+    throw wrongState(upgrade, 'have anything sent again by the previous release; reverse it first');
+  }
+  const ids = names === undefined ? undefined : new Set(await assertAccounts(tx, names));
+  const atWork = await readAtWork(tx, upgrade);
+  const found = atWork === undefined ? [] : await listOnDevices(tx, atWork);
+  const back = await listAccountsBack(tx, upgrade);
+  const wanted = found.filter(({ accountId }) => back.has(accountId) && (ids === undefined || ids.has(accountId)));
+  let deliveriesOwed = 0;
+  for (const item of accountItems) {
+    const deviceIds = wanted.filter((each) => each.item === item).map(({ deviceId }) => deviceId);
+    const owed = await oweDeliveries(tx, platforms, { deviceIds, cause: 'manual', budgeted: true, items: [item] });
+    deliveriesOwed += owed.length;
+  }
+  await announceDeliveries(tx);
+  return { accounts: new Set(wanted.map(({ accountId }: ItemOnDevice) => accountId)).size, deliveriesOwed };
+}
+
+async function latestUpgrade(q: Queryable): Promise<Upgrade> {
+  const upgrade = await readLatestUpgrade(q);
+  if (upgrade !== undefined) return upgrade;
+  throw new BrambleError('ERR_UPGRADE_NONE', 'No upgrade has been planned yet, so there are no effects of one.');
+}
+
+/** Undefined if the domain never was the new release's. */
+async function readAtWork(q: Queryable, upgrade: Upgrade): Promise<ReleaseAtWork | undefined> {
+  const fenced = (await listUpgradeEvents(q, upgrade.id)).find(({ state }) => state === 'admin-fenced');
+  if (fenced === undefined) return undefined;
+  const { newInstances, replacements } = upgrade.progress;
+  return {
+    release: upgrade.toRelease,
+    since: fenced.at,
+    until: upgrade.finishedAt,
+    instances: [
+      ...newInstances.map(({ instanceId }) => ({ id: instanceId, from: fenced.at })),
+      ...replacements.flatMap(({ instanceId, beganAt }) =>
+        beganAt === undefined ? [] : [{ id: instanceId, from: new Date(beganAt) }],
+      ),
+    ],
+  };
+}
+
+async function readCounts(q: Queryable, atWork: ReleaseAtWork): Promise<Pick<UpgradeEffects, 'total' | 'accounts'>> {
+  const { since, until } = atWork;
+  const [sent, moves, requests] = await Promise.all([
+    countSent(q, atWork),
+    countMovesBetween(q, since, until),
+    countRequests(q, since, until),
+  ]);
+  const byId = new Map(sent.map(({ accountId, ...counts }) => [accountId, { ...noCounts, ...counts }]));
+  for (const { accountId, moves: count } of moves) {
+    byId.set(accountId, { ...(byId.get(accountId) ?? noCounts), moves: count });
+  }
+  const named = await q<{ id: string; account: string; instance: string }[]>`
+    select a.id, a.name as account, i.name as instance from account a join instance i on i.id = a.instance_id
+     where a.id = any(${[...byId.keys()]}::uuid[]) or a.name = any(${[...requests.byAccount.keys()]}::text[])`;
+  const accounts = named
+    .map(({ id, account, instance }) => {
+      return { account, instance, ...(byId.get(id) ?? noCounts), changes: requests.byAccount.get(account) ?? 0 };
+    })
+    .sort((one, other) => (one.account < other.account ? -1 : 1));
+  const counted = [...byId.values()].reduce((sum, counts) => added(sum, counts), noCounts);
+  return { total: { ...counted, changes: requests.total }, accounts };
+}
+
+function added(one: EffectCounts, other: EffectCounts): EffectCounts {
+  const keys = Object.keys(one) as (keyof EffectCounts)[];
+  return Object.fromEntries(keys.map((key) => [key, one[key] + other[key]])) as EffectCounts;
+}
+
+/** Ids of the accounts whose instance is of another release than the new one: they are back, or were never away. */
+async function listAccountsBack(q: Queryable, upgrade: Upgrade): Promise<ReadonlySet<string>> {
+  const old = (await listInstancesBehind(q, upgrade.toRelease)).map(({ id }) => id);
+  const rows = await q<{ id: string }[]>`select id from account where instance_id = any(${old}::uuid[])`;
+  return new Set(rows.map(({ id }) => id));
+}
+
+/** Their ids. @throws BrambleError ERR_NOT_FOUND */
+async function assertAccounts(q: Queryable, names: readonly string[]): Promise<string[]> {
+  const rows = await q<{ id: string; name: string }[]>`
+    select id, name from account where name = any(${names as string[]}::text[])`;
+  const unknown = names.filter((name) => !rows.some((row) => row.name === name));
+  if (unknown.length === 0) return rows.map(({ id }) => id);
+  throw new BrambleError('ERR_NOT_FOUND', `There is no account named ${unknown.slice(0, 10).join(', ')}.`);
+}
