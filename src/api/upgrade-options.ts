@@ -61,6 +61,8 @@ export const planOptionsSchema = z.looseObject({
   outOfReach: z.enum(['leave', 'pause', 'wait']).default('leave'),
   /** … unless it waits, only once it has run for this long. */
   outOfReachSeconds: z.number().min(0).max(2_592_000).default(0),
+  /** When anything that devices notice may start, such as `Mon-Fri 22:00-05:00 Europe/Vienna`; at any time if there are none. */
+  windows: z.array(z.string().min(1).max(200)).max(50).default([]),
   /** How long administration services may take to finish before the release fence ends their transactions. */
   fenceGraceMs: z.number().int().min(0).max(600_000).default(3000),
   gate: gateSettingsSchema.default(() => gateSettingsSchema.parse({})),
@@ -97,6 +99,7 @@ export const optionsChangeSchema = z.object({
   waveDeadlineSeconds: shape.waveDeadlineSeconds.unwrap().optional(),
   outOfReach: shape.outOfReach.unwrap().optional(),
   outOfReachSeconds: shape.outOfReachSeconds.unwrap().optional(),
+  windows: shape.windows.unwrap().optional(),
   readySeconds: shape.readySeconds.unwrap().optional(),
   oldInstances: shape.oldInstances.unwrap().optional(),
 });

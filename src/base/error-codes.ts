@@ -219,6 +219,7 @@ export const errorCodes = {
     'ERR_UPGRADE_OPEN',
     'ERR_UPGRADE_STATE',
     'ERR_UPGRADE_CANARY',
+    'ERR_UPGRADE_WINDOW',
     'ERR_UPGRADE_INSTANCE',
     'ERR_UPGRADE_LEASE',
   ],

@@ -109,6 +109,24 @@ export async function pauseUpgradeBatches(tx: Transaction, id: UpgradeId, reason
     update move_batch set state = 'paused', pause_reason = ${reason} where upgrade_id = ${id} and state = 'running'`;
 }
 
+/** A batch that is running and has moves that are not committed. */
+const withQueuedMoves = (q: Queryable, id: UpgradeId) => q`
+  b.upgrade_id = ${id} and b.state = 'running'
+  and exists (select 1 from account_move m where m.batch_id = b.id and ${moveStates.in(q, 'uncommitted', 'm')})`;
+
+export async function hasQueuedMoves(q: Queryable, id: UpgradeId): Promise<boolean> {
+  return (await q`select 1 from move_batch b where ${withQueuedMoves(q, id)} limit 1`).length > 0;
+}
+
+/** Pauses the batches of the upgrade that have moves left to be made; the others only wait for devices. */
+export async function holdUpgradeBatches(tx: Transaction, id: UpgradeId, reason: string): Promise<void> {
+  await tx`update move_batch b set state = 'paused', pause_reason = ${reason} where ${withQueuedMoves(tx, id)}`;
+}
+
+export async function hasPausedBatches(q: Queryable, id: UpgradeId): Promise<boolean> {
+  return (await q`select 1 from move_batch where upgrade_id = ${id} and state = 'paused' limit 1`).length > 0;
+}
+
 export async function resumeUpgradeBatches(tx: Transaction, id: UpgradeId): Promise<void> {
   await tx`
     update move_batch set state = 'running', pause_reason = null where upgrade_id = ${id} and state = 'paused'`;

@@ -33,6 +33,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_RELEASE_SIGNATURE',
     'ERR_PUSH_CERTIFICATE',
     'ERR_UPGRADE_CANARY',
+    'ERR_UPGRADE_WINDOW',
     'ERR_UPGRADE_INSTANCE',
     'ERR_UPGRADE_IN_PLACE',
   ],

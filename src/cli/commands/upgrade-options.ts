@@ -11,6 +11,8 @@ export interface WaveFlags {
   canarySoftware?: string[];
   wave?: number[];
   soak?: number;
+  window?: string[];
+  anyTime?: boolean;
   outOfReach?: string;
   outOfReachAfter?: number;
 }
@@ -29,6 +31,12 @@ export function waveOptions(command: Command): Command {
     .option('--wave <percent...>', 'percentage of all accounts that have moved at the end of each wave', percentages)
     .option('--soak <seconds>', 'seconds that each wave is observed before its gate decides', number)
     .option(
+      '--window <window...>',
+      'when accounts may start to move, such as "Mon-Fri 22:00-05:00 Europe/Vienna"; outside nothing new starts, and what ' +
+        'has started goes on',
+    )
+    .option('--any-time', 'accounts may start to move at any time')
+    .option(
       '--out-of-reach <rule>',
       'what a wave does about accounts whose devices do not come, once all others have settled: leave (the default) goes ' +
         'on without them, pause pauses the upgrade, wait waits for them',
@@ -46,6 +54,7 @@ export function waveOptionsOf(flags: WaveFlags): OptionsChange {
     canarySoftware: flags.canarySoftware,
     wavePercentages: flags.wave,
     soakSeconds: flags.soak,
+    windows: flags.anyTime ? [] : flags.window,
     outOfReach: flags.outOfReach === undefined ? undefined : unvalidated(flags.outOfReach),
     outOfReachSeconds: flags.outOfReachAfter,
   };

@@ -40,6 +40,7 @@ import {
 } from '../state/upgrade-store.ts';
 import { acceptWave, listWaves, reopenWaves } from '../state/wave-store.ts';
 import { pauseUpgrade } from '../steps/pausing.ts';
+import { heldBySchedule, readSchedule } from '../waves/schedule.ts';
 
 /** Who acts: the name of an administrator's token. */
 export interface Operator {
@@ -160,7 +161,9 @@ export async function resumeByOperator(tx: Transaction, order: Operator & { acce
   const answered = order.acceptGate === true ? await gateToAccept(tx, upgrade) : undefined;
   if (answered?.wave !== undefined) await acceptWave(tx, upgrade.id, answered.wave, order.by);
   await reopenWaves(tx, upgrade.id);
-  await resumeUpgradeBatches(tx, upgrade.id);
+  // Outside of its windows the coordinator resumes them when one opens.
+  const isHeld = heldBySchedule(await readSchedule(tx, upgrade.plan.options)) !== undefined;
+  if (!isHeld || upgrade.pausedFrom === 'reversing') await resumeUpgradeBatches(tx, upgrade.id);
   const outcome = await transition(tx, upgrade, upgrade.pausedFrom, {
     message: answered ? `${order.by} takes responsibility for ${answered.what} and resumes` : `resumed by ${order.by}`,
   });

@@ -5,10 +5,11 @@ import type { Transaction } from '../../database/connection.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { chosenCanaries, findCanaries } from '../plan/canaries.ts';
 import { changeOptions, choosesCanaries, settledOptions } from '../state/options-change.ts';
+import { assertWindows } from '../state/schedule-windows.ts';
 import { describePosition, recordUpgradeEvent, replacePlan, type Upgrade } from '../state/upgrade-store.ts';
 import { lockedUpgrade, type Operator } from './operator-actions.ts';
 
-/** @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE for what is settled, ERR_UPGRADE_CANARY as when planning. */
+/** @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE for what is settled, ERR_UPGRADE_CANARY and ERR_UPGRADE_WINDOW as when planning. */
 export async function changeByOperator(
   tx: Transaction,
   order: Operator & { change: OptionsChange; platforms: Platforms },
@@ -17,6 +18,7 @@ export async function changeByOperator(
   assertChangeable(upgrade, order.change);
   const { options, words } = changeOptions(upgrade.plan.options, order.change);
   if (words.length === 0) return upgrade;
+  assertWindows(options.windows);
   if (choosesCanaries(order.change)) {
     const accounts = await tx<{ name: string }[]>`select name from account`;
     chosenCanaries(accounts, options, await findCanaries(tx, options, order.platforms));

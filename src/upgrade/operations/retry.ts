@@ -10,6 +10,7 @@ import { upgradeStates } from '../state/upgrade-states.ts';
 import { readPauseCause, recordUpgradeEvent, transition } from '../state/upgrade-store.ts';
 import { listWaves, movesThatStand } from '../state/wave-store.ts';
 import { queueMoves } from '../waves/latecomers.ts';
+import { heldBySchedule, readSchedule } from '../waves/schedule.ts';
 import { lockedUpgrade, type Operator, wrongState } from './operator-actions.ts';
 
 interface Retried {
@@ -39,7 +40,8 @@ export async function retryByOperator(tx: Transaction, order: Operator): Promise
     await pauseUpgradeBatches(tx, upgrade.id, reason);
     return { moves, deliveries, stillPaused: reason };
   }
-  await resumeUpgradeBatches(tx, upgrade.id);
+  const isHeld = heldBySchedule(await readSchedule(tx, upgrade.plan.options)) !== undefined;
+  if (!isHeld) await resumeUpgradeBatches(tx, upgrade.id);
   await transition(tx, upgrade, upgrade.pausedFrom, { message: `resumed by ${order.by} with what had failed` });
   return { moves, deliveries, stillPaused: null };
 }

@@ -13,6 +13,7 @@ import { supervisorCaution, supervisorCommand } from '../../registry/supervisors
 import { assertPatch, type ReleaseStep, releaseStep } from '../fence/release-step.ts';
 import { requestsToPass } from '../gates/gate.ts';
 import { chosenGate } from '../state/plan-options.ts';
+import { assertWindows } from '../state/schedule-windows.ts';
 import { chosenCanaries } from './canaries.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
@@ -22,12 +23,13 @@ import { assignWaves } from './wave-assignment.ts';
 const memoryMb = { server: 160, connection: 100 } as const;
 
 /**
- * @throws BrambleError ERR_RELEASE_STEP, ERR_RELEASE_NOT_PATCH, ERR_UPGRADE_IN_PLACE, ERR_UPGRADE_CANARY, ERR_UPGRADE_INSTANCE.
+ * @throws BrambleError ERR_RELEASE_STEP, ERR_RELEASE_NOT_PATCH, ERR_UPGRADE_IN_PLACE, ERR_UPGRADE_CANARY, ERR_UPGRADE_WINDOW, ERR_UPGRADE_INSTANCE.
  */
 export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan {
   const step = releaseStep(facts.fromRelease, facts.target.release);
   if (step === 'patch') assertPatch(facts.fromRelease, facts.target.release, facts.target.differences);
   assertInstanceOptions(facts, options);
+  assertWindows(options.windows);
   const canaries = chosenCanaries(facts.accounts, options, facts.foundCanaries);
   return goesInPlace(step, facts, options)
     ? planInPlace(facts, options, canaries)
@@ -215,6 +217,9 @@ function accountNotes(options: PlanOptions, waves: readonly { name: string; acco
       `Gates are satisfied with ${counted(leastRequests, 'request')}, as configured: a fault that affects few ` +
         'requests may be missed.',
     );
+  }
+  if (options.windows.length > 0) {
+    notes.push(`Nothing that devices notice starts outside of these windows: ${options.windows.join('; ')}.`);
   }
   return notes;
 }

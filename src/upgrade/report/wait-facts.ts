@@ -9,6 +9,7 @@ import { listInstancesBehind } from '../components/instances-behind.ts';
 import { supervisorsToWaitFor } from '../components/supervisors-behind.ts';
 import { listLockHolders } from '../fence/release-fence.ts';
 import { readDecisionSince } from '../state/awaited-decision.ts';
+import { scheduleAt } from '../state/schedule-windows.ts';
 import { finalDecision } from '../state/upgrade-states.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import { readPauseCause, type Upgrade } from '../state/upgrade-store.ts';
@@ -82,6 +83,7 @@ export async function readWaits(
     updatedAt: upgrade.updatedAt,
     soakSeconds: options.soakSeconds,
     waveDeadlineSeconds: options.waveDeadlineSeconds,
+    schedule: scheduleAt(options.windows, now),
     outOfReachRule: options,
     inPlace: upgrade.plan.inPlace,
     waves: waves.map((each) => waveFacts(each, each === wave ? open : [])),

@@ -22,5 +22,6 @@ export function waitLines(waits: readonly ShownWait[]): string[] {
 
 /** An undecided gate prolongs the observation of its wave. */
 function untilText(what: string, until: Date | string): string {
+  if (what === 'window') return `opens at ${timeText(until)}`;
   return what === 'soak' ? `at least until ${timeText(until)}` : `until ${timeText(until)} at the latest`;
 }

@@ -18,6 +18,7 @@ import {
   resumeByOperator,
   reverseByOperator,
 } from '../operations/operator-actions.ts';
+import type { Schedule } from '../state/schedule-windows.ts';
 import { isFinal, pausableStates, upgradeStates } from '../state/upgrade-states.ts';
 import type { WaveState } from '../state/wave-states.ts';
 import { endUnasked, operator, scene, until as untilState } from '../steps/scene-fixture.ts';
@@ -60,6 +61,10 @@ const facts: fc.Arbitrary<WaitFacts> = fc.record({
   updatedAt: date,
   soakSeconds: fc.nat(600),
   waveDeadlineSeconds: fc.nat(600),
+  schedule: fc.constantFrom<Schedule>(
+    { kind: 'always' },
+    { kind: 'closed', next: { window: 'daily', opensAt: new Date(0), closesAt: new Date(1) } },
+  ),
   outOfReachRule: fc.record({
     outOfReach: fc.constantFrom('leave', 'pause', 'wait'),
     outOfReachSeconds: fc.nat(600),

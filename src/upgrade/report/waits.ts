@@ -14,6 +14,7 @@ import {
   supervisorText,
 } from '../../registry/supervisors.ts';
 import { occupiedText, type PlacedInstance } from '../components/instances-behind.ts';
+import type { Schedule } from '../state/schedule-windows.ts';
 import { isFinal, type UpgradeState } from '../state/upgrade-states.ts';
 import type { PauseCause } from '../state/upgrade-store.ts';
 import type { WaveState } from '../state/wave-states.ts';
@@ -30,6 +31,7 @@ export type WaitKind =
   | 'wave'
   | 'soak'
   | 'gate'
+  | 'window'
   | 'budget'
   | 'silent-devices'
   | 'out-of-reach'
@@ -80,6 +82,8 @@ export interface WaitFacts {
   readonly updatedAt: Date;
   readonly soakSeconds: number;
   readonly waveDeadlineSeconds: number;
+  /** Its windows, as they are now. */
+  readonly schedule: Schedule;
   readonly outOfReachRule: OutOfReachRule;
   readonly waves: readonly WaveFacts[];
   /** Instances are replaced, and nobody moves: the step says which one is waited for. */
@@ -137,6 +141,7 @@ export function waitsOf(facts: WaitFacts): Wait[] {
     ...behindWaits(facts),
     ...processWaits(facts),
     ...sessionWaits(facts),
+    ...windowWaits(facts),
     ...waveWaits(facts),
     ...sendingWaits(facts),
   ];
@@ -300,6 +305,14 @@ function sessionWaits({ state, sessions }: WaitFacts): Wait[] {
   });
 }
 
+function windowWaits({ schedule, state }: WaitFacts): Wait[] {
+  if (schedule.kind !== 'closed' || (state !== 'moving' && state !== 'soaking')) return [];
+  const { window, opensAt: until } = schedule.next;
+  const why = `nothing new starts outside of the windows, what has started goes on; the next one is ${window}`;
+  const command = 'bramble upgrade set --window …, or --any-time';
+  return [wait('window', why, { until, command })];
+}
+
 function waveWaits(facts: WaitFacts): Wait[] {
   const wave = facts.waves.find(({ state }) => state !== 'passed');
   if (facts.state !== 'moving' || wave === undefined) return [];
@@ -317,7 +330,7 @@ function waveWaits(facts: WaitFacts): Wait[] {
       waits.push(wait('gate', `${named} is undecided: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
     }
   } else if (!facts.inPlace && wave.startedAt !== null && wave.settled + wave.outOfReach < wave.accounts) {
-    const until = later(wave.runningSince, facts.waveDeadlineSeconds);
+    const until = deadlineOf(wave, facts);
     const why = `${wave.settled} of ${counted(wave.accounts, 'account')} of ${named} settled; the upgrade pauses at the deadline`;
     waits.push(wait('wave', why, { since: wave.startedAt, until, who: wave.open, command: 'bramble deliveries' }));
   }
@@ -359,6 +372,13 @@ function sendingWaits({ holds, silent }: WaitFacts): Wait[] {
   const why = `${counted(silent.count, 'device')} received a delivery and fell silent, ${held}`;
   const command = 'bramble device requeue --silent';
   return [...waits, wait('silent-devices', why, { since: silent.since, until, who: silent.devices, command })];
+}
+
+/** It is counted from the time at which the present window opened, and does not run while none is open. */
+function deadlineOf({ runningSince }: WaveFacts, { schedule, waveDeadlineSeconds }: WaitFacts): Date | null {
+  if (runningSince === null || schedule.kind === 'closed') return null;
+  const opened = schedule.kind === 'open' ? schedule.opening.opensAt : runningSince;
+  return later(opened > runningSince ? opened : runningSince, waveDeadlineSeconds);
 }
 
 /** `: 6 min left` */

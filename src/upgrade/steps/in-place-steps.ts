@@ -16,9 +16,11 @@ import { listInstancesBehind } from '../components/instances-behind.ts';
 import { findCanaries } from '../plan/canaries.ts';
 import { planReplacements } from '../plan/in-place-plan.ts';
 import { readInstanceFacts } from '../plan/plan-facts.ts';
+import type { Schedule } from '../state/schedule-windows.ts';
 import type { Replacement } from '../state/upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import { insertWaves, listWaves, setWaveState, type Wave } from '../state/wave-store.ts';
+import { heldBySchedule } from '../waves/schedule.ts';
 import { pauseStep } from './pausing.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 
@@ -79,9 +81,16 @@ function namesOf(replacements: readonly Replacement[]): string {
 }
 
 /** A wave that is running: its instances are replaced one after the other; then it is observed. */
-export async function replaceWave(context: StepContext, read: Upgrade, wave: Wave): Promise<StepOutcome> {
+export async function replaceWave(
+  context: StepContext,
+  read: Upgrade,
+  wave: Wave,
+  schedule: Schedule,
+): Promise<StepOutcome> {
   const own = read.progress.replacements.filter((each) => each.wave === wave.number);
   const next = own.find(({ atWorkAt }) => atWorkAt === undefined);
+  const held = heldBySchedule(schedule);
+  if (held !== undefined && next !== undefined && next.beganAt === undefined) return waitingFor(held);
   if (next !== undefined) return await replaceInstance(context, read, next);
   return await stepTransaction(context, 'soak-wave', read, async (tx, upgrade) => {
     await setWaveState(tx, upgrade.id, wave.number, 'soaking');

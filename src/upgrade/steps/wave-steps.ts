@@ -8,6 +8,7 @@ import type { Transaction } from '../../database/connection.ts';
 import { type GateAnswer, judgeGate } from '../gates/gate.ts';
 import { readGateFigures } from '../gates/gate-samples.ts';
 import { chosenGate } from '../state/plan-options.ts';
+import type { Schedule } from '../state/schedule-windows.ts';
 import { finalDecision } from '../state/upgrade-states.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import {
@@ -25,24 +26,31 @@ import { recordGateAnswer } from '../waves/gate-record.ts';
 import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from '../waves/latecomers.ts';
 import { awaitOutOfReach, leaveThem, outOfReachText } from '../waves/out-of-reach-rule.ts';
 import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
+import { heldBySchedule, secondsInWindow } from '../waves/schedule.ts';
 import { replaceLatecomers, replaceWave, watchReplaced } from './in-place-steps.ts';
 import { completeInstances } from './instance-steps.ts';
 import { pauseStep, pauseUpgrade } from './pausing.ts';
+import { followSchedule } from './schedule-steps.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 
 export async function stepMoving(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const { schedule, outcome } = await followSchedule(context, upgrade);
+  if (outcome !== undefined) return outcome;
   const waves = await listWaves(context.db, upgrade.id);
   const wave = waves.find((candidate) => candidate.state !== 'passed');
-  if (upgrade.plan.inPlace) return await stepReplacing(context, upgrade, wave, waves.length);
+  if (upgrade.plan.inPlace) return await stepReplacing(context, upgrade, wave, waves.length, schedule);
   // The gate comes first: moved accounts are observed, whatever blocks the others.
-  const watched = wave === undefined || wave.state === 'waiting' ? undefined : await watchWave(context, upgrade, wave);
+  const watched =
+    wave === undefined || wave.state === 'waiting' ? undefined : await watchWave(context, upgrade, wave, schedule);
   if (watched?.kind === 'advanced') return watched;
+  const held = heldBySchedule(schedule);
+  if (held !== undefined && wave !== undefined) return watched ?? waitingFor(held);
   const missing = await completeInstances(context, upgrade);
   if (missing?.kind === 'advanced') return missing;
   if (watched !== undefined) return watched;
   if (missing?.kind === 'stuck') return await pauseStep(context, upgrade, missing.reason);
   return wave === undefined
-    ? await finishMoving(context, upgrade, waves.length)
+    ? await finishMoving(context, upgrade, waves.length, schedule)
     : await startWave(context, upgrade, wave);
 }
 
@@ -52,6 +60,7 @@ async function stepReplacing(
   upgrade: Upgrade,
   wave: Wave | undefined,
   waves: number,
+  schedule: Schedule,
 ): Promise<StepOutcome> {
   if (wave === undefined) {
     const latecomers = await replaceLatecomers(context, upgrade);
@@ -62,6 +71,8 @@ async function stepReplacing(
     });
   }
   if (wave.state === 'waiting') {
+    const held = heldBySchedule(schedule);
+    if (held !== undefined) return waitingFor(held);
     return await stepTransaction(context, 'start-wave', upgrade, async (tx, current) => {
       await setWaveState(tx, current.id, wave.number, 'running');
       await recordUpgradeEvent(tx, current, `wave ${wave.number} started: ${wave.name} to be replaced in place`);
@@ -75,14 +86,14 @@ async function stepReplacing(
     const early = await askGate(context, upgrade, wave, 'committed');
     if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
   }
-  return await replaceWave(context, upgrade, wave);
+  return await replaceWave(context, upgrade, wave, schedule);
 }
 
-async function watchWave(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<StepOutcome> {
+async function watchWave(context: StepContext, upgrade: Upgrade, wave: Wave, schedule: Schedule): Promise<StepOutcome> {
   const moves = await readWaveMoves(context.db, upgrade.id, wave.number);
   return wave.state === 'soaking'
-    ? await watchSoak(context, upgrade, wave, moves)
-    : await watchMoves(context, upgrade, wave, moves);
+    ? await watchSoak(context, upgrade, wave, moves, schedule)
+    : await watchMoves(context, upgrade, wave, moves, schedule);
 }
 
 async function startWave(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<StepOutcome> {
@@ -95,7 +106,13 @@ async function startWave(context: StepContext, upgrade: Upgrade, wave: Wave): Pr
   });
 }
 
-async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
+async function watchMoves(
+  context: StepContext,
+  upgrade: Upgrade,
+  wave: Wave,
+  moves: WaveMoves,
+  schedule: Schedule,
+): Promise<StepOutcome> {
   if (moves.failed > 0) {
     return await pauseStep(
       context,
@@ -107,6 +124,10 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
   if (acceptedBy(wave) === undefined) {
     const early = await askGate(context, upgrade, wave, 'committed');
     if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
+  }
+  const held = heldBySchedule(schedule);
+  if (held !== undefined && moves.waiting + moves.underWay > 0) {
+    return waitingFor(`${held}; wave ${wave.number} (${wave.name}) goes on then`);
   }
   if (moves.waiting > 0) {
     return await stepTransaction(context, 'move-latecomers', upgrade, async (tx, current) => {
@@ -127,7 +148,7 @@ async function watchMoves(context: StepContext, upgrade: Upgrade, wave: Wave, mo
     });
   }
   const { waveDeadlineSeconds } = upgrade.plan.options;
-  if (wave.runningSeconds > waveDeadlineSeconds) {
+  if (secondsInWindow(schedule, wave.runningSeconds) > waveDeadlineSeconds) {
     const reason = `wave ${wave.number} has not settled in ${waveDeadlineSeconds} s: ${counted(open, 'account is', 'accounts are')} open`;
     return await pauseStep(context, upgrade, reason, { moves });
   }
@@ -150,12 +171,20 @@ async function heldByOutOfReach(
   return await pauseStep(context, upgrade, `${text}. ${leaveThem}; or resume to wait for them again`, { moves });
 }
 
-async function watchSoak(context: StepContext, upgrade: Upgrade, wave: Wave, moves: WaveMoves): Promise<StepOutcome> {
+async function watchSoak(
+  context: StepContext,
+  upgrade: Upgrade,
+  wave: Wave,
+  moves: WaveMoves,
+  schedule: Schedule,
+): Promise<StepOutcome> {
   if (moves.accounts === 0) {
     // There is nothing to observe: its accounts were deleted or assigned to another wave.
     return await passWave(context, upgrade, wave, { answer: 'pass', reasons: ['the wave has no accounts'] });
   }
+  const held = heldBySchedule(schedule);
   if (moves.waiting + moves.underWay > 0) {
+    if (held !== undefined) return waitingFor(held);
     return await stepTransaction(context, 'reopen-wave', upgrade, async (tx, current) => {
       await setWaveState(tx, current.id, wave.number, 'running');
       return advanced;
@@ -246,9 +275,14 @@ async function closeGate(context: StepContext, upgrade: Upgrade, wave: Wave, ans
   });
 }
 
-async function finishMoving(context: StepContext, upgrade: Upgrade, waves: number): Promise<StepOutcome> {
+async function finishMoving(
+  context: StepContext,
+  upgrade: Upgrade,
+  waves: number,
+  schedule: Schedule,
+): Promise<StepOutcome> {
   return await stepTransaction(context, 'all-moved', upgrade, async (tx, current) => {
-    const following = await follow(context, tx, current);
+    const following = await follow(context, tx, current, schedule);
     if (following !== undefined) return following;
     await transition(tx, current, 'all-moved', { message: passedText(waves) });
     return advanced;
@@ -268,6 +302,8 @@ export async function stepAllMoved(context: StepContext, upgrade: Upgrade): Prom
 
 /** Observes until an operator finalizes or reverses; accounts that are created at an old instance follow the others. */
 export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
+  const { schedule, outcome } = await followSchedule(context, upgrade);
+  if (outcome !== undefined) return outcome;
   if ((await listWaves(context.db, upgrade.id)).length > 0) {
     const answer = await askGate(context, upgrade, null, 'settled');
     if (answer.answer === 'fail') {
@@ -277,16 +313,25 @@ export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promi
   if (upgrade.plan.inPlace) return (await replaceLatecomers(context, upgrade)) ?? waitingFor(finalDecision);
   const missing = await completeInstances(context, upgrade);
   if (missing?.kind === 'advanced') return missing;
-  const following = await stepTransaction(context, 'follow', upgrade, (tx, current) => follow(context, tx, current));
+  const following = await stepTransaction(context, 'follow', upgrade, (tx, current) =>
+    follow(context, tx, current, schedule),
+  );
   // Observing goes on: an instance that cannot be added blocks only finalizing.
   if (missing?.kind === 'stuck') return waitingFor(missing.reason);
   return following ?? waitingFor(finalDecision);
 }
 
 /** Moves accounts that are not at their destination although no wave is open; undefined if there are none. */
-async function follow(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<StepOutcome | undefined> {
+async function follow(
+  context: StepContext,
+  tx: Transaction,
+  upgrade: Upgrade,
+  schedule: Schedule,
+): Promise<StepOutcome | undefined> {
   const stragglers = await countStragglers(tx, upgrade);
   if (stragglers === 0) return undefined;
+  const held = heldBySchedule(schedule);
+  if (held !== undefined) return waitingFor(`${held}; ${counted(stragglers, 'account')} that came meanwhile`);
   const failed = await countFailedMoves(tx, upgrade.id);
   if (failed > 0) {
     await pauseUpgrade(tx, upgrade, `${counted(failed, 'account')} that came meanwhile could not be moved`, {

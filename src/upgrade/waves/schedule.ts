@@ -1,0 +1,22 @@
+/** The windows of an upgrade at this moment, by the database's clock. */
+import type { PlanOptions } from '../../api/upgrade-options.ts';
+import type { Queryable } from '../../database/connection.ts';
+import { openingText, type Schedule, scheduleAt } from '../state/schedule-windows.ts';
+
+/** @throws BrambleError ERR_UPGRADE_WINDOW */
+export async function readSchedule(q: Queryable, { windows }: Pick<PlanOptions, 'windows'>): Promise<Schedule> {
+  if (windows.length === 0) return { kind: 'always' };
+  const [row] = await q<{ now: Date }[]>`select clock_timestamp() as now`;
+  return scheduleAt(windows, row?.now ?? new Date());
+}
+
+/** What is waited for before anything new may start; undefined if it may. */
+export function heldBySchedule(schedule: Schedule): string | undefined {
+  return schedule.kind === 'closed' ? openingText(schedule.next) : undefined;
+}
+
+/** Of these seconds up to now, those since the present window opened; 0 while none is open: no deadline runs meanwhile. */
+export function secondsInWindow(schedule: Schedule, seconds: number): number {
+  if (schedule.kind === 'always') return seconds;
+  return schedule.kind === 'closed' ? 0 : Math.min(seconds, schedule.openSeconds);
+}
