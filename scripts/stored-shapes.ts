@@ -42,6 +42,7 @@ import {
   routerRegistrationShape,
 } from '../src/link/messages.ts';
 import { routerFileShape } from '../src/link/router-file.ts';
+import { webhookShape } from '../src/notices/webhook.ts';
 import { storedPushSettingsSchema } from '../src/platforms/apple/push-settings.ts';
 import { rules } from '../src/policies/rules.ts';
 import {
@@ -94,6 +95,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'desired_process.settings router': routerSettingsShape,
   'desired_process.settings server': serverSettings,
   'it_policy.rules': z.object(policyRules),
+  'notice_target.sealed': webhookShape,
   'service.settings': z.object(serviceSettings),
   'upgrade.plan': upgradePlanSchema,
   'upgrade.progress': upgradeProgressSchema,

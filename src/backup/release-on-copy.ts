@@ -17,6 +17,7 @@ import { announcedAddresses } from '../component/service-address.ts';
 import { openDatabase } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
+import { forgetTargets } from '../notices/copied-domain.ts';
 import { startProcess } from '../processes/supervisor/supervised-process.ts';
 
 const name = 'backup-verification';
@@ -43,6 +44,7 @@ export async function startReleaseOn(copy: Copy): Promise<string> {
   let token: string;
   try {
     await loadAuthorities(db, await readMasterKeys(join(home, 'keys', 'master.json')));
+    await forgetTargets(db);
     token = await createToken(db, `${name}-${Date.now().toString(36)}`);
   } finally {
     await db.end({ timeout: 5 });

@@ -16,6 +16,7 @@ import { readDomain } from '../domain/domain.ts';
 import { recordEvent } from '../domain/events.ts';
 import { readRestored, writeRestored } from '../domain/restored-domain.ts';
 import { raiseSrpNumbers } from '../instances/srp-credential-store.ts';
+import { dropWaiting } from '../notices/copied-domain.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../registry/desired-processes.ts';
 import type { BackupHead } from './manifest.ts';
 
@@ -59,6 +60,7 @@ async function settle(
   by: { user: string; host: string },
 ): Promise<SettledDomain> {
   const now = Date.now();
+  await dropWaiting(tx);
   await raiseEpochs(tx, now);
   const minutes = Math.max(0, Math.round((now - Date.parse(takenAt)) / 60_000));
   await raiseSrpNumbers(tx, now, skippedIdentifiers + minutes);
