@@ -61,6 +61,9 @@ export const planOptionsSchema = z.looseObject({
   outOfReach: z.enum(['leave', 'pause', 'wait']).default('leave'),
   /** … unless it waits, only once it has run for this long. */
   outOfReachSeconds: z.number().min(0).max(2_592_000).default(0),
+  /** How much one new instance may take. */
+  mostAccounts: z.number().int().min(1).max(10_000_000).optional(),
+  mostDevices: z.number().int().min(1).max(10_000_000).optional(),
   /** When anything that devices notice may start, such as `Mon-Fri 22:00-05:00 Europe/Vienna`; at any time if there are none. */
   windows: z.array(z.string().min(1).max(200)).max(50).default([]),
   /** How long administration services may take to finish before the release fence ends their transactions. */
@@ -99,6 +102,8 @@ export const optionsChangeSchema = z.object({
   waveDeadlineSeconds: shape.waveDeadlineSeconds.unwrap().optional(),
   outOfReach: shape.outOfReach.unwrap().optional(),
   outOfReachSeconds: shape.outOfReachSeconds.unwrap().optional(),
+  mostAccounts: shape.mostAccounts,
+  mostDevices: shape.mostDevices,
   windows: shape.windows.unwrap().optional(),
   readySeconds: shape.readySeconds.unwrap().optional(),
   oldInstances: shape.oldInstances.unwrap().optional(),

@@ -6,6 +6,8 @@ const plannedInstanceSchema = z.looseObject({
   name: z.string(),
   replaces: z.string().describe('The instance of the old release whose accounts it takes.'),
   host: z.string(),
+  accounts: z.number().int().optional().describe('Accounts that it takes, counted when planning.'),
+  devices: z.number().int().optional().describe('Their active devices.'),
   connectionServices: z.array(z.looseObject({ name: z.string(), replaces: z.string() })).default([]),
 });
 export type PlannedInstance = z.output<typeof plannedInstanceSchema>;

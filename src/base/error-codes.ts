@@ -220,6 +220,7 @@ export const errorCodes = {
     'ERR_UPGRADE_STATE',
     'ERR_UPGRADE_CANARY',
     'ERR_UPGRADE_WINDOW',
+    'ERR_UPGRADE_LIMIT',
     'ERR_UPGRADE_INSTANCE',
     'ERR_UPGRADE_LEASE',
   ],

@@ -34,6 +34,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_PUSH_CERTIFICATE',
     'ERR_UPGRADE_CANARY',
     'ERR_UPGRADE_WINDOW',
+    'ERR_UPGRADE_LIMIT',
     'ERR_UPGRADE_INSTANCE',
     'ERR_UPGRADE_IN_PLACE',
   ],

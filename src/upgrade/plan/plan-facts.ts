@@ -12,6 +12,7 @@ import type { Platforms } from '../../platforms/port.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { listSupervisors, supervisorsBehind, supervisorText } from '../../registry/supervisors.ts';
 import { type FoundCanaries, findCanaries } from './canaries.ts';
+import { countDevicesByInstance } from './instance-limits.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import type { PlacedAccount } from './wave-assignment.ts';
 
@@ -37,6 +38,8 @@ export interface PlanFacts {
   takenNames: readonly string[];
   /** Hosts that run something of the domain. */
   hosts: readonly string[];
+  /** Active devices by instance. */
+  devices: ReadonlyMap<string, number>;
   /** Deliveries that moving every account causes. */
   deliveries: { itPolicies: number; serviceBooks: number; synchronizations: number };
   budget: Budget;
@@ -73,6 +76,7 @@ export async function readPlanFacts(
     accounts,
     foundCanaries: await findCanaries(q, options, own.platforms),
     ...(await readInstanceFacts(q, own.host)),
+    devices: await countDevicesByInstance(q),
     deliveries: await countDeliveries(q, own.platforms),
     budget: await readBudget(q),
     supervisorsBehind: supervisorsBehind(await listSupervisors(q), target.release).map(supervisorText),

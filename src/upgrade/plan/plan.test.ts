@@ -20,6 +20,10 @@ const facts: PlanFacts = {
     instance: index % 2 === 0 ? 'east' : 'west',
   })),
   foundCanaries: undefined,
+  devices: new Map([
+    ['east', 20],
+    ['west', 20],
+  ]),
   instances: [
     { name: 'east', host: 'one', connectionServices: ['east-mds'] },
     { name: 'west', host: 'one', connectionServices: ['west-mds'] },
@@ -69,6 +73,21 @@ test('20,000 accounts with 60,000 deliveries take 3.3 hours at the usual rates, 
   const plan = planUpgrade(domain, options);
   assert.equal(plan.sends.leastMinutes, 200);
   assert.match(planText(plan), /20000 synchronizations; with this budget at least 3\.3 h/);
+});
+
+test('what an instance may take is held against its accounts and devices, and shown', () => {
+  const limited = (limits: object) => planUpgrade(facts, planOptionsSchema.parse(limits));
+  const plan = limited({ mostAccounts: 12, mostDevices: 20 });
+  assert.match(
+    planText(plan),
+    /east-1-1 for east on one, with east-mds-1-1: 12 of at most 12 accounts, 20 of at most 20 devices/,
+  );
+  assert.match(planText(planUpgrade(facts, options)), /with east-mds-1-1: 12 accounts, 20 devices/);
+  assert.throws(() => limited({ mostAccounts: 11, mostDevices: 19 }), {
+    code: 'ERR_UPGRADE_LIMIT',
+    message:
+      /east-1-1 would take 12 accounts, and may take 11; east-1-1 would take 20 devices, and may take 19; west.*raise/,
+  });
 });
 
 test('features that only the target knows are shown as locked, and few accounts as a smaller sample', () => {

@@ -16,6 +16,7 @@ import { chosenGate } from '../state/plan-options.ts';
 import { assertWindows } from '../state/schedule-windows.ts';
 import { chosenCanaries } from './canaries.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
+import { assertLimits } from './instance-limits.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
 import { assignWaves } from './wave-assignment.ts';
 
@@ -23,7 +24,8 @@ import { assignWaves } from './wave-assignment.ts';
 const memoryMb = { server: 160, connection: 100 } as const;
 
 /**
- * @throws BrambleError ERR_RELEASE_STEP, ERR_RELEASE_NOT_PATCH, ERR_UPGRADE_IN_PLACE, ERR_UPGRADE_CANARY, ERR_UPGRADE_WINDOW, ERR_UPGRADE_INSTANCE.
+ * @throws BrambleError ERR_RELEASE_STEP, ERR_RELEASE_NOT_PATCH, ERR_UPGRADE_IN_PLACE, ERR_UPGRADE_CANARY, ERR_UPGRADE_WINDOW, ERR_UPGRADE_LIMIT,
+ * ERR_UPGRADE_INSTANCE.
  */
 export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan {
   const step = releaseStep(facts.fromRelease, facts.target.release);
@@ -76,7 +78,12 @@ function planInPlace(facts: PlanFacts, options: PlanOptions, canaries: string[])
 
 function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions, canaries: string[]): UpgradePlan {
   const { replaced, empty } = splitInstances(facts, options);
-  const instances = planInstances({ ...facts, instances: replaced }, options);
+  const instances = planInstances({ ...facts, instances: replaced }, options).map((planned) => ({
+    ...planned,
+    accounts: facts.accounts.filter(({ instance }) => instance === planned.replaces).length,
+    devices: facts.devices.get(planned.replaces) ?? 0,
+  }));
+  assertLimits(instances, options);
   const waves = assignWaves(facts.accounts, { ...options, canaries }).map((wave) => ({
     number: wave.number,
     name: wave.name,

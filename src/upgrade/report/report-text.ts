@@ -140,7 +140,8 @@ function wavesText(plan: UpgradePlan): string {
         `  ${instance.name} for ${instance.replaces} on ${instance.host}` +
         (instance.connectionServices.length === 0
           ? ''
-          : `, with ${instance.connectionServices.map((service) => service.name).join(', ')}`),
+          : `, with ${instance.connectionServices.map((service) => service.name).join(', ')}`) +
+        loadText(instance, plan.options),
     ),
     '',
     'Waves',
@@ -169,6 +170,17 @@ function wavesText(plan: UpgradePlan): string {
     ),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** `: 12 of at most 50 accounts, 20 devices`; a plan of 1.3 has no counts. */
+function loadText(
+  { accounts, devices }: UpgradePlan['instances'][number],
+  { mostAccounts, mostDevices }: UpgradePlan['options'],
+): string {
+  if (accounts === undefined || devices === undefined) return '';
+  const of = (count: number, most: number | undefined, one: string) =>
+    most === undefined ? counted(count, one) : `${count} of at most ${counted(most, one)}`;
+  return `: ${of(accounts, mostAccounts, 'account')}, ${of(devices, mostDevices, 'device')}`;
 }
 
 /** What a supervisor runs on. */

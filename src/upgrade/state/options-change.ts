@@ -17,6 +17,8 @@ const dividing: readonly Name[] = [
   'canarySoftware',
   'canariesPerInstance',
   'wavePercentages',
+  'mostAccounts',
+  'mostDevices',
 ];
 
 export function choosesCanaries(change: OptionsChange): boolean {

@@ -8,6 +8,7 @@ import { budgetSchema } from '../../api/budget.ts';
 import type { CheckResult } from '../../api/upgrade-plan.ts';
 import { counted } from '../../base/counted.ts';
 import type { AccountId, InstanceId } from '../../base/ids.ts';
+import type { Transaction } from '../../database/connection.ts';
 import { readBudget, writeBudget } from '../../deliveries/budget.ts';
 import { setDomainRelease } from '../../domain/domain-changes.ts';
 import { standingInstances } from '../../instances/instances.ts';
@@ -17,6 +18,7 @@ import { missingOf, notYetRunning } from '../components/component-readiness.ts';
 import { grantRights } from '../fence/patch-rights.ts';
 import { findCanaries } from '../plan/canaries.ts';
 import { withOverrides } from '../plan/check-overrides.ts';
+import { countDevicesOf, limitsHelp, overloadText } from '../plan/instance-limits.ts';
 import { assignWaves } from '../plan/wave-assignment.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
@@ -31,6 +33,7 @@ import {
 import { type Assignment, insertAssignments, insertWaves } from '../state/wave-store.ts';
 import { divideReplacements } from './in-place-steps.ts';
 import { comparePlan, completeInstancesOrPause } from './instance-steps.ts';
+import { pauseUpgrade } from './pausing.ts';
 import { replaceRouters } from './router-steps.ts';
 import {
   advanced,
@@ -196,6 +199,11 @@ export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade):
       select id, name, instance_id as "instanceId" from account order by name`;
     const found = await findCanaries(tx, current.plan.options);
     const waves = assignmentsOf(current, accounts, found?.names ?? []);
+    const overload = await overloadOf(tx, current, waves);
+    if (overload !== undefined) {
+      await pauseUpgrade(tx, current, `new instances are too small: ${overload}. ${limitsHelp}`);
+      return advanced;
+    }
     await insertWaves(tx, current.id, waves);
     await insertAssignments(
       tx,
@@ -245,6 +253,27 @@ function assignmentsOf(
       };
     }),
   }));
+}
+
+/** As the accounts are now, and as an operator has assigned them. */
+async function overloadOf(
+  tx: Transaction,
+  { plan, progress }: Upgrade,
+  waves: readonly WaveWithAssignments[],
+): Promise<string | undefined> {
+  const { mostAccounts, mostDevices } = plan.options;
+  if (mostAccounts === undefined && mostDevices === undefined) return undefined;
+  const assignments = waves.flatMap((wave) => wave.assignments);
+  const devices = await countDevicesOf(
+    tx,
+    assignments.map(({ accountId }) => accountId),
+  );
+  const loads = progress.newInstances.map(({ name, instanceId }) => {
+    const own = assignments.filter(({ toInstanceId }) => toInstanceId === instanceId);
+    const sum = own.reduce((total, { accountId }) => total + (devices.get(accountId) ?? 0), 0);
+    return { name, accounts: own.length, devices: sum };
+  });
+  return overloadText(loads, plan.options);
 }
 
 /** Each new instance with the last wave that moves accounts to it, if one does. Pure. */

@@ -39,6 +39,30 @@ test('who has what is asked of canaries when the waves are divided goes first', 
   );
 });
 
+test(
+  'a domain that outgrew the limits of its new instances pauses before the first wave, until they are raised',
+  limited,
+  async () => {
+    const it = await scene({ mostAccounts: 3, mostDevices: 1 });
+    const context = it.context('one');
+    await until(it, context, ['expanded']);
+    await it.db`
+    insert into device (id, account_id, token, platform, state, scep_challenge)
+    select gen_random_uuid(), a.id, 'd-' || a.name || n, 'apple', 'active', 'c' from account a, generate_series(1, 2) n
+     where a.name = 'east-0'`;
+    const paused = await until(it, context, ['paused']);
+    assert.match(
+      paused.pauseReason ?? '',
+      /^new instances are too small: east-1-1 would take 2 devices, and may take 1\./,
+    );
+    assert.deepEqual(await wavesOf(it), []);
+    const change = { mostDevices: 2 };
+    await it.db.begin((tx) => changeByOperator(tx, { ...operator, change, platforms: registeredPlatforms }));
+    await resume(it);
+    await until(it, context, ['moving']);
+  },
+);
+
 /** As soon as the account has moved, it owes a device that nothing can wake. */
 async function loseReach(it: Scene, context: StepContext, account: string): Promise<void> {
   for (let round = 0; round < 50; round++) {
