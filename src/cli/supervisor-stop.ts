@@ -28,6 +28,16 @@ export async function stopSupervisor(home: string): Promise<{ processId: number 
   return { processId: pid };
 }
 
+export async function isSupervised(home: string): Promise<boolean> {
+  try {
+    await holderOf(home);
+    return true;
+  } catch (error) {
+    if (isBrambleError(error, 'ERR_NOT_RUNNING')) return false;
+    throw error;
+  }
+}
+
 /** By refusing us, the lock tells its holder. */
 async function holderOf(home: string): Promise<LockHolder> {
   try {

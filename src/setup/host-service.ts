@@ -3,8 +3,8 @@
  * operator: processes that run now belong to somebody.
  */
 import { execFile } from 'node:child_process';
-import { access, readdir, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { compareReleases } from '../base/release-number.ts';
@@ -58,6 +58,7 @@ export async function installService(plan: ServicePlan): Promise<InstalledServic
   const { user, home, release } = plan;
   const files = [unitFile];
   if ((await idOf(user)) === null) {
+    await mkdir(dirname(sysusersFile), { recursive: true });
     await writeFile(sysusersFile, sysusersText(user, home), { mode: 0o644 });
     await say('systemd-sysusers', sysusersFile);
     files.push(sysusersFile);
@@ -72,7 +73,7 @@ export async function installService(plan: ServicePlan): Promise<InstalledServic
     unit: unitOf(release),
     files,
     next: [
-      ...(owned ? [] : ['bramble down', `chown -R ${user}: ${home}`]),
+      ...(owned ? [] : [`chown -R ${user}: ${home}`]),
       `systemctl enable --now ${unitOf(release)}`,
       `systemctl status ${unitOf(release)}`,
     ],

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { homeFolder } from '../administration-access.ts';
 import { example, type Frame } from '../frame.ts';
+import { isSupervised } from '../supervisor-stop.ts';
 
 interface InstallFlags {
   print: boolean;
@@ -30,7 +31,9 @@ function addInstall(services: Command, frame: Frame): void {
           frame.show(command, { unit: plan.text }, ({ unit }) => unit.trimEnd());
           return;
         }
-        frame.show(command, await installService(plan), ({ unit, files, next }) =>
+        const installed = await installService(plan);
+        const next = [...((await isSupervised(plan.home)) ? ['bramble down'] : []), ...installed.next];
+        frame.show(command, { ...installed, next }, ({ unit, files }) =>
           [
             `${unit} is installed (${files.join(', ')}), and not started. Next:`,
             ...next.map((line) => `  ${line}`),
