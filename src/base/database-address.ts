@@ -97,6 +97,12 @@ export function addressWithoutCredential(url: string): string {
   return `${hosts}${path}`;
 }
 
+/** The same without user and password; null if it has none. */
+export function withoutCredential(url: string): string | null {
+  const { scheme, credential, hosts, path, query } = partsOf(url);
+  return credential === '' ? null : `${scheme}${hosts}${path}${query}`;
+}
+
 /** Empty if there is none. */
 export function passwordIn(url: string): string {
   const { credential } = partsOf(url);

@@ -10,6 +10,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
+import { addressWithoutCredential } from '../base/database-address.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { readPresent } from '../base/present-file.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
@@ -139,7 +140,7 @@ async function inDatabase<Result>(url: string, work: (db: Database) => Promise<R
     if (!isUnreachable(cause)) throw cause;
     throw new BrambleError(
       'ERR_DATABASE_UNAVAILABLE',
-      `The configuration database cannot be reached at ${new URL(url).host}: ${messageOf(cause)}. Check that this host reaches that ` +
+      `The configuration database cannot be reached at ${addressWithoutCredential(url)}: ${messageOf(cause)}. Check that this host reaches that ` +
         'address, then run the command again with the same invitation.',
       { cause },
     );

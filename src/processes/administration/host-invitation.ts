@@ -2,7 +2,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type * as z from 'zod';
 import type { hostOperations } from '../../api/hosts.ts';
-import { BrambleError } from '../../base/errors.ts';
+import { type DatabaseAddress, readDatabaseAddress, withoutCredential } from '../../base/database-address.ts';
+import { BrambleError, messageOf } from '../../base/errors.ts';
 import { fieldError } from '../../base/field-error.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
@@ -82,20 +83,20 @@ async function sharedDatabase(context: AdministrationContext, given: string | un
       'The configuration database is the embedded PostgreSQL, which only this host reaches. A second host needs an external one.',
     );
   }
-  const url = parsedUrl(given ?? database.url);
-  if (given !== undefined && (url.username !== '' || url.password !== '')) {
+  const url = given ?? database.url;
+  const own = ownHostOf(url);
+  const bare = withoutCredential(url);
+  if (given !== undefined && bare !== null) {
     throw fieldError('body', 'databaseUrl', 'must not contain a user or password', 'The host gets roles of its own.');
   }
-  url.username = '';
-  url.password = '';
-  if (given === undefined && isOwnOnly(url.hostname)) {
+  if (given === undefined && own !== undefined) {
     throw new BrambleError(
       'ERR_DATABASE_NOT_SHARED',
-      `This host reaches the configuration database at ${url.hostname || 'a local socket'}, which other hosts cannot. Give its address ` +
+      `This host reaches the configuration database at ${own}, which other hosts cannot. Give its address ` +
         'as they reach it: --database-url postgres://db.example:5432/bramble.',
     );
   }
-  return url.href;
+  return bare ?? url;
 }
 
 /** On one computer, for a trial, everything may be on loopback. */
@@ -105,7 +106,7 @@ async function assertReachableRouters(
   databaseUrl: string,
 ): Promise<void> {
   const [router] = await routerAddresses(tx, context.home);
-  if (router === undefined || !isOwnOnly(router.host) || isOwnOnly(new URL(databaseUrl).hostname)) return;
+  if (router === undefined || !isOwnOnly(router.host) || ownHostOf(databaseUrl) !== undefined) return;
   throw new BrambleError(
     'ERR_CONFLICT',
     `Instances reach the routers of this domain at ${router.host}, which is this host alone: the domain was created without a public ` +
@@ -113,16 +114,23 @@ async function assertReachableRouters(
   );
 }
 
-function parsedUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url !== undefined && /^postgres(ql)?:$/.test(url.protocol) && url.pathname.length > 1) return url;
-  throw fieldError(
-    'body',
-    'databaseUrl',
-    'must be a PostgreSQL URL with a database, such as postgres://db.example:5432/bramble',
-  );
+/** The host in the database's URL that is this computer to every computer, if it names one. */
+function ownHostOf(url: string): string | undefined {
+  const { hosts } = shownAddress(url);
+  if (hosts.length === 0) return 'a local socket';
+  return hosts.map(({ name }) => name).find(isOwnOnly);
 }
 
-function isOwnOnly(hostname: string): boolean {
-  return ['', 'localhost', '[::1]'].includes(hostname) || hostname.startsWith('127.');
+function shownAddress(url: string): DatabaseAddress {
+  const wanted = 'must be a PostgreSQL URL with a database, such as postgres://db.example:5432/bramble';
+  if (!/^[^?]*:\/\/[^/?]*\/[^/?]/.test(url)) throw fieldError('body', 'databaseUrl', wanted);
+  try {
+    return readDatabaseAddress(url);
+  } catch (error) {
+    throw fieldError('body', 'databaseUrl', wanted, messageOf(error));
+  }
+}
+
+function isOwnOnly(host: string): boolean {
+  return ['', 'localhost', '[::1]', '::1'].includes(host) || host.startsWith('127.') || host.startsWith('/');
 }

@@ -100,6 +100,18 @@ test('a new invitation replaces the one before; a known host is not invited', li
   await assert.rejects(invite('Not A Host'), { code: 'ERR_INPUT' });
 });
 
+test('several hosts of the database, and how they prove themselves, go with the invitation', limited, async () => {
+  const rest = '@db1.example,db2.example:5433/bramble?sslmode=verify-full&sslrootcert=/etc/ca.pem';
+  const body = { name: 'cairo', databaseUrl: `postgres://${rest.slice(1)}` };
+  const answer = await clientOf(admin).call(hostOperations.invite, { body });
+  assert.equal(answer.databaseUrl, body.databaseUrl);
+  const { databaseUrl } = readInvitation(answer.invitation);
+  assert.ok(
+    databaseUrl.endsWith(rest) && !databaseUrl.startsWith(body.databaseUrl),
+    'with a user, and otherwise the same',
+  );
+});
+
 test(
   'no host is invited whose instances could not dial: the routers are on loopback, and it is not',
   limited,
@@ -116,6 +128,9 @@ test('the address of the database holds no user and no password', limited, async
     'postgres://u@db.example/b',
     'postgres://:p@db.example/b',
     'https://db.example/b',
+    'postgres://db.example/b?sslmode=always',
+    'postgres://db.example,/b',
+    'postgres://db.example',
     'db',
     '',
   ]) {
