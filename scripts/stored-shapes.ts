@@ -67,6 +67,7 @@ import { componentDetailShape } from '../src/registry/component-detail.ts';
 import { manifestSchema } from '../src/release/manifest.ts';
 import { serviceSettings } from '../src/services/services.ts';
 import { pendingJoinShape } from '../src/setup/join-domain.ts';
+import { rehearsalsShape } from '../src/upgrade/plan/rehearsal-record.ts';
 import { upgradeProgressSchema } from '../src/upgrade/state/upgrade-plan.ts';
 
 const linkShapes = {
@@ -110,6 +111,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'file backup home': homeFilesShape,
   'file backup manifest': backupManifestShape,
   'file backup-verified.json': verifiedBackupsShape,
+  'file upgrade-rehearsals.json': rehearsalsShape,
   'file config.json': configurationSchema,
   'file credentials': credentialShape,
   'file database': roleCredentialShape,

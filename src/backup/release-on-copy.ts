@@ -1,5 +1,5 @@
 /**
- * Starts the domain's own release on a copy: its administration service, as the supervisor would, and asks it for what is
+ * Starts a release on a copy of the domain: its administration service, as the supervisor would, and asks it for what is
  * in the domain. The copy has a home and a database of its own, which go away afterwards: what the service writes there
  * (its registration, seals of the audit) concerns nobody, and it dials nothing.
  */
@@ -34,11 +34,20 @@ interface Copy {
   releases: string;
 }
 
-/**
- * @returns what was done, in words
- * @throws BrambleError ERR_RELEASE_NOT_INSTALLED, ERR_BACKUP_UNUSABLE
- */
-export async function startReleaseOn(copy: Copy): Promise<string> {
+interface StartedOnCopy {
+  /** What was done, in words. */
+  said: string;
+  /** From the start of the process until it served. */
+  startMs: number;
+}
+
+/** An error that says what the failure means. */
+type Failed = (what: string) => Error;
+
+const notVerified: Failed = (what) => new BrambleError('ERR_BACKUP_UNUSABLE', `${what} The backup is not verified.`);
+
+/** @throws BrambleError ERR_RELEASE_NOT_INSTALLED, or what `failed` makes; default ERR_BACKUP_UNUSABLE */
+export async function startReleaseOn(copy: Copy, failed: Failed = notVerified): Promise<StartedOnCopy> {
   const { home, databaseUrl, release } = copy;
   const db = openDatabase(databaseUrl, { applicationName: 'bramble/backup-verification', max: 1 });
   let token: string;
@@ -51,40 +60,37 @@ export async function startReleaseOn(copy: Copy): Promise<string> {
   }
   await mkdir(join(home, 'releases'), { recursive: true });
   await symlink(join(copy.releases, release), join(home, 'releases', release));
+  const startedAt = performance.now();
   const started = await startProcess(
     { name, kind: 'administration', release, settings: {}, databaseUrl },
     { home, host: name, sockets: [], hungAfterMs: startLimitMs },
   );
   try {
     const ended = started.exited.then(({ code }) => {
-      throw new BrambleError(
-        'ERR_BACKUP_UNUSABLE',
-        `The administration service of ${release} did not start on the restored backup; it exited with ${code}. The backup ` +
-          'is not verified.',
-      );
+      throw failed(`The administration service of ${release} did not start on the copy; it exited with ${code}.`);
     });
     ended.catch(() => {});
     const late = AbortSignal.timeout(startLimitMs);
     const tooLate = new Promise<never>((_, reject) =>
       late.addEventListener('abort', () =>
         reject(
-          new BrambleError(
-            'ERR_BACKUP_UNUSABLE',
-            `The administration service of ${release} did not answer within ${startLimitMs / 1000} s on the restored ` +
-              'backup, which is not verified. Try again on a computer with less to do.',
+          failed(
+            `The administration service of ${release} did not answer within ${startLimitMs / 1000} s on the copy. Try again ` +
+              'on a computer with less to do.',
           ),
         ),
       ),
     );
     tooLate.catch(() => {});
     await Promise.race([started.ready, ended, tooLate]);
-    return await Promise.race([readDomainThrough(home, release, token), ended]);
+    const startMs = performance.now() - startedAt;
+    return { said: await Promise.race([readDomainThrough(home, release, token, failed), ended]), startMs };
   } finally {
     await started.stop(10_000);
   }
 }
 
-async function readDomainThrough(home: string, release: string, token: string): Promise<string> {
+async function readDomainThrough(home: string, release: string, token: string, failed: Failed): Promise<string> {
   const [url = ''] = await announcedAddresses(home);
   const client = createAdministrationClient({ choose: async () => ({ url, token }), timeoutMs: answerLimitMs });
   const { domain } = await client.call(domainOperations.status, {});
@@ -93,10 +99,9 @@ async function readDomainThrough(home: string, release: string, token: string): 
   await client.call(itPolicyOperations.list, {});
   const audit = await client.call(auditOperations.verify, {});
   if (audit.faults > 0) {
-    throw new BrambleError(
-      'ERR_BACKUP_UNUSABLE',
-      `On the restored backup the audit has ${audit.faults} faults, the first: ${audit.findings[0]?.message ?? ''} The ` +
-        'backup is not verified. `bramble audit verify` shows whether the domain itself has them.',
+    throw failed(
+      `On the copy the audit has ${audit.faults} faults, the first: ${audit.findings[0]?.message ?? ''} \`bramble audit ` +
+        'verify` shows whether the domain itself has them.',
     );
   }
   return (

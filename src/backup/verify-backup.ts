@@ -69,7 +69,12 @@ export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBack
     const copyHome = join(folder, 'home');
     await mkdir(copyHome);
     await writeHomeFiles(copyHome, await homeFilesOf(backup));
-    const started = await startReleaseOn({ home: copyHome, databaseUrl: url, release: domain.release, releases });
+    const { said: started } = await startReleaseOn({
+      home: copyHome,
+      databaseUrl: url,
+      release: domain.release,
+      releases,
+    });
     onProgress('starting', 1, 1);
     const { tables } = backup.manifest;
     const verified: VerifiedBackup = {

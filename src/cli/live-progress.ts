@@ -4,13 +4,13 @@ import { progressBar, styleFor } from './text-output.ts';
 
 const redrawnEveryMs = 100;
 
-export interface LiveProgress {
+interface LiveProgress {
   show(what: string, done: number, of: number): void;
   /** Removes the line. */
   end(): void;
 }
 
-export function liveProgress({ errors, environment }: Frame): LiveProgress {
+function liveProgress({ errors, environment }: Frame): LiveProgress {
   const style = styleFor(errors, environment);
   let [shown, at] = ['', 0];
   return {
@@ -26,4 +26,17 @@ export function liveProgress({ errors, environment }: Frame): LiveProgress {
       shown = '';
     },
   };
+}
+
+/** The line goes when the work ends, however it does. */
+export async function withProgress<Result>(
+  frame: Frame,
+  work: (progress: LiveProgress) => Promise<Result>,
+): Promise<Result> {
+  const progress = liveProgress(frame);
+  try {
+    return await work(progress);
+  } finally {
+    progress.end();
+  }
 }

@@ -88,7 +88,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addConnectionServiceCommands(program, frame);
   addSrpCommands(program, frame);
   addMoveCommands(program, frame);
-  addUpgradeCommands(program, frame);
+  addUpgradeCommands(program, frame, setExitCode);
   addNoticeCommands(program, frame, setExitCode);
   addAuditCommands(program, frame, setExitCode);
   addRetentionCommands(program, frame);

@@ -3,7 +3,6 @@
  * themselves: a backup is also made, and above all restored, where no administration service runs.
  */
 import { readdir, stat } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { BackupHead } from '../../backup/manifest.ts';
@@ -13,7 +12,8 @@ import { thisRelease } from '../../release/this-release.ts';
 import { homeFolder } from '../administration-access.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
-import { type LiveProgress, liveProgress } from '../live-progress.ts';
+import { withProgress } from '../live-progress.ts';
+import { ownProgram, userName } from '../local-operator.ts';
 import { type PassphraseFlags, readPassphrase, withPassphrase } from '../passphrase.ts';
 import { columns, facts } from '../text-output.ts';
 
@@ -264,20 +264,6 @@ async function filesOf(folder: string): Promise<string[]> {
   });
 }
 
-async function withProgress<Result>(frame: Frame, work: (progress: LiveProgress) => Promise<Result>): Promise<Result> {
-  const progress = liveProgress(frame);
-  try {
-    return await work(progress);
-  } finally {
-    progress.end();
-  }
-}
-
-async function ownProgram(): Promise<{ release: string; migrations: string }> {
-  const { migrationFolder } = await import('../../release/program.ts');
-  return { release: thisRelease.release, migrations: migrationFolder() };
-}
-
 /** Without what only the program needs. */
 function shownHead({
   id,
@@ -300,12 +286,4 @@ function fileNameOf({ domain, takenAt }: BackupHead): string {
 
 function inMebibytes(bytes: number): number {
   return Math.round(bytes / 1024 / 1024);
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return `user ${process.getuid?.() ?? ''}`.trim();
-  }
 }

@@ -18,11 +18,12 @@ import { cell, columns, facts, progressBar, type Style } from '../text-output.ts
 import { addUpgradeEffectsCommand } from './upgrade-effects.ts';
 import { type WaveFlags, waveOptions, waveOptionsOf } from './upgrade-options.ts';
 import { addUpgradePlanCommand } from './upgrade-plan.ts';
+import { addUpgradeRehearseCommand } from './upgrade-rehearse.ts';
 
 /** Of another release's upgrade, too, whose other states are not known here. */
 const finalStates: ReadonlySet<string> = new Set(upgradeStates.sets.ended);
 
-export function addUpgradeCommands(program: Command, frame: Frame): void {
+export function addUpgradeCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
   const upgrades = program
     .command('upgrade')
     .description('the phased upgrade of the domain to the next minor release, or to a later patch');
@@ -37,6 +38,7 @@ export function addUpgradeCommands(program: Command, frame: Frame): void {
   addStatus(upgrades, frame);
   addReport(upgrades, frame);
   addUpgradeEffectsCommand(upgrades, frame);
+  addUpgradeRehearseCommand(upgrades, frame, setExitCode);
 }
 
 function addStart(upgrades: Command, frame: Frame): void {

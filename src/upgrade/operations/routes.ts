@@ -19,6 +19,7 @@ import { type Acceptance, judgementText } from '../../release/signer-judgement.t
 import { type ServedRequest, serve } from '../../rest/serve.ts';
 import { unknownKey } from '../../rest/unknown-keys.ts';
 import { judgeRelease, trustRelease } from '../fence/release-trust.ts';
+import { readRehearsal } from '../plan/rehearsal-record.ts';
 import { type ChosenTarget, chooseTarget, differencesTo } from '../plan/upgrade-archive.ts';
 import { type Report, readUpgradeReport } from '../report/report.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
@@ -177,10 +178,12 @@ async function orderOf(
   const chosen = await chooseTarget(home, { archive: target.archive, release: target.toRelease });
   const accepted = acceptanceOf(target);
   const signed = judgementText(await judgeRelease(db, chosen.found, accepted));
-  const differences = await differencesTo(home, (await readDomain(db)).release, chosen.found);
+  const { domainId, release: fromRelease } = await readDomain(db);
+  const differences = await differencesTo(home, fromRelease, chosen.found);
+  const rehearsed = await readRehearsal(home, { domainId, fromRelease, toRelease: chosen.release });
   const known = features.map((feature) => feature.name);
   const order = { by, options, host, features: known, platforms, replace: target.replace, accepted };
-  return { ...order, target: { ...chosen, signed, differences } };
+  return { ...order, target: { ...chosen, signed, differences, rehearsed } };
 }
 
 /** The plan and the newly trusted signer are one change. */

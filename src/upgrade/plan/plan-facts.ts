@@ -14,6 +14,7 @@ import { listSupervisors, supervisorsBehind, supervisorText } from '../../regist
 import { type FoundCanaries, findCanaries } from './canaries.ts';
 import { countDevicesByInstance } from './instance-limits.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
+import type { Rehearsal } from './rehearsal-record.ts';
 import type { PlacedAccount } from './wave-assignment.ts';
 
 export interface InstanceFacts {
@@ -27,7 +28,7 @@ export interface InstanceFacts {
 export interface PlanFacts {
   fromRelease: string;
   featureLevel: string;
-  target: { release: string; features: readonly string[]; differences: readonly string[]; signed?: string };
+  target: TargetRelease;
   /** Features that the present release knows. */
   knownFeatures: readonly string[];
   accounts: readonly PlacedAccount[];
@@ -56,6 +57,8 @@ export interface TargetRelease {
   signed?: string;
   /** What it changes that a patch of the domain's release must not; only used if its number is that of a patch. */
   differences: readonly string[];
+  /** Of this step, with the domain's data. */
+  rehearsed?: Rehearsal | undefined;
 }
 
 /** @throws BrambleError ERR_NO_DOMAIN. */

@@ -18,6 +18,7 @@ import { chosenCanaries } from './canaries.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import { assertLimits } from './instance-limits.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
+import { rehearsalText } from './rehearsal-record.ts';
 import { assignWaves } from './wave-assignment.ts';
 
 /** Resident memory of one process: measured, rounded up. */
@@ -242,7 +243,16 @@ function releaseNotes({ target, supervisorsBehind }: PlanFacts, step: ReleaseSte
   return [
     ...(supervisorsBehind.length === 0 ? [] : [supervisors]),
     ...(target.signed === undefined ? [] : [`The release ${target.release} is ${target.signed}.`]),
+    ...rehearsalNotes(target),
   ];
+}
+
+/** How long the administration will be away, where that was measured. */
+function rehearsalNotes({ rehearsed }: PlanFacts['target']): string[] {
+  if (rehearsed === undefined) return [];
+  const text = rehearsalText(rehearsed);
+  const verdict = rehearsed.obstacles.length === 0 ? '' : ` What speaks against it: ${rehearsed.obstacles.join(' ')}`;
+  return [`${text[0]?.toUpperCase()}${text.slice(1)}.${verdict}`];
 }
 
 function notesOf(

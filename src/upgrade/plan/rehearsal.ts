@@ -92,7 +92,7 @@ export function obstaclesOf(before: readonly Column[], after: readonly Column[])
   return [...gone, ...added];
 }
 
-async function listColumns(db: Database): Promise<Column[]> {
+export async function listColumns(db: Database): Promise<Column[]> {
   return await db<Column[]>`
     select c.table_name || '.' || c.column_name as place, c.data_type as type,
            c.is_nullable = 'NO' and c.column_default is null and c.is_identity = 'NO' as required

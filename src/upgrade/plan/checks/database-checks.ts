@@ -2,9 +2,11 @@
 import { join } from 'node:path';
 import { sqlState } from '../../../database/sql-state.ts';
 import { listUnfinishedMigrations } from '../../../database/unfinished-migrations.ts';
+import { readDomain } from '../../../domain/domain.ts';
 import type { Upgrade } from '../../state/upgrade-store.ts';
 import { listAccountTables, lossesOf } from '../loss-manifest.ts';
 import { rehearseMigration } from '../rehearsal.ts';
+import { readRehearsal, rehearsalText } from '../rehearsal-record.ts';
 import { type CheckOptions, error, type Finding, passed, warning } from './check.ts';
 
 const minServerVersion = 150_000;
@@ -35,6 +37,10 @@ const insufficientPrivilege = '42501';
 export async function checkRehearsal(options: CheckOptions, upgrade: Upgrade): Promise<Finding> {
   if (upgrade.plan.patch) return passed('a patch changes no schema: there is nothing to rehearse');
   const { databaseUrl, applicationName } = options;
+  const withData = await readRehearsalOf(options, upgrade);
+  if (withData !== undefined && withData.obstacles.length > 0) {
+    return error(`${rehearsalText(withData)}; but: ${withData.obstacles.join(' ')}`);
+  }
   const fromFolder = join(options.home, 'releases', upgrade.fromRelease, 'sql');
   try {
     const rehearsal = await rehearseMigration({
@@ -46,7 +52,7 @@ export async function checkRehearsal(options: CheckOptions, upgrade: Upgrade): P
     return rehearsal.obstacles.length === 0
       ? passed(
           `on a scratch database the schema was migrated to ${rehearsal.schemaVersion}, and ${upgrade.fromRelease} ` +
-            'works on it',
+            `works on it; ${withData === undefined ? notRehearsed : rehearsalText(withData)}`,
         )
       : error(
           `Release ${upgrade.fromRelease} could not work on the expanded schema: ${rehearsal.obstacles.join('; ')}.`,
@@ -55,6 +61,14 @@ export async function checkRehearsal(options: CheckOptions, upgrade: Upgrade): P
     if (sqlState(cause) !== insufficientPrivilege) throw cause;
     return warning('The migration cannot be rehearsed: the database’s role may not create a database (CREATEDB).');
   }
+}
+
+const notRehearsed =
+  'not rehearsed with data: `bramble upgrade rehearse <backup>` does that, and measures how long it takes';
+
+async function readRehearsalOf({ db, home }: CheckOptions, { fromRelease, toRelease }: Upgrade) {
+  const { domainId } = await readDomain(db);
+  return await readRehearsal(home, { domainId, fromRelease, toRelease });
 }
 
 export async function checkLosses({ db }: CheckOptions): Promise<Finding> {

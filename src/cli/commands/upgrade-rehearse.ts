@@ -1,0 +1,81 @@
+/** `bramble upgrade rehearse`: the upgrade to this program's release, on a copy made from a backup. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { durationText, timeText } from '../../base/time-text.ts';
+import type { RehearsalStep } from '../../rehearsal/rehearse-upgrade.ts';
+import { thisRelease } from '../../release/this-release.ts';
+import { fenceMs, type Rehearsal } from '../../upgrade/plan/rehearsal-record.ts';
+import { homeFolder } from '../administration-access.ts';
+import { exitCode } from '../exit-codes.ts';
+import { example, type Frame } from '../frame.ts';
+import { withProgress } from '../live-progress.ts';
+import { ownProgram, userName } from '../local-operator.ts';
+import { type PassphraseFlags, readPassphrase, withPassphrase } from '../passphrase.ts';
+import { facts, type Style } from '../text-output.ts';
+
+const steps = {
+  reading: 'reading, in MiB',
+  restoring: 'restoring rows',
+  expanding: 'expanding the schema',
+  'starting-old': 'starting the previous release',
+  'starting-new': `starting ${thisRelease.release}`,
+} as const satisfies Record<RehearsalStep, string>;
+
+export function addUpgradeRehearseCommand(upgrades: Command, frame: Frame, setExitCode: (code: number) => void): void {
+  const command = withPassphrase(
+    upgrades
+      .command('rehearse <backup>')
+      .description(
+        `try the upgrade to ${thisRelease.release} on a copy made from a backup: expand it, start both releases on it, and ` +
+          'measure how long that takes',
+      )
+      .option('--scratch <folder>', 'where to make the copy (default: the system’s temporary folder)'),
+  ).action(async (file: string, flags: PassphraseFlags & { scratch?: string }, command) => {
+    const passphrase = await readPassphrase(frame, flags, { twice: false });
+    const [{ rehearseUpgrade }, program] = await Promise.all([
+      import('../../rehearsal/rehearse-upgrade.ts'),
+      ownProgram(),
+    ]);
+    const rehearsal = await withProgress(frame, async (progress) =>
+      rehearseUpgrade({
+        ...{ file: resolve(file), passphrase, home: homeFolder(frame.environment), program, by: userName() },
+        ...(flags.scratch === undefined ? {} : { scratch: resolve(flags.scratch) }),
+        onProgress: (step, done, of) => progress.show(steps[step], done, of),
+      }),
+    );
+    frame.show(command, rehearsal, rehearsalText);
+    if (rehearsal.obstacles.length > 0) setExitCode(exitCode.refused);
+  });
+  example(command, 'bramble upgrade rehearse /mnt/backups/example-20261127T080000Z.backup');
+}
+
+/** How many of the migrations that took longest are listed. */
+const slowestShown = 3;
+
+function rehearsalText(rehearsal: Rehearsal, style: Style): string {
+  const { fromRelease, toRelease, backup, rows, accounts, obstacles, found, times } = rehearsal;
+  const seconds = (ms: number) => durationText(ms / 1000);
+  const slowest = times.migrations.slice(0, slowestShown).map(({ name, ms, backfilledRows }) => {
+    return `${name} ${seconds(ms)}${backfilledRows === 0 ? '' : ` (${backfilledRows} rows filled in)`}`;
+  });
+  const started = (ms: number | null) => (ms === null ? 'did not start' : `served after ${seconds(ms)}`);
+  const list = (label: string, texts: readonly string[]) =>
+    texts.map((text, index): [string, string] => [index === 0 ? label : '', text]);
+  return facts(style, [
+    ['upgrade', `${fromRelease} → ${toRelease}: ${style.bold(obstacles.length === 0 ? 'go' : 'no go')}`],
+    ...list('because', obstacles),
+    [
+      'data',
+      `${accounts} accounts, ${rows} rows, as of ${timeText(backup.takenAt)}; copied in ${seconds(times.restoreMs)}`,
+    ],
+    ['expansion', `${seconds(times.expandMs)}${slowest.length === 0 ? '' : `; longest: ${slowest.join(', ')}`}`],
+    [fromRelease, `${started(times.oldStartMs)} on the expanded copy`],
+    [toRelease, `${started(times.newStartMs)} on it`],
+    ...list('found', found),
+    [
+      'fence',
+      `the administration would be away for about ${seconds(fenceMs(rehearsal))}; devices are served meanwhile`,
+    ],
+    ['recorded', 'for plans made, and for the check "rehearsal", on this host'],
+  ]);
+}
