@@ -26,6 +26,7 @@ import type { CheckOptions } from './checks/check.ts';
 import { runChecks } from './checks.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import { obstaclesOf, rehearseMigration } from './rehearsal.ts';
+import { recordRehearsal } from './rehearsal-record.ts';
 
 const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
@@ -113,6 +114,10 @@ for (const [old, next] of [
   ],
   [
     { release: '1.2.0', last: 21 },
+    { release: '1.3.0', last: 23, schemaVersion: 22 },
+  ],
+  [
+    { release: '1.3.0', last: 23 },
     { release: thisRelease.release, last: Number.POSITIVE_INFINITY, schemaVersion: thisRelease.schemaVersion },
   ],
 ] as const) {
@@ -191,10 +196,22 @@ test('each check says what it found: errors, warnings that can be overridden, an
   assert.equal(resultOf('release-signature'), 'error', 'and nothing is there whose signature could be judged');
   assert.equal(resultOf('components'), 'warning');
   assert.equal(resultOf('backup'), 'warning');
+  assert.match(results.get('rehearsal')?.message ?? '', /not rehearsed with data: `bramble upgrade rehearse/);
+  const [{ domainId } = { domainId: '' }] = await db<
+    { domainId: string }[]
+  >`select domain_id as "domainId" from domain`;
+  await recordRehearsal(home, {
+    ...{ domainId, fromRelease: '1.0.0', toRelease: '1.1.0', rehearsedAt: 'x', rehearsedBy: 'ada' },
+    backup: { id: 'x', file: '/b', takenAt: '2026-11-27T08:00:00Z' },
+    ...{ rows: 9, accounts: 1, found: [], obstacles: ['1.0.0 did not start.'] },
+    times: { restoreMs: 1, expandMs: 1, migrations: [], oldStartMs: null, newStartMs: 1 },
+  });
   await db`update component set release = '0.9.0' where name = 'lost'`;
   await rm(join(home, 'keys', 'master.json'));
   const worse = await found();
   assert.deepEqual([worse.get('components')?.result, worse.get('master-key')?.result], ['error', 'error']);
+  assert.equal(worse.get('rehearsal')?.result, 'error', 'what a rehearsal with data found cannot be overridden');
+  assert.match(worse.get('rehearsal')?.message ?? '', /; but: 1\.0\.0 did not start\.$/);
 });
 
 test('a release of another signer than the domain knows is a warning of its own', async () => {

@@ -8,6 +8,7 @@ import { isBrambleError } from '../../base/errors.ts';
 import { planText } from '../report/report-text.ts';
 import { freeName, planUpgrade } from './plan.ts';
 import type { PlanFacts } from './plan-facts.ts';
+import type { Rehearsal } from './rehearsal-record.ts';
 
 const options = planOptionsSchema.parse({});
 const facts: PlanFacts = {
@@ -41,6 +42,28 @@ test('supervisors of an earlier release are listed with what brings the new one'
   const notes = planUpgrade(behind, options).notes.join(' ');
   assert.match(notes, /Supervisors to be upgraded: one \(1\.1 or earlier\).*releases\/1\.1\.0\/bramble\.mjs up/);
   assert.doesNotMatch(planUpgrade(facts, options).notes.join(' '), /Supervisors/);
+});
+
+test('what a rehearsal with data measured, and found against the upgrade, stands in the plan', () => {
+  const rehearsed: Rehearsal = {
+    ...{ domainId: 'x', fromRelease: '1.0.0', toRelease: '1.1.0', rehearsedAt: 'x', rehearsedBy: 'ada' },
+    backup: { id: 'x', file: '/b', takenAt: '2026-11-27T08:00:00Z' },
+    ...{ rows: 900, accounts: 24, found: [], obstacles: [] },
+    times: { restoreMs: 9000, expandMs: 61_000, migrations: [], oldStartMs: 800, newStartMs: 1500 },
+  };
+  const notesWith = (change: Partial<Rehearsal>) =>
+    planUpgrade({ ...facts, target: { ...facts.target, rehearsed: { ...rehearsed, ...change } } }, options).notes;
+  assert.ok(
+    notesWith({}).includes(
+      'Rehearsed with the data of 2026-11-27T08:00:00Z (24 accounts, 900 rows): the schema was expanded in 61.0 s, and the ' +
+        'administration would be away for about 62.5 s.',
+    ),
+  );
+  assert.match(
+    notesWith({ obstacles: ['1.0.0 did not start.'] }).join(),
+    /What speaks against it: 1\.0\.0 did not start\./,
+  );
+  assert.doesNotMatch(planUpgrade(facts, options).notes.join(), /ehearsed/);
 });
 
 test('each instance gets a counterpart with a connection service and credentials of its own', () => {
