@@ -78,7 +78,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
     scep: createScepService({
       db,
       instanceId,
-      authorities,
+      authorities: async () => authorities,
       registrationActive: async () => false,
       renewalActive: async () => false,
     }),
@@ -92,7 +92,7 @@ export async function addressKitchens(): Promise<AddressKitchens> {
     identityUse: createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock }),
     notices: createDeviceNotices({ db, log: silentLogger, clock: systemClock }),
     certificateKeys: createCertificateKeys(),
-    deviceAuthorityDer: authorities.device.certificateDer,
+    identityIssuers: async () => [authorities.device.certificateDer],
     onAnswer: () => {},
   });
   const server = createServer((request, response) => serve(request, response, 'link'));

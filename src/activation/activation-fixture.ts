@@ -31,6 +31,8 @@ export interface TestInstance {
 export interface ActivationFixture {
   readonly db: Database;
   readonly authorities: Authorities & InstanceAuthorities;
+  /** What is served from now on is with these. */
+  setAuthorities(authorities: InstanceAuthorities): void;
   readonly here: TestInstance;
   readonly there: TestInstance;
   /** A fresh account of `here`, with an activation password. */
@@ -53,7 +55,7 @@ export interface ActivationFixture {
 export async function createActivationFixture(url: string): Promise<ActivationFixture> {
   const db = openDatabase(url, { applicationName: 'bramble/test', max: 30 });
   const mover = openDatabase(url, { applicationName: 'bramble/mover', max: 1 });
-  const authorities = await generateAuthorities(testDomain);
+  let authorities = await generateAuthorities(testDomain);
   const instance = async (name: string): Promise<TestInstance> => {
     const created = await db.begin((tx) => createInstance(tx, { name }));
     if (created.kind !== 'created') throw new Error(created.kind);
@@ -65,7 +67,12 @@ export async function createActivationFixture(url: string): Promise<ActivationFi
 
   const fixture: ActivationFixture = {
     db,
-    authorities,
+    get authorities() {
+      return authorities;
+    },
+    setAuthorities(present) {
+      authorities = { ...authorities, ...present };
+    },
     here,
     there,
     async account() {

@@ -17,6 +17,7 @@ import {
   storeIdentity,
   storeNextIdentity,
 } from '../devices/device-identity.ts';
+import type { InstanceAuthorities } from '../domain/authorities.ts';
 import type { IdentityRequest } from '../platforms/protocol.ts';
 import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
@@ -30,8 +31,13 @@ export type IdentityDecision =
   | { readonly kind: 'refused'; readonly refusal: IdentityRefusal }
   | FenceMiss;
 
-interface IdentityIssuerOptions extends MintingOptions {
+/** The present one issues; identities of the former one count, too. */
+export type IssuingAuthorities = Pick<InstanceAuthorities, 'device' | 'formerDeviceDer'>;
+
+interface IdentityIssuerOptions extends Omit<MintingOptions, 'deviceAuthority'> {
   readonly instanceId: InstanceId;
+  /** As they are now. */
+  readonly authorities: () => Promise<IssuingAuthorities>;
   /** Whether every component accepts that an enrolment may have two identities for a while. */
   readonly renewalActive: () => Promise<boolean>;
 }
@@ -104,12 +110,9 @@ export class IdentityIssuer {
       if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
       return await this.#issueNext(device, request, { presentFingerprint: signer });
     }
-    const issuedHere = isIssuedBy(
-      signerCertificateDer,
-      this.#options.deviceAuthority.certificateDer,
-      this.#options.now(),
-    );
-    if (!issuedHere) return refused('not-the-present-identity');
+    const issuers = trustedIssuers(await this.#options.authorities());
+    if (!issuers.some((der) => isIssuedBy(signerCertificateDer, der, this.#options.now())))
+      return refused('not-the-present-identity');
     if (signer !== device.identityFingerprint) {
       return isSameKey(device, request) ? certificateAgain(device, request) : refused('not-the-present-identity');
     }
@@ -134,9 +137,15 @@ export class IdentityIssuer {
     return { deviceId, instanceId: this.#options.instanceId };
   }
 
-  #mint(device: EnrollingDevice, request: IdentityRequest): Promise<IssuedIdentity> {
-    return mintIdentity(this.#options, device, request);
+  async #mint(device: EnrollingDevice, request: IdentityRequest): Promise<IssuedIdentity> {
+    const { device: deviceAuthority } = await this.#options.authorities();
+    return await mintIdentity({ ...this.#options, deviceAuthority }, device, request);
   }
+}
+
+/** Certificates of the authorities whose identities are accepted. */
+export function trustedIssuers({ device, formerDeviceDer }: IssuingAuthorities): readonly Uint8Array[] {
+  return formerDeviceDer === undefined ? [device.certificateDer] : [device.certificateDer, formerDeviceDer];
 }
 
 /** Why this instance could not write the device a moment ago. If it can by now, the device asks again. */

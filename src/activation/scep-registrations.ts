@@ -5,7 +5,8 @@
  * authority that was addressed answers. While an upgrade is open the one announced is the one that 1.1 has: a device
  * that gets the certificate here may send its request there.
  *
- * Invariant: whichever is announced, a request to the other is opened too.
+ * Invariant: whichever is announced, a request to the other is opened too, and during a rollover one to the registration
+ * authority from before.
  */
 import { createPrivateKey } from 'node:crypto';
 import type { Authority, InstanceAuthorities } from '../domain/authorities.ts';
@@ -22,18 +23,21 @@ interface ScepRegistrations {
   announcement(): Promise<{ readonly contentType: string; readonly body: Buffer }>;
 }
 
+export type ScepAuthorities = Pick<InstanceAuthorities, 'device' | 'registration' | 'formerRegistration'>;
+
 /** @param active whether the registration authority is the one announced */
 export function createScepRegistrations(
-  { device, registration }: Pick<InstanceAuthorities, 'device' | 'registration'>,
+  { device, registration, formerRegistration }: ScepAuthorities,
   active: () => Promise<boolean>,
 ): ScepRegistrations {
   const former = registrationOf(device);
   // If the device authority stands in, there is only one.
   const present = registration === device ? former : registrationOf(registration);
+  const earlier = formerRegistration === undefined ? [] : [registrationOf(formerRegistration)];
 
   async function current(): Promise<Registrations> {
-    if (present === former) return [former];
-    return (await active()) ? [present, former] : [former, present];
+    if (present === former) return [former, ...earlier];
+    return (await active()) ? [present, former, ...earlier] : [former, present, ...earlier];
   }
 
   return {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import { createTestDatabase } from '../database/database-fixture.ts';
+import { generateAuthorities } from '../domain/authority-creation.ts';
 import { sealEnvelope } from '../protocol/cms/enveloped-data.ts';
 import { readSignedData } from '../protocol/cms/signed-data.ts';
 import { signAttached } from '../protocol/cms/signing.ts';
@@ -14,6 +15,7 @@ import {
   registrationCertificateIn,
 } from '../protocol/scep/client-message.ts';
 import { selfSignedCertificate } from '../protocol/x509/certificate.ts';
+import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
 import { createEcKeyPair, createRsaKeyPair, type KeyPair, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { type ActivationFixture, createActivationFixture } from './activation-fixture.ts';
@@ -33,7 +35,7 @@ before(async () => {
   scep = createScepService({
     db,
     instanceId: here.id,
-    authorities,
+    authorities: async () => fixture.authorities,
     registrationActive,
     renewalActive: async () => false,
   });
@@ -122,6 +124,35 @@ test('while an upgrade is open devices are told of the authority that the old re
       const wrong = requestFor(first, 'wrong', undefined, certificateDer);
       assert.equal((await answerTo(device.token, wrong, certificateDer)).refusal, 'challenge');
     }
+  }
+});
+
+test('a request under way while the device authority is replaced is opened, and answered by the new one’s certificate', async () => {
+  const device = await fixture.offeredDevice();
+  const other = await fixture.offeredDevice();
+  const before = fixture.authorities;
+  const sent = requestFor(first, device.challenge);
+  const next = await generateAuthorities({ name: 'next' });
+  const { device: authority, registration } = next;
+  fixture.setAuthorities({
+    ...{ ...before, device: authority, registration },
+    ...{ formerDeviceDer: before.device.certificateDer, formerRegistration: before.registration },
+  });
+  try {
+    const { rep } = await answerTo(device.token, sent);
+    assert.ok(rep.status === 'success');
+    assert.ok(isIssuedBy(rep.certificateDer, authority.certificateDer, new Date()));
+    const told = await scep.handleScep({ operation: 'GetCACert', token: device.token, message: Buffer.alloc(0) });
+    assert.ok(told.kind === 'answer');
+    for (const [der, is] of [
+      [registration.certificateDer, true],
+      [before.registration.certificateDer, false],
+    ] as const)
+      assert.equal(told.body.includes(der), is);
+    const fresh = requestFor(second, other.challenge, undefined, registration.certificateDer);
+    assert.equal((await answerTo(other.token, fresh, registration.certificateDer)).rep.status, 'success');
+  } finally {
+    fixture.setAuthorities({ ...before, formerDeviceDer: undefined, formerRegistration: undefined });
   }
 });
 
@@ -218,7 +249,7 @@ test('a request at another instance is told the owner, and a marked account step
   const elsewhere = createScepService({
     db,
     instanceId: there.id,
-    authorities,
+    authorities: async () => authorities,
     registrationActive,
     renewalActive: async () => false,
   });
@@ -257,7 +288,13 @@ test('the present identity renews itself, once for each, and an earlier one rene
 test('an identity that has ended renews itself once renewals are active, and nobody else does', async () => {
   const { db, here, authorities } = fixture;
   const late = createScepService({
-    ...{ db, instanceId: here.id, authorities, registrationActive, renewalActive: async () => true },
+    ...{
+      db,
+      instanceId: here.id,
+      authorities: async () => authorities,
+      registrationActive,
+      renewalActive: async () => true,
+    },
     now: () => new Date(Date.now() + 400 * 86_400_000),
   });
   const [device, other] = [await fixture.offeredDevice(), await fixture.offeredDevice()];

@@ -11,16 +11,15 @@
 import type { InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
 import { type EnrollingDevice, enrollingDevice } from '../devices/device-identity.ts';
-import type { InstanceAuthorities } from '../domain/authorities.ts';
 import type { IdentityRequest } from '../platforms/protocol.ts';
 import { scepCapabilities } from '../protocol/scep/attributes.ts';
 import type { RegistrationAuthority } from '../protocol/scep/server-message.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
 import type { FenceMiss } from './fence-miss.ts';
-import { closedTo, type IdentityDecision, IdentityIssuer, missOf } from './identity-issuer.ts';
+import { closedTo, type IdentityDecision, IdentityIssuer, type IssuingAuthorities, missOf } from './identity-issuer.ts';
 import { createIdentityPlaces, createIdentityTurns, type IdentityTurns } from './identity-turns.ts';
 import { createScepAnswers, type MalformedScep, type ScepAnswer } from './scep-answers.ts';
-import { createScepRegistrations } from './scep-registrations.ts';
+import { createScepRegistrations, type ScepAuthorities } from './scep-registrations.ts';
 
 interface ScepRequest {
   /** The query parameter `operation`. */
@@ -61,15 +60,21 @@ export interface ScepService {
 export function createScepService(options: {
   readonly db: Queryable;
   readonly instanceId: InstanceId;
-  readonly authorities: Pick<InstanceAuthorities, 'device' | 'registration'>;
+  /** As they are now: an administration service replaces them while instances run. */
+  readonly authorities: () => Promise<ScepAuthorities & IssuingAuthorities>;
   readonly registrationActive: () => Promise<boolean>;
   /** Whether every component accepts that an enrolment may have two identities for a while. */
   readonly renewalActive: () => Promise<boolean>;
   readonly now?: () => Date;
 }): ScepService {
   const { db, instanceId, authorities, registrationActive, renewalActive, now = () => new Date() } = options;
-  const registrations = createScepRegistrations(authorities, registrationActive);
-  const identities = new IdentityIssuer({ db, instanceId, deviceAuthority: authorities.device, renewalActive, now });
+  let opening: { of: ScepAuthorities; registrations: ReturnType<typeof createScepRegistrations> } | undefined;
+  const presentRegistrations = async () => {
+    const of = await authorities();
+    if (opening?.of !== of) opening = { of, registrations: createScepRegistrations(of, registrationActive) };
+    return opening.registrations;
+  };
+  const identities = new IdentityIssuer({ db, instanceId, authorities, renewalActive, now });
   const answers = createScepAnswers(identities);
   const places = createIdentityPlaces();
   const scepTurns = createIdentityTurns<ScepOutcome>(places);
@@ -84,7 +89,7 @@ export function createScepService(options: {
   async function pkiOperation(token: string, message: Uint8Array): Promise<ScepOutcome> {
     const device = await servedDevice(token);
     if ('kind' in device) return device;
-    const known = await registrations.current();
+    const known = await (await presentRegistrations()).current();
     const situation = (of: EnrollingDevice) => situationOf(of, known[0]);
     return await answerInTurn(scepTurns, { token, message, device, situation }, async (present) => {
       const { outcome, issues } = await answers.answer(present, message, known);
@@ -132,7 +137,7 @@ export function createScepService(options: {
         case 'GetCACaps':
           return { kind: 'answer', contentType: 'text/plain', body: Buffer.from(scepCapabilities) };
         case 'GetCACert':
-          return { kind: 'answer', ...(await registrations.announcement()) };
+          return { kind: 'answer', ...(await (await presentRegistrations()).announcement()) };
         case 'PKIOperation':
           return await pkiOperation(token, message);
         default:

@@ -11,12 +11,12 @@ import { readCertificate } from '../protocol/x509/certificate-fields.ts';
 export function wasIssuedTo(
   deviceId: DeviceId,
   certificateDer: () => Uint8Array,
-  deviceAuthorityDer: Uint8Array,
+  issuersDer: readonly Uint8Array[],
 ): boolean {
   try {
     const der = certificateDer();
     const { notBefore } = readCertificate(der);
-    if (!isIssuedBy(der, deviceAuthorityDer, notBefore)) return false;
+    if (!issuersDer.some((issuer) => isIssuedBy(der, issuer, notBefore))) return false;
     return new X509Certificate(der).subject.split('\n').includes(`CN=${deviceId}`);
   } catch (error) {
     // Whatever a stranger shows.

@@ -1,6 +1,7 @@
 /** Every operation of the administration, by resource. */
 import { accountOperations } from './accounts.ts';
 import { auditOperations } from './audit.ts';
+import { authorityOperations } from './authorities.ts';
 import { componentOperations } from './components.ts';
 import { connectionServiceOperations } from './connection-services.ts';
 import { deliveryOperations } from './deliveries.ts';
@@ -27,6 +28,7 @@ import { upgradeEffectOperations } from './upgrade-effects.ts';
 export const resources = {
   accounts: accountOperations,
   audit: auditOperations,
+  authorities: authorityOperations,
   components: componentOperations,
   connectionServices: connectionServiceOperations,
   deliveries: deliveryOperations,

@@ -7,6 +7,7 @@ import { thisRelease } from '../release/this-release.ts';
 import { isDone, settleCommander, usageError } from './commander-settings.ts';
 import { addAccountCommands } from './commands/account.ts';
 import { addAuditCommands } from './commands/audit.ts';
+import { addAuthorityCommands } from './commands/authority.ts';
 import { addBackupCommands } from './commands/backup.ts';
 import { addComponentCommands } from './commands/component.ts';
 import { addConnectionServiceCommands } from './commands/connection-service.ts';
@@ -93,6 +94,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addAuditCommands(program, frame, setExitCode);
   addRetentionCommands(program, frame);
   addKeyCommands(program, frame);
+  addAuthorityCommands(program, frame);
   addDatabaseCommands(program, frame, setExitCode);
   addBackupCommands(program, frame);
   addSetupCommands(program, frame);

@@ -9,19 +9,24 @@ import { fencedAccounts } from '../accounts/account-fence.ts';
 import type { Queryable } from '../database/connection.ts';
 import { isCheckViolation } from '../database/sql-state.ts';
 import { isAhead, isLongerAgo } from '../database/time-stamps.ts';
+import { isOfFormerIssuer } from '../devices/former-identities.ts';
 import type { IdentitySettings } from '../domain/identity-settings.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import type { RenewalsUnderWay } from './renewal-pace.ts';
 
 /**
- * Whether any identity of the instance's devices is due for renewal by its date, started or not. By device_renewal_due;
- * no locks.
+ * Whether any identity of the instance's devices is due for renewal, started or not: by its date, or, during a rollover
+ * of the device authority, because the former one issued it. By device_renewal_due; no locks.
  */
-export async function isAnyRenewalDue(q: Queryable, instanceId: string): Promise<boolean> {
+export async function isAnyRenewalDue(
+  q: Queryable,
+  instanceId: string,
+  formerIssuer: Buffer | null = null,
+): Promise<boolean> {
   const rows = await q`
     select 1 from device d
      cross join lateral (select from account a where a.id = d.account_id and a.instance_id = ${instanceId} offset 0) a
-     where d.state = 'active' and ${isDue(q)}
+     where d.state = 'active' and ${isDue(q, formerIssuer)}
      order by identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at) limit 1`;
   return rows.length > 0;
 }
@@ -58,6 +63,7 @@ export async function oweRenewals(
   instanceId: string,
   settings: IdentitySettings,
   limit: number,
+  formerIssuer: Buffer | null = null,
 ): Promise<number> {
   const owed = q`
     with due as materialized (
@@ -66,7 +72,7 @@ export async function oweRenewals(
         join account a on a.id = d.account_id and a.instance_id = ${instanceId}
         left join device_renewal r on r.device_id = d.id
         left join delivery v on v.id = r.delivery_id
-       where d.state = 'active' and d.removing_since is null and ${isDue(q)}
+       where d.state = 'active' and d.removing_since is null and ${isDue(q, formerIssuer)}
          and not exists (select 1 from delivery o
                           where o.device_id = d.id and o.item = 'device-identity'
                             and ${deliveryStates.in(q, 'open', 'o')})
@@ -90,10 +96,12 @@ export async function oweRenewals(
   }
 }
 
-/** Of device `d`. */
-function isDue(q: Queryable) {
-  return q`identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
+/** Of device `d`. During a rollover the index does not help: all devices are looked at. */
+function isDue(q: Queryable, formerIssuer: Buffer | null) {
+  const byDate = q`identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
              <= extract(epoch from statement_timestamp())::float8`;
+  if (formerIssuer === null) return byDate;
+  return q`(${byDate} or ${isOfFormerIssuer(q, 'd', formerIssuer)})`;
 }
 
 /** Whether delivery `v` renewed nothing for device `d`, which is due: it failed, or the device has been seen since. */

@@ -4,6 +4,7 @@
  */
 import { type Clock, hasPassed } from '../base/clock.ts';
 import type { Database } from '../database/connection.ts';
+import { readFormerIssuer } from '../domain/device-authority-roll.ts';
 import { identitySettingsSchema } from '../domain/identity-settings.ts';
 import { readSetting } from '../domain/settings.ts';
 import { isAnyRenewalDue, oweRenewals, readRenewalsUnderWay } from './owe-renewals.ts';
@@ -40,13 +41,14 @@ export function createRenewalTurns(parts: {
       lookedAt = clock.now();
       lookAgainMs = renewalsAgainMs;
       areHeldBack = false;
-      if (!(await isActive()) || !(await isAnyRenewalDue(db, instanceId))) {
+      const formerIssuer = await readFormerIssuer(db);
+      if (!(await isActive()) || !(await isAnyRenewalDue(db, instanceId, formerIssuer))) {
         lookAgainMs = renewalLookMs;
         return 0;
       }
       const allowed = renewalsAllowed(budget, await readRenewalsUnderWay(db, instanceId, delivery.expectSeconds));
       const settings = await readSetting(db, 'device-identity', identitySettingsSchema);
-      const begun = allowed === 0 ? 0 : await oweRenewals(db, instanceId, settings, allowed);
+      const begun = allowed === 0 ? 0 : await oweRenewals(db, instanceId, settings, allowed, formerIssuer);
       areHeldBack = begun === allowed;
       return begun;
     },

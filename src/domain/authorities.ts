@@ -7,6 +7,9 @@
  *   profile-signer  RSA 2048  signs what devices enrol with
  *   route-signer    EC P-256  signs what instances answer to routers, and nothing else
  *
+ * and during a rollover (`device-authority-roll.ts`) `device-former`, of which only the certificate is left, and
+ * `registration-former`.
+ *
  * Invariant: a key is used only for what its certificate says, and can be decrypted only under its own name. The domain
  * authority's key is in a separate table, which only administration and coordinator may read, as soon as no instance of
  * 1.1 is left.
@@ -21,7 +24,14 @@ export interface Authority {
   privateKeyPem: string;
 }
 
-export type AuthorityName = 'domain' | 'device' | 'registration' | 'profile-signer' | 'route-signer';
+export type AuthorityName =
+  | 'domain'
+  | 'device'
+  | 'registration'
+  | 'profile-signer'
+  | 'route-signer'
+  | 'device-former'
+  | 'registration-former';
 
 /** The two roots. */
 export interface Authorities {
@@ -35,6 +45,10 @@ export interface InstanceAuthorities {
   device: Authority;
   registration: Authority;
   profileSigner: Authority;
+  /** During a rollover: identities of it are accepted, and it is a root on devices. */
+  formerDeviceDer?: Buffer | undefined;
+  /** Opens what was encrypted to it before the rollover. */
+  formerRegistration?: Authority | undefined;
 }
 
 /** Stores the domain authority of a new domain. */
@@ -49,12 +63,13 @@ export async function storeAuthority(
   q: Queryable,
   keys: MasterKeys,
   name: AuthorityName,
-  authority: Authority,
+  authority: Authority | (Pick<Authority, 'certificateDer'> & { readonly privateKeyPem: null }),
 ): Promise<boolean> {
-  const { ciphertext, keyId } = sealKey(keys, name, authority);
+  const { certificateDer, privateKeyPem } = authority;
+  const sealed = privateKeyPem === null ? null : sealKey(keys, name, { certificateDer, privateKeyPem });
   const stored = await q`
     insert into authority (name, certificate, private_key, key_id)
-    values (${name}, ${authority.certificateDer}, ${ciphertext}, ${keyId})
+    values (${name}, ${certificateDer}, ${sealed?.ciphertext ?? null}, ${sealed?.keyId ?? null})
     on conflict (name) do nothing
     returning name`;
   return stored.length > 0;
@@ -74,6 +89,10 @@ export async function replaceAuthority(
      where name = ${name} and certificate = ${present.certificateDer}
     returning name`;
   return replaced.length > 0;
+}
+
+export async function removeAuthorities(q: Queryable, names: readonly AuthorityName[]): Promise<void> {
+  await q`delete from authority where name = any(${names as AuthorityName[]})`;
 }
 
 interface SealedRow {
@@ -145,14 +164,17 @@ function openKey(keys: MasterKeys, name: AuthorityName, row: SealedRow): Authori
  * @throws BrambleError ERR_NO_DOMAIN, ERR_MASTER_KEY or ERR_SEALED_VALUE.
  */
 export async function loadInstanceAuthorities(q: Queryable, keys: MasterKeys): Promise<InstanceAuthorities> {
-  const [domain] = await q<{ certificate: Buffer }[]>`select certificate from authority where name = 'domain'`;
+  const certificates = new Map((await listAuthorityCertificates(q)).map((row) => [row.name, row.certificate]));
+  const domain = certificates.get('domain');
   if (domain === undefined) throw noAuthority('domain');
   const device = await requireAuthority(q, keys, 'device');
   return {
-    domainCertificateDer: domain.certificate,
+    domainCertificateDer: domain,
     device,
     registration: (await loadAuthority(q, keys, 'registration')) ?? device,
     profileSigner: (await loadAuthority(q, keys, 'profile-signer')) ?? device,
+    formerDeviceDer: certificates.get('device-former'),
+    formerRegistration: await loadAuthority(q, keys, 'registration-former'),
   };
 }
 

@@ -120,12 +120,18 @@ async function generateRoots(domain: { readonly name: string }): Promise<Authori
   return { domain: domainAuthority, device: deviceAuthority };
 }
 
+/** The successor of the device authority. Its name tells it from the one before: devices have both. */
+export async function generateDeviceRoot(domain: { readonly name: string }, now: Date): Promise<Authority> {
+  const title = `${domain.name} device authority of ${now.toISOString().slice(0, 19)}Z`;
+  return await generateRoot(title, domain.name, 'RSA-2048');
+}
+
 async function generateRoot(commonName: string, organization: string, algorithm: KeyAlgorithm): Promise<Authority> {
   const made = await createAuthority({ commonName, organization, algorithm, days: authorityDays });
   return { certificateDer: Buffer.from(made.certificateDer), privateKeyPem: made.privateKeyPem };
 }
 
-async function generateSigner(
+export async function generateSigner(
   name: SignerName,
   roots: Authorities,
   domain: { readonly name: string },

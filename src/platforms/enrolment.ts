@@ -24,6 +24,8 @@ export interface EnrolmentFacts {
     /** Issues device identities. */
     readonly device: Signing;
     readonly profileSigner: Signing;
+    /** During a rollover: the one before, which may still be the profile signer's issuer. */
+    readonly formerDeviceDer?: Uint8Array | undefined;
   };
   readonly device: OfferedDevice;
   readonly accountName: string;

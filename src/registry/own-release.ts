@@ -79,6 +79,13 @@ export const ownFeatures: readonly Feature[] = [
     summary: 'The master key can be rotated; earlier releases read the key file only when they start.',
     kinds: ['server', 'administration', 'coordinator'],
   },
+  {
+    name: 'device-authority-rollover',
+    since: '1.4.0',
+    summary:
+      'The device authority can be replaced; earlier releases issue by the one that they found when they started.',
+    kinds: ['server', 'administration'],
+  },
 ];
 
 /** The schema that it needs. */

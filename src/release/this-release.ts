@@ -31,5 +31,6 @@ export const thisRelease: ReleaseNumbers = {
     'further-platforms',
     'retention',
     'master-key-rotation',
+    'device-authority-rollover',
   ],
 };

@@ -49,7 +49,7 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'insert domain', // made once, by setup
     'insert component_range, update component_range', // declared by setup and by finalizing
     'insert setting, update setting', // an administrator's
-    'insert authority, update authority', // made once, by setup; renewed by an administration service
+    'insert authority, update authority, delete authority', // made by setup; renewed and replaced by an administration service
     'delete component', // an administrator's
     'select event', // for people
     'insert instance, update instance', // an administrator's
@@ -83,7 +83,7 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'insert administrator_token, update administrator_token', // an administrator's
     'select event', // for people
     'insert srp_clearance',
-    'update authority', // renewed by an administration service
+    'update authority, delete authority', // renewed and replaced by an administration service
     'insert domain_key', // made once, by setup; laid apart by a migration
     'select revocation_list, insert revocation_list, update revocation_list', // the administration's
     'insert upgrade', // planned by an administrator

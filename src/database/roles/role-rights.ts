@@ -65,7 +65,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   setting: { server: 'select', administration: 'select insert update', coordinator: 'select insert update' },
   authority: {
     server: 'select',
-    administration: 'select update(certificate,private_key,key_id)',
+    administration: 'select insert update(certificate,private_key,key_id) delete',
     coordinator: 'select insert',
   },
   domain_key: { administration: 'select update(private_key,key_id)', coordinator: 'select' },

@@ -8,6 +8,8 @@ import { commandRequest } from '../../protocol/apple/command.ts';
 import { appleContentType } from '../../protocol/apple/content-type.ts';
 import { buildEnrollmentProfile, enrollmentProfileIdentifier } from '../../protocol/apple/enrollment-profile.ts';
 import { signAttached } from '../../protocol/cms/signing.ts';
+import { isIssuedBy } from '../../protocol/x509/certificate-chain.ts';
+import { readCertificate } from '../../protocol/x509/certificate-fields.ts';
 import type { Enrolment, EnrolmentFacts } from '../enrolment.ts';
 import { revisionOf } from './compiled-profile.ts';
 import { installation, orderOf } from './profile-compiler.ts';
@@ -40,20 +42,33 @@ function enrolmentProfile(facts: EnrolmentFacts): Buffer {
     challenge: device.challenge,
     subject: { organization: domain.name, organizationalUnit: facts.accountName, commonName: device.deviceId },
     topic: domain.wakeChannel,
-    authorityCertificatesDer: [authorities.domainCertificateDer, authorities.device.certificateDer],
+    authorityCertificatesDer: [authorities.domainCertificateDer, ...deviceRoots(authorities)],
     capabilities: ['com.apple.mdm.per-user-connections', 'com.apple.mdm.bootstraptoken'],
   });
+}
+
+/** What a device is to trust of those that issue identities: during a rollover both. */
+function deviceRoots({ device, formerDeviceDer }: EnrolmentFacts['authorities']): Uint8Array[] {
+  return formerDeviceDer === undefined ? [device.certificateDer] : [device.certificateDer, formerDeviceDer];
+}
+
+/** Whatever the time is: whether the signer may be used is not for this to judge. */
+function issuerOf(signerDer: Uint8Array, { device, formerDeviceDer }: EnrolmentFacts['authorities']): Uint8Array {
+  if (formerDeviceDer === undefined) return device.certificateDer;
+  const isFormers = isIssuedBy(signerDer, formerDeviceDer, readCertificate(signerDer).notBefore);
+  return isFormers ? formerDeviceDer : device.certificateDer;
 }
 
 /** The profile in CMS SignedData, by the profile signer, whose issuer is one of the roots in the profile. */
 function signedEnrolmentProfile(facts: EnrolmentFacts): Buffer {
   const { device, profileSigner } = facts.authorities;
+  const issuerDer = issuerOf(profileSigner.certificateDer, facts.authorities);
   const { certificateDer, privateKeyPem } = profileSigner;
   return signAttached({
     key: createPrivateKey(privateKeyPem),
     certificateDer,
     body: enrolmentProfile(facts),
-    chainDer: profileSigner === device ? [] : [device.certificateDer],
+    chainDer: profileSigner === device ? [] : [issuerDer],
   });
 }
 

@@ -262,6 +262,7 @@ async function walk(): Promise<Set<string>> {
   for (const key of admin.context.masterKeys.keys.values()) secret(key.toString('base64'));
   await call('POST /master-keys/prune', '/master-keys/prune');
   await call('POST /master-keys', '/master-keys');
+  await call('POST /authorities/device/roll', '/authorities/device/roll');
   await call('PUT /retention', '/retention', { sampleDays: 20 });
   await addAgedRecords(admin.db, 1, 0);
   await tamper(admin.db, "update audit_seal set sealed_at = now() - interval '60 days' where number = 1");

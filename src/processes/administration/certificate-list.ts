@@ -24,7 +24,6 @@ interface Kind {
   readonly todo: string;
 }
 
-const atRollover = 'with its authority, which cannot be replaced yet';
 const kinds = {
   authority: {
     renewal: 'none: an authority cannot be replaced yet',
@@ -33,7 +32,26 @@ const kinds = {
       'certificates that it issued expire with it, and no command replaces an authority yet: look for a release ' +
       'that does',
   },
-  below: { renewal: atRollover, warnDays: 2 * 365, todo: 'it expires with its authority' },
+  former: {
+    renewal: 'none: it goes when no valid identity of it is left',
+    warnDays: 90,
+    todo: 'devices that it issued identities to have not renewed them yet: `bramble authority list` counts them',
+  },
+  'device-authority': {
+    renewal: 'by hand: `bramble authority roll`',
+    warnDays: 2 * 365,
+    todo: 'replace it with `bramble authority roll`: it takes as long as it takes every device to connect',
+  },
+  'below-device': {
+    renewal: 'with the device authority',
+    warnDays: 2 * 365,
+    todo: 'it expires with the device authority: replace that one with `bramble authority roll`',
+  },
+  below: {
+    renewal: 'with its authority, which cannot be replaced yet',
+    warnDays: 2 * 365,
+    todo: 'it expires with its authority',
+  },
   'profile-signer': {
     renewal: 'by an administration service, in the last third of its lifetime',
     warnDays: 180,
@@ -58,10 +76,12 @@ const kinds = {
 
 const authorityKinds: Record<AuthorityName, keyof typeof kinds> = {
   domain: 'authority',
-  device: 'authority',
-  registration: 'below',
+  device: 'device-authority',
+  registration: 'below-device',
   'route-signer': 'below',
   'profile-signer': 'profile-signer',
+  'device-former': 'former',
+  'registration-former': 'former',
 };
 
 const dayMs = 86_400_000;

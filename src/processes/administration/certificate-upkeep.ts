@@ -1,7 +1,7 @@
 /**
  * What an administration service renews for the domain when a third of the lifetime is left, or the lifetime has not
  * begun: certificates of the routers of its home and the profile signer, which running routers and instances,
- * respectively, pick up.
+ * respectively, pick up. And it retires a former device authority of which no valid identity is left.
  *
  * A router keeps its key, to which its row is bound, and the names and addresses of its certificate. For routers of
  * other homes the status shows the expiry, written by the administration service there.
@@ -14,8 +14,10 @@ import type { Database, Transaction } from '../../database/connection.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
 import type { MasterKeys } from '../../database/sealed-value.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
+import { countFormerIdentities } from '../../devices/former-identities.ts';
 import { type Authority, loadDomainAuthority } from '../../domain/authorities.ts';
 import { renewProfileSigner } from '../../domain/authority-creation.ts';
+import { isRollSettled, readFormerIssuer, retireFormerDeviceAuthority } from '../../domain/device-authority-roll.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { routersOf } from '../../instances/certificate-ends.ts';
@@ -75,9 +77,27 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
     if (renewed) log.info('profile signer renewed');
   }
 
+  /** Counted in the transaction that retires. By then every instance issues by the present one. */
+  async function retireFormer(): Promise<void> {
+    if (!(await isRollSettled(db))) return;
+    const retired = await write('retire former device authority', async (tx) => {
+      const formerIssuer = await readFormerIssuer(tx);
+      if (formerIssuer === null || (await countFormerIdentities(tx, formerIssuer)).valid > 0) return false;
+      await retireFormerDeviceAuthority(tx, masterKeys, await readDomain(tx), new Date(clock.now()));
+      const message = 'No valid identity of the former device authority is left: it is retired.';
+      await recordEvent(tx, { kind: 'device-authority-retired', message });
+      return true;
+    });
+    if (retired) log.info('the former device authority is retired');
+  }
+
   return createUpkeep({
     of: 'certificates',
-    steps: { 'renew routers': renewRouters, 'renew the profile signer': renewSigner },
+    steps: {
+      'renew routers': renewRouters,
+      'renew the profile signer': renewSigner,
+      'retire the former device authority': retireFormer,
+    },
     clock,
     log,
   });

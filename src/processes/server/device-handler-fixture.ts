@@ -14,6 +14,7 @@ import {
   testDomain,
 } from '../../activation/activation-fixture.ts';
 import { consumeActivationPassword } from '../../activation/activation-password.ts';
+import { trustedIssuers } from '../../activation/identity-issuer.ts';
 import { createScepService } from '../../activation/scep-service.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { DeviceId } from '../../base/ids.ts';
@@ -189,7 +190,7 @@ async function startServer({
   featuresActive: boolean;
 }): Promise<TestServer> {
   const { id: instanceId } = instance;
-  const { authorities } = fixture;
+  const authorities = async () => fixture.authorities;
   const samples = createRequestSamples(instanceId);
   const identityUse = createIdentityUse({ db, instanceId, features: ownFeatures, clock: systemClock });
   const serve = createDeviceHandler({
@@ -197,7 +198,7 @@ async function startServer({
     activation: createActivation({
       ...{ db, instanceId, platforms, isFeatureActive: async () => featuresActive },
       domain: async () => testDomain,
-      authorities: async () => authorities,
+      authorities,
     }),
     scep: createScepService({
       db,
@@ -224,7 +225,7 @@ async function startServer({
     identityUse,
     notices: createDeviceNotices({ db, log: silentLogger, clock: systemClock }),
     certificateKeys: createCertificateKeys(),
-    deviceAuthorityDer: authorities.device.certificateDer,
+    identityIssuers: async () => trustedIssuers(fixture.authorities),
     onAnswer: (_kind, answer) => {
       if (answer.code !== 'ERR_REMOVED') statuses.push(answer.status);
     },

@@ -6,6 +6,7 @@
 import type { Registry } from 'prom-client';
 import { createActivation } from '../../activation/activation.ts';
 import { consumeActivationPassword } from '../../activation/activation-password.ts';
+import { trustedIssuers } from '../../activation/identity-issuer.ts';
 import { createScepService } from '../../activation/scep-service.ts';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
@@ -48,7 +49,6 @@ export interface DeviceService {
 
 export function createDeviceService(parts: DeviceServiceParts): DeviceService {
   const { db, connectDb, facts, platforms, registry, log } = parts;
-  const { authorities } = facts;
   const instanceId = facts.instance.id;
   const samples = createRequestSamples(instanceId);
   const notices = createDeviceNotices({ db, log, clock: systemClock });
@@ -62,7 +62,7 @@ export function createDeviceService(parts: DeviceServiceParts): DeviceService {
   });
   addActivationMetrics(registry, activation);
   const scep = createScepService({
-    ...{ db, instanceId, authorities },
+    ...{ db, instanceId, authorities: facts.presentAuthorities },
     registrationActive: () => isFeatureActive(db, ownFeatures, 'scep-registration-authority'),
     renewalActive: facts.renewalActive,
   });
@@ -71,7 +71,7 @@ export function createDeviceService(parts: DeviceServiceParts): DeviceService {
     connects: createConnectBatcher({ send: (requests) => connectDevices(connectDb, instanceId, requests) }),
     clock: systemClock,
     certificateKeys: createCertificateKeys(),
-    deviceAuthorityDer: authorities.device.certificateDer,
+    identityIssuers: async () => trustedIssuers(await facts.presentAuthorities()),
     onAnswer: createRequestMetrics(registry),
   });
   return {

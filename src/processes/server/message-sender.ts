@@ -75,7 +75,7 @@ export async function identifiedDevice(
   if (device === 'not-found' || device.fingerprint === fingerprint) return { kind: 'done', value: device };
   const role = await readIdentityRole(db, device.deviceId, fingerprint);
   if (role === 'former') noteFormerIdentity(options, device.deviceId);
-  if (role === 'none' && wasIssuedTo(device.deviceId, certificateDer, options.deviceAuthorityDer)) {
+  if (role === 'none' && wasIssuedTo(device.deviceId, certificateDer, await options.identityIssuers())) {
     noteUnknownIdentity(options, device.deviceId);
   }
   if (role === 'former' || role === 'none') return { kind: 'done', value: device };

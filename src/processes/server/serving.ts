@@ -30,8 +30,8 @@ export interface DeviceHandlerOptions extends NewcomerOptions {
   samples: RequestSamples;
   notices: DeviceNotices;
   certificateKeys: CertificateKeys;
-  /** The certificate of the authority that issues device identities. */
-  deviceAuthorityDer: Uint8Array;
+  /** Certificates of the authorities whose identities are accepted. */
+  identityIssuers: () => Promise<readonly Uint8Array[]>;
   clock: Clock;
   identityUse: IdentityUse;
   /** Called with each answer and the kind of its address, for metrics. */

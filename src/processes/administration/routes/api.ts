@@ -7,6 +7,7 @@ import { upgradeRoutes } from '../../../upgrade/operations/routes.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { accountRoutes } from './accounts.ts';
 import { auditRoutes } from './audit.ts';
+import { authorityRoutes } from './authorities.ts';
 import { componentRoutes } from './components.ts';
 import { connectionServiceRoutes } from './connection-services.ts';
 import { deliveryRoutes } from './deliveries.ts';
@@ -61,6 +62,7 @@ const resources = [
   auditRoutes,
   retentionRoutes,
   masterKeyRoutes,
+  authorityRoutes,
 ];
 
 export function apiRoutes(context: AdministrationContext): FastifyPluginAsync {
