@@ -89,3 +89,33 @@ test('a failure under the fence changes nothing', async () => {
   );
   assert.equal(await release(), '1.0.0');
 });
+
+test('a session that the coordinator’s role may not end blocks the fence, and is named', async () => {
+  const role = `${database.name}_fence`;
+  await db.unsafe(`create role ${role} login password 'narrow' in role pg_signal_backend, pg_read_all_stats`);
+  const url = Object.assign(new URL(database.url), { username: role, password: 'narrow' });
+  const narrow = openDatabase(url.href, { applicationName: 'bramble/coordinator', max: 2 });
+  const blocking = openDatabase(database.url, { applicationName: 'bramble/administration/superuser', max: 1 });
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  const { promise: finish, resolve: end } = Promise.withResolvers<void>();
+  const write = administrationTransaction(blocking, '1.0.0', async () => {
+    open();
+    await finish;
+  });
+  try {
+    await opened;
+    await assert.rejects(
+      fenceRelease(narrow, { graceMs: 0, timeoutMs: 500 }, async () => assert.fail('the lock is held')),
+      (error) => {
+        if (!isBrambleError(error, 'ERR_RELEASE_FENCE_BLOCKED')) throw error;
+        assert.deepEqual(error.details, { holders: ['bramble/administration/superuser'] });
+        return true;
+      },
+    );
+  } finally {
+    end();
+    await write;
+    await Promise.all([narrow.end({ timeout: 5 }), blocking.end({ timeout: 5 })]);
+    await db.unsafe(`drop role ${role}`);
+  }
+});

@@ -45,6 +45,7 @@ export interface FenceOptions {
 const tryMs = 200;
 const maxIdleMs = 10_000;
 const lockNotAvailable = '55P03';
+const insufficientPrivilege = '42501';
 
 /**
  * Runs `work` in a transaction that holds the lock exclusively; `work` changes the domain's release.
@@ -119,10 +120,19 @@ export async function listLockHolders(
      order by s.xact_start`;
 }
 
-/** Terminates the sessions that hold the lock now; returns them. */
-async function endLockHolders(q: Queryable, lock: AdvisoryLock): Promise<LockHolder[]> {
-  const holders = await listLockHolders(q, lock);
-  await q`
-    select pg_terminate_backend(pid) from unnest(${holders.map((holder) => holder.databaseProcessId)}::int[]) as h(pid)`;
-  return holders;
+/**
+ * Terminates the sessions that hold the lock now, each by itself: one that this role may not terminate, such as a superuser's,
+ * does not protect the others. Returns those that were told to end.
+ */
+async function endLockHolders(db: Database, lock: AdvisoryLock): Promise<LockHolder[]> {
+  const ended: LockHolder[] = [];
+  for (const holder of await listLockHolders(db, lock)) {
+    try {
+      await db`select pg_terminate_backend(${holder.databaseProcessId})`;
+      ended.push(holder);
+    } catch (error) {
+      if (sqlState(error) !== insufficientPrivilege) throw error;
+    }
+  }
+  return ended;
 }
