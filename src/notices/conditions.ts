@@ -56,12 +56,16 @@ export async function tellConditions(
     const [lock] = await tx<{ held: boolean }[]>`
       select pg_try_advisory_xact_lock(${lockClass}, ${advisoryLock.noticeConditions}) as held`;
     if (lock?.held !== true) return false;
+    const stored = await tx<{ place: string }[]>`select distinct kind || ' ' || scope as place from notice_condition`;
+    const places = new Set(stored.map(({ place }) => place));
     for (const look of looks) {
       const found = await look.look().catch((error: unknown) => {
         failed(look, error);
         return null;
       });
-      if (found !== null) await tellOf(tx, look, found);
+      if (found === null) continue;
+      if (places.has(`${look.kind} ${look.scope}`)) await endOthers(tx, look, found);
+      await tellOf(tx, look, found);
     }
     return true;
   });
@@ -69,7 +73,6 @@ export async function tellConditions(
 }
 
 async function tellOf(tx: Transaction, look: Look, found: readonly Condition[]): Promise<void> {
-  await endOthers(tx, look, found);
   for (const condition of found) {
     const { kind, scope } = look;
     const { subject, message, again = null } = condition;
