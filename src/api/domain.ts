@@ -72,6 +72,10 @@ const domainStatus = z.object({
     .number()
     .describe('Devices that repeatedly received the same command without answering.')
     .default(0),
+  failingNotices: z
+    .array(z.object({ target: z.string(), waiting: z.number(), failures: z.number(), lastError: z.string() }))
+    .describe('Targets of notices that cannot be told at the moment.')
+    .default([]),
   openMoves: z.array(
     z.object({ batch: z.string(), purpose: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() }),
   ),

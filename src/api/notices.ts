@@ -102,6 +102,12 @@ export const noticeOperations = {
     status: 201,
     answer: target,
   },
+  change: {
+    ...{ method: 'PATCH', path: '/notice-targets/:name', tag, summary: 'Change what a target is told' },
+    params: byName,
+    body: z.object({ kinds: kinds.nullable().describe('Null for all kinds, those of later releases too.') }),
+    answer: target,
+  },
   remove: {
     ...{ method: 'DELETE', path: '/notice-targets/:name', tag, summary: 'Send no more notices to a target' },
     params: byName,

@@ -42,6 +42,28 @@ test('a webhook is added with a key that bramble makes, listed without its path,
   assert.match((await bramble(['notice', 'list'])).output, /^none$/m);
 });
 
+test('what a target is told is changed', async () => {
+  await bramble(['notice', 'add', 'mail', 'ops@example.org']);
+  const change = (...more: string[]) => bramble(['notice', 'change', 'ops@example.org', ...more]);
+  assert.match((await change('--kinds', 'host-lost,backup-failed')).output, /^kinds +host-lost, backup-failed$/m);
+  assert.match((await change('--all-kinds')).output, /^kinds +all$/m);
+  assert.match((await change()).errors, /Give --kinds or --all-kinds\..*ERR_USAGE/);
+  assert.match((await change('--kinds', 'host-lost', '--all-kinds')).errors, /ERR_USAGE/);
+  assert.match((await change('--kinds', 'host')).errors, /--kinds.*ERR_INPUT/);
+  assert.match((await bramble(['notice', 'change', 'nobody', '--all-kinds'])).errors, /ERR_NOT_FOUND/);
+});
+
+test('the status names the target that cannot be told, and why', async () => {
+  await bramble(['notice', 'add', 'webhook', 'https://hooks.example.org', '--name', 'down', '--key-file', '-'], key);
+  const line = /^notices +2 wait for down, which failed 3 times: 503 no: `bramble notice list`$/m;
+  assert.doesNotMatch((await bramble(['status'])).output, /^notices/m);
+  await admin.db`
+    insert into event (kind, message) values ('backup-failed', 'one'), ('backup-failed', 'two')`;
+  await admin.db`update notice_target set failures = 3, last_error = '503 no', last_error_at = now() where name = 'down'`;
+  assert.match((await bramble(['status'])).output, line);
+  await bramble(['notice', 'remove', 'down']);
+});
+
 test('a key that exists is taken, from a file or from standard input', async () => {
   const add = (name: string) => [
     'notice',

@@ -1,6 +1,6 @@
 /** Where notices are sent to, as administrators set it. */
 import { randomUUID } from 'node:crypto';
-import type { NewTarget, TargetView } from '../api/notices.ts';
+import type { NewTarget, NoticeKind, TargetView } from '../api/notices.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
@@ -44,6 +44,16 @@ function webhookTarget(keys: MasterKeys, id: string, given: Extract<NewTarget, {
 
 function mailTarget({ name, addresses }: Extract<NewTarget, { kind: 'mail' }>) {
   return { name: name ?? addresses[0] ?? '', addresses, sealed: null, keyId: null };
+}
+
+/** What waits for it already is sent nevertheless. */
+export async function changeKinds(
+  tx: Transaction,
+  name: string,
+  kinds: readonly NoticeKind[] | null,
+): Promise<'changed' | 'not-found'> {
+  const { count } = await tx`update notice_target set kinds = ${kinds as string[] | null} where name = ${name}`;
+  return count === 0 ? 'not-found' : 'changed';
 }
 
 /** What is still to be sent to it goes, too. */

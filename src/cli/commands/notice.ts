@@ -1,6 +1,6 @@
 /** `bramble notice`. */
 import { randomBytes } from 'node:crypto';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import {
   type NoticeKind,
   noticeKinds,
@@ -9,6 +9,7 @@ import {
   webhookKeyPrefix,
 } from '../../api/notices.ts';
 import { writeDurably } from '../../base/durable-file.ts';
+import { BrambleError } from '../../base/errors.ts';
 import { readInputFile } from '../../base/input-file.ts';
 import { readPresent } from '../../base/present-file.ts';
 import { shownValue } from '../../base/shown-text.ts';
@@ -30,6 +31,7 @@ export function addNoticeCommands(program: Command, frame: Frame, setExitCode: (
   const adding = notices.command('add').description('have notices sent to a webhook or to mail addresses');
   addWebhook(adding, frame);
   addMail(adding, frame);
+  addChange(notices, frame);
   addTest(notices, frame, setExitCode);
   addMailServer(notices, frame);
   addRemoval(notices, frame, {
@@ -77,11 +79,11 @@ interface TargetFlags {
 function targetOptions(command: Command): Command {
   return command
     .option('--name <text>', 'name of the target (default: its host or first address)')
-    .option(
-      '--kinds <kinds>',
-      `what it is told, separated by commas: ${noticeKinds.join(', ')} (default: all)`,
-      collectNames,
-    );
+    .addOption(kindsOption('--kinds <kinds>', 'what it is told (default: all)'));
+}
+
+function kindsOption(flags: string, description: string): Option {
+  return new Option(flags, `${description}, separated by commas: ${noticeKinds.join(', ')}`).argParser(collectNames);
 }
 
 function addWebhook(adding: Command, frame: Frame): void {
@@ -120,6 +122,24 @@ function addMail(adding: Command, frame: Frame): void {
       await frame.ask(command, noticeOperations.add, { body }, targetText);
     }),
     'bramble notice add mail ops@example.org --kinds host-lost,backup-failed',
+  );
+}
+
+function addChange(notices: Command, frame: Frame): void {
+  example(
+    notices
+      .command('change <name>')
+      .description('change what a target is told')
+      .addOption(kindsOption('--kinds <kinds>', 'what it is told from now on').conflicts('allKinds'))
+      .option('--all-kinds', 'tell it everything, and what later releases have to tell')
+      .action(async (name: string, { kinds, allKinds }: { kinds?: string[]; allKinds?: true }, command) => {
+        if (kinds === undefined && allKinds === undefined) {
+          throw new BrambleError('ERR_USAGE', 'Give --kinds or --all-kinds.');
+        }
+        const body = { kinds: kinds?.map(unvalidated<NoticeKind>) ?? null };
+        await frame.ask(command, noticeOperations.change, { params: { name }, body }, targetText);
+      }),
+    'bramble notice change hooks.example.org --kinds upgrade-paused,fence-blocked',
   );
 }
 

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { type DomainStatus, domainOperations, type InstanceStatus } from '../../api/domain.ts';
 import type { SupervisorView } from '../../api/supervisors.ts';
+import { counted } from '../../base/counted.ts';
 import { dayText, durationText, timeText } from '../../base/time-text.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, type Style } from '../text-output.ts';
@@ -30,6 +31,7 @@ function statusText(status: DomainStatus, style: Style): string {
     ...deliveryLines(status, style),
     ...identityLines(status.identities, style),
     ...certificateLines(status.certificates),
+    ...noticeLines(status, style),
     ...moveLines(status),
     ...upgradeLines(status, style),
   ];
@@ -94,6 +96,13 @@ function identityLines(identities: DomainStatus['identities'], style: Style): Li
     lines.push([head, style.yellow(`${what}: \`bramble device list --identity-ends 30\``)]);
   }
   return lines;
+}
+
+function noticeLines({ failingNotices }: DomainStatus, style: Style): Line[] {
+  return failingNotices.map(({ target, waiting, failures, lastError }, index) => {
+    const what = `${waiting} wait for ${target}, which failed ${counted(failures, 'time')}: ${lastError}`;
+    return [index === 0 ? 'notices' : '', style.yellow(`${what}: \`bramble notice list\``)];
+  });
 }
 
 /** Those with a warning have a table of their own; `--json` lists all. */

@@ -18,6 +18,7 @@ import { readDomain } from '../../domain/domain.ts';
 import { type RestoredDomain, readRestored } from '../../domain/restored-domain.ts';
 import { type Instance, listInstances } from '../../instances/instances.ts';
 import { listOpenBatches } from '../../moves/move-reports.ts';
+import { listTargets } from '../../notices/target-store.ts';
 import { takenLinks } from '../../registry/component-detail.ts';
 import { type Component, componentKinds, listComponents } from '../../registry/components.ts';
 import { featureStates, isFeatureActive, lockedByUpgrade } from '../../registry/features.ts';
@@ -45,7 +46,7 @@ export async function readStatus(context: AdministrationContext): Promise<Status
       listCertificates(context),
       readRestored(q),
     ]);
-  const [counts, holds, permits, budget, silent, unansweredDevices, identities, renewing] = await Promise.all([
+  const [counts, holds, permits, budget, silent, unansweredDevices, identities, renewing, targets] = await Promise.all([
     countOpenDeliveries(q),
     listHolds(q),
     readPermitUse(q),
@@ -54,6 +55,7 @@ export async function readStatus(context: AdministrationContext): Promise<Status
     countUnansweredDevices(q),
     countIdentities(q),
     isFeatureActive(q, features, 'device-identity-renewal'),
+    listTargets(q),
   ]);
   const used = (scope: string): number => permits.find((use) => use.scope === scope)?.taken ?? 0;
   const instances = listed.filter((instance) => instance.retiredAt === null);
@@ -72,6 +74,9 @@ export async function readStatus(context: AdministrationContext): Promise<Status
     identities: { ...identities, renewing },
     certificates,
     unansweredDevices,
+    failingNotices: targets.flatMap(({ name: target, waiting, failures, lastError }) =>
+      lastError === null ? [] : [{ target, waiting, failures, lastError }],
+    ),
     openMoves,
     restored: restored && restoredStatus(restored),
     upgrade: upgradeView(upgrade, featureStates(features, domain.featureLevel, components)),

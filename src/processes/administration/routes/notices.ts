@@ -6,7 +6,14 @@ import { newId } from '../../../base/ids.ts';
 import { notFound } from '../../../base/not-found.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { removeMailServer, setMailServer, shownMailServer } from '../../../notices/mail-server-store.ts';
-import { addTarget, listTargets, readTarget, readTellableTarget, removeTarget } from '../../../notices/target-store.ts';
+import {
+  addTarget,
+  changeKinds,
+  listTargets,
+  readTarget,
+  readTellableTarget,
+  removeTarget,
+} from '../../../notices/target-store.ts';
 import { teller } from '../../../notices/tell.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
@@ -24,6 +31,16 @@ export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync
       async ({ body }) =>
         await write(context, async (tx) => {
           const name = await addTarget(tx, context.masterKeys, body);
+          return (await readTarget(tx, name)) ?? neverThere();
+        }),
+    );
+
+    serve(
+      app,
+      noticeOperations.change,
+      async ({ params: { name }, body: { kinds } }) =>
+        await write(context, async (tx) => {
+          if ((await changeKinds(tx, name, kinds)) === 'not-found') throw notFound('target', name);
           return (await readTarget(tx, name)) ?? neverThere();
         }),
     );
