@@ -40,6 +40,13 @@ create table release_file (
   contents  bytea not null,
   primary key (release, path)
 );
+-- Which releases the supervisor of a host has found installed there.
+create table host_release (
+  host         text not null,
+  release      text not null,
+  reported_at  timestamptz not null default now(),
+  primary key (host, release)
+);
 -- Files are compressed already, or small.
 alter table release_file alter column contents set storage external;
 

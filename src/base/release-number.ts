@@ -11,9 +11,15 @@ interface ReleaseNumber {
   readonly patch: number;
 }
 
+const releaseForm = /^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$/;
+
+export function isReleaseNumber(text: string): boolean {
+  return releaseForm.test(text);
+}
+
 /** @throws BrambleError ERR_RELEASE_NUMBER when the text is not `major.minor.patch`. */
 export function parseRelease(text: string): ReleaseNumber {
-  const match = /^(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})\.(0|[1-9]\d{0,5})$/.exec(text);
+  const match = releaseForm.exec(text);
   if (!match) {
     throw new BrambleError(
       'ERR_RELEASE_NUMBER',

@@ -10,6 +10,12 @@ export async function storedReleases(q: Queryable): Promise<Map<string, string>>
   return new Map(rows.map(({ release, manifest }) => [release, manifest]));
 }
 
+/** Whether the schema has room for releases: from 1.4 on. */
+export async function storesReleases(q: Queryable): Promise<boolean> {
+  const [table] = await q<{ present: boolean }[]>`select to_regclass('release_package') is not null as present`;
+  return table?.present === true;
+}
+
 /** Stores an installed release, in place of another build of the same number. */
 export async function storeRelease(tx: Transaction, home: string, release: string): Promise<void> {
   const { manifestSha256, signature, entries } = await readInstalledFiles(join(home, 'releases', release));
@@ -20,4 +26,11 @@ export async function storeRelease(tx: Transaction, home: string, release: strin
   for (const [path, contents] of entries) {
     await tx`insert into release_file (release, path, contents) values (${release}, ${path}, ${contents})`;
   }
+}
+
+/** Removes the stored releases that are not among these. Returns their numbers. */
+export async function pruneStored(tx: Transaction, kept: readonly string[]): Promise<string[]> {
+  const rows = await tx<{ release: string }[]>`
+    delete from release_package where release <> all(${kept as string[]}) returning release`;
+  return rows.map(({ release }) => release);
 }

@@ -20,7 +20,7 @@ import { databaseRoles } from '../database/roles/role-rights.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import { fetchRelease, writeHostSigner } from '../distribution/release-fetch.ts';
 import { writeHostKey } from '../hosts/host-key.ts';
-import { lookForAnswer, postRequest } from '../hosts/hosts.ts';
+import { lookForAnswer, postRequest } from '../hosts/host-store.ts';
 import { type Invitation, readInvitation } from '../hosts/invitation.ts';
 import { type JoinAnswer, type JoinRequest, newAnswerKeys, openAnswer, proofOf } from '../hosts/join-messages.ts';
 import type { configurationSchema } from '../process/configuration.ts';

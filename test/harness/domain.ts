@@ -57,6 +57,8 @@ export interface RunningDomain {
   ): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Starts the supervisor again after it was killed, or beside it with options that say so. */
   startSupervisor(...options: string[]): Promise<void>;
+  /** Starts that of an installed release, which takes over from the running one. */
+  startSupervisorOf(release: string): void;
   /** Stops everything and removes the home unless it is to be kept. */
   stop(options?: { keep?: boolean }): Promise<void>;
 }
@@ -107,6 +109,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
       startProgram(await workingTreeProgram(), options);
       await untilAllAlive(sql);
     },
+    startSupervisorOf: (release) => startProgram(join(home, 'releases', release, 'bramble.mjs'), []),
     async stop({ keep = false } = {}) {
       dumpNoMore();
       process.off('exit', endSupervisor).off('SIGTERM', endProcess).off('SIGINT', endProcess);

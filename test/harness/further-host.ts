@@ -17,6 +17,8 @@ export interface FurtherHost {
   /** Runs `bramble` there. */
   command(...args: string[]): ReturnType<typeof runCommand>;
   start(): void;
+  /** Starts that of an installed release, which takes over from the running one. */
+  startSupervisorOf(release: string): void;
   /** Ends it, and removes the home unless it is to be kept. */
   stop(options?: { keep?: boolean }): Promise<void>;
 }
@@ -76,9 +78,8 @@ export async function joinFurtherHost(domain: RunningDomain, name: string): Prom
     home,
     supervisor: undefined as never,
     command: (...args) => runCommand(args, environment),
-    start() {
-      host.supervisor = spawn(process.execPath, [program, 'up'], { env: environment, stdio: 'ignore' });
-    },
+    start: () => start(program),
+    startSupervisorOf: (release) => start(join(home, 'releases', release, 'bramble.mjs')),
     async stop({ keep = false } = {}) {
       dumpNoMore();
       process.off('exit', endSupervisor);
@@ -89,6 +90,9 @@ export async function joinFurtherHost(domain: RunningDomain, name: string): Prom
       if (!keep) await rm(home, { recursive: true, force: true });
     },
   };
+  function start(from: string): void {
+    host.supervisor = spawn(process.execPath, [from, 'up'], { env: environment, stdio: 'ignore' });
+  }
   try {
     await succeed(host.command('join', '--invitation', invitation));
     host.start();

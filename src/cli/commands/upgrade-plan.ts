@@ -18,6 +18,7 @@ interface PlanFlags extends AcceptanceFlags, WaveFlags {
   inPlace?: boolean;
   budget: Record<string, unknown>;
   gate: Record<string, unknown>;
+  place: Record<string, unknown>;
   options?: Record<string, unknown>;
 }
 
@@ -53,6 +54,12 @@ function planOptions(command: Command): Command {
       '--in-place',
       'patches only, and their default: each instance is replaced under its own name, and no account moves',
     )
+    .option(
+      '--place <instance=host>',
+      'the host on which the new instance for this one is to run (default: its own); may be repeated',
+      collectValues,
+      {},
+    )
     .option('--no-in-place', 'for a patch too, new instances take over the accounts in waves')
     .option(
       '--budget <name=value>',
@@ -84,6 +91,13 @@ function plannedText({ plan, release }: AnswerOf<typeof upgradeOperations.plan>,
   return `${head}${planText(plan)}\n${next}`;
 }
 
+/** What `--options` says of the same instances stays. */
+function placedIn({ place, options }: Pick<PlanFlags, 'place' | 'options'>): Record<string, unknown> {
+  const instances = { ...Object(options?.['instances']) };
+  for (const [name, host] of Object.entries(place)) instances[name] = { ...Object(instances[name]), host };
+  return instances;
+}
+
 function bodyOf(release: string | undefined, flags: PlanFlags): Record<string, unknown> {
   const isGiven = (record: Record<string, unknown>): boolean => Object.keys(record).length > 0;
   return {
@@ -95,6 +109,7 @@ function bodyOf(release: string | undefined, flags: PlanFlags): Record<string, u
     ...waveOptionsOf(flags),
     ...acceptanceOf(flags),
     ...(flags.inPlace === undefined ? {} : { inPlace: flags.inPlace }),
+    ...(isGiven(flags.place) ? { instances: placedIn(flags) } : {}),
     ...(isGiven(flags.budget) ? { budget: flags.budget } : {}),
     ...(isGiven(flags.gate) ? { gate: flags.gate } : {}),
   };

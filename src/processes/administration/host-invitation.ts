@@ -10,7 +10,8 @@ import { readRoleCredentials, urlForRole } from '../../database/roles/role-crede
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { insertInvitation, listHosts } from '../../hosts/hosts.ts';
+import { insertInvitation } from '../../hosts/host-store.ts';
+import { listHosts } from '../../hosts/hosts.ts';
 import { invitationText } from '../../hosts/invitation.ts';
 import { newSecret } from '../../hosts/join-messages.ts';
 import { sealSecret } from '../../hosts/sealed-invitation.ts';

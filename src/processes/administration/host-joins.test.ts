@@ -5,7 +5,7 @@ import { clientOf } from '../../api/client-fixture.ts';
 import { hostOperations } from '../../api/hosts.ts';
 import { systemClock } from '../../base/clock.ts';
 import { writeSetting } from '../../domain/settings.ts';
-import { lookForAnswer, postRequest } from '../../hosts/hosts.ts';
+import { lookForAnswer, postRequest } from '../../hosts/host-store.ts';
 import { type Invitation, readInvitation } from '../../hosts/invitation.ts';
 import { newAnswerKeys, newSecret, openAnswer, proofOf } from '../../hosts/join-messages.ts';
 import { createEcKeyPair, spkiDerOf } from '../../protocol/x509/key-pair.ts';

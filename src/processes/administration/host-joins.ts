@@ -14,7 +14,7 @@ import { administrationTransaction } from '../../database/release-lock.ts';
 import { readRoleCredentials } from '../../database/roles/role-credentials.ts';
 import type { DatabaseRole } from '../../database/roles/role-rights.ts';
 import { type MasterKeys, masterKeyContents } from '../../database/sealed-value.ts';
-import { storedReleases, storeRelease } from '../../distribution/release-store.ts';
+import { pruneStored, storedReleases, storeRelease } from '../../distribution/release-store.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
@@ -24,16 +24,18 @@ import {
   dropRequest,
   hasInvitationWork,
   insertHost,
-  listHosts,
   listInvitations,
   type OpenRequest,
   storeAnswer,
   takeRequests,
-} from '../../hosts/hosts.ts';
+} from '../../hosts/host-store.ts';
+import { listHosts } from '../../hosts/hosts.ts';
 import { hostKeyOf, isProven, type JoinAnswer, joinRequestShape, sealAnswer } from '../../hosts/join-messages.ts';
 import { openSecret } from '../../hosts/sealed-invitation.ts';
 import { routerAddresses } from '../../instances/router-addresses.ts';
 import type { Logger } from '../../process/log/logger.ts';
+import { listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 
 interface HostJoins {
   db: Database;
@@ -128,7 +130,9 @@ async function answerFor(joins: HostJoins, tx: Transaction, open: OpenRequest): 
 /** The release of this process, if there is a host that may need it. It is that of the domain, and of what is to run. */
 async function storeOwnRelease({ db, release, name, host, home, log }: HostJoins): Promise<void> {
   if ((await listHosts(db)).length === 0) return;
-  if ((await storedReleases(db)).has(release)) return;
+  const stored = await storedReleases(db);
+  const wanted = await wantedReleases(db, release);
+  if (stored.has(release) && [...stored.keys()].every((one) => wanted.includes(one))) return;
   await administrationTransaction(db, release, (tx) =>
     recorded(
       tx,
@@ -139,10 +143,20 @@ async function storeOwnRelease({ db, release, name, host, home, log }: HostJoins
         from: { component: name, host },
         when: 'changed',
       },
-      () => storeRelease(tx, home, release),
+      async () => {
+        await pruneStored(tx, wanted);
+        if (!stored.has(release)) await storeRelease(tx, home, release);
+      },
     ),
   );
-  log.info({ release }, 'the release was stored for other hosts');
+  log.info({ release, wanted }, 'releases were stored for other hosts, and old ones removed');
+}
+
+/** What runs, is to run, or is what an open upgrade leads to. */
+async function wantedReleases(db: Database, own: string): Promise<string[]> {
+  const [desired, upgrade] = await Promise.all([listDesiredProcesses(db), readOpenUpgrade(db)]);
+  const ofUpgrade = upgrade === undefined ? [] : [upgrade.fromRelease, upgrade.toRelease];
+  return [...new Set([own, ...desired.map((process) => process.release), ...ofUpgrade])];
 }
 
 function jsonOf(text: string): unknown {

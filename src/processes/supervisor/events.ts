@@ -23,6 +23,7 @@ export type SupervisorEvent =
   | { type: 'replaced'; name: string; fromRelease: string; toRelease: string; pid: number }
   | { type: 'refused'; name: string; code: string; message: string }
   | { type: 'release-fetched'; release: string }
+  | { type: 'release-removed'; release: string }
   | { type: 'release-not-fetched'; release: string; code: string; message: string }
   | { type: 'log-not-rotated'; name: string; message: string }
   | { type: 'stopped' };
@@ -89,6 +90,8 @@ export function eventText(event: SupervisorEvent): string {
       return `${event.name} is not started: ${event.message} (${event.code})`;
     case 'release-fetched':
       return `release ${event.release} was fetched and installed`;
+    case 'release-removed':
+      return `release ${event.release} is no longer wanted in the domain and was removed`;
     case 'release-not-fetched':
       return `release ${event.release} cannot be fetched; will retry: ${event.message} (${event.code})`;
     case 'log-not-rotated':

@@ -25,8 +25,8 @@ import { type AdoptionDesk, openAdoptionDesk } from './adoption-desk.ts';
 import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts';
 import { type DesiredProcess, watchDesired } from './desired-state.ts';
 import type { OnEvent } from './events.ts';
+import { createHostReleases, type HostReleases } from './host-releases.ts';
 import type { ListeningSocket } from './listening-socket.ts';
-import { createMissingReleases, type MissingReleases } from './missing-releases.ts';
 import { openSockets } from './open-sockets.ts';
 import { createSlot, type ProcessSlot } from './process-slot.ts';
 import type { SupervisedProcess } from './supervised-process.ts';
@@ -105,8 +105,8 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     });
     // Everything needed to start a router is known even without a database.
     for (const { spec } of routers) slots.get(spec.name)?.want({ ...spec, credentialUnknown: false });
-    const missing = createMissingReleases(home, configuration.host, onEvent);
-    const known = { credentials, balancers: configuration.balancers, missing };
+    const releases = createHostReleases({ home, host: configuration.host, release, onEvent });
+    const known = { credentials, balancers: configuration.balancers, releases };
     const reconcile = reconciler(slots, newSlot, known, options);
     await watchDesired({
       host: configuration.host,
@@ -261,19 +261,21 @@ function reconciler(
   {
     credentials,
     balancers,
-    missing,
+    releases,
   }: {
     credentials: RoleCredentials;
     balancers: Configuration['balancers'];
-    missing: MissingReleases;
+    releases: HostReleases;
   },
   options: SupervisorOptions,
 ) {
   const reported = new Set<string>();
   return (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string): void => {
+    const all = [...new Set(processes.map((process) => process.release))];
+    releases.look(urlForRole(url, credentials.get('supervisor')), all);
     const wanted = new Map(processes.filter(({ state }) => state === 'running').map((row) => [row.name, row]));
     for (const { name, kind, release, settings: own } of wanted.values()) {
-      if (missing.awaits(release, urlForRole(url, credentials.get('supervisor')))) continue;
+      if (releases.awaits(release)) continue;
       const settings = kind === 'router' && balancers.length > 0 ? { ...Object(own), balancers } : own;
       const databaseUrl = kind === 'router' ? null : addressFor(kind, url, credentials);
       (slots.get(name) ?? newSlot(name)).want({ name, kind, release, settings, databaseUrl });

@@ -63,7 +63,7 @@ test('an instance that cannot be added pauses by its name, until its accounts ar
   await insertTestInstance(it.db, { name: 'north', accounts: 2, host: 'elsewhere' });
   const paused = await until(it, context, ['paused']);
   assert.equal(paused.pausedFrom, 'expanded');
-  assert.match(paused.pauseReason ?? '', /^north-1-1, .* from north, cannot .*elsewhere.*only on here\..*--from north/);
+  assert.match(paused.pauseReason ?? '', /^north-1-1, .* from north, cannot .*elsewhere.*usable: here\..*--from north/);
   await resume(it);
   await until(it, context, ['paused']);
   await moveAway(it, 'north', 'east');

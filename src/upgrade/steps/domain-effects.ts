@@ -2,7 +2,7 @@
 
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { recorded } from '../../access/audit/record.ts';
+import { type Operation, recorded } from '../../access/audit/record.ts';
 import { passwordIn } from '../../base/database-address.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { isSrpIdentifier } from '../../base/ids.ts';
@@ -10,9 +10,11 @@ import { readCluster } from '../../database/embedded/cluster.ts';
 import { migrate } from '../../database/migrate.ts';
 import { establishRoles } from '../../database/roles/role-setup.ts';
 import type { MasterKeys } from '../../database/sealed-value.ts';
+import { storedReleases, storeRelease, storesReleases } from '../../distribution/release-store.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { createMissingSigners } from '../../domain/authority-creation.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { listHosts } from '../../hosts/hosts.ts';
 import { routerAddresses } from '../../instances/router-addresses.ts';
 import { issueSrpCredential } from '../../instances/srp-credentials.ts';
 import { credentialPath, readCredential } from '../../link/credential.ts';
@@ -40,21 +42,23 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
     expand: async () => {
       const schemaVersion = await migrateTo(false);
       // Before the first instance of this release starts and reads them.
-      const operation = {
-        actor: 'coordinator',
-        operation: 'upgrade step make-signers',
-        subjects: [options.release],
-        from: { component: 'coordinator', host: options.host },
-        when: 'changed',
-      } as const;
       const own = await readInstalled(join(options.home, 'releases', options.release));
       await options.db.begin((tx) =>
-        recorded(tx, operation, async () => {
+        recorded(tx, operationOf(options, 'make-signers'), async () => {
           await createMissingSigners(tx, options.masterKeys, await readDomain(tx));
           await keepFirstSigner(tx, own);
         }),
       );
       return schemaVersion;
+    },
+    distribute: async () => {
+      const { db, release } = options;
+      if (!(await storesReleases(db)) || (await listHosts(db)).length === 0) return;
+      const own = await readInstalled(join(options.home, 'releases', release));
+      if ((await storedReleases(db)).get(release) === own.manifestSha256) return;
+      await db.begin((tx) =>
+        recorded(tx, operationOf(options, 'store-release'), () => storeRelease(tx, options.home, release)),
+      );
     },
     contract: async () => {
       const schemaVersion = await migrateTo(true);
@@ -79,6 +83,16 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
       await writeFile(`${path}.new`, `${JSON.stringify(issued.file)}\n`, { mode: 0o600 });
       await rename(`${path}.new`, path);
     },
+  };
+}
+
+function operationOf({ release, host }: DomainEffectsOptions, step: string): Operation {
+  return {
+    actor: 'coordinator',
+    operation: `upgrade step ${step}`,
+    subjects: [release],
+    from: { component: 'coordinator', host },
+    when: 'changed',
   };
 }
 

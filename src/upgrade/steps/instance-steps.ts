@@ -8,7 +8,9 @@
 
 import type { PlannedInstance } from '../../api/upgrade-plan.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { listUsableHosts } from '../../hosts/hosts.ts';
 import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
+import { unusableText } from '../plan/checks/host-checks.ts';
 import { instancesToAdd, isUpToDate, planChanges, updatePlan } from '../plan/plan-comparison.ts';
 import { readInstanceFacts } from '../plan/plan-facts.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
@@ -45,13 +47,12 @@ export async function completeInstances(context: StepContext, read: Upgrade): Pr
   const compared = await comparePlan(context, read);
   if (compared !== undefined) return compared;
   const missing = instancesToAdd(read);
-  const next = missing.find(({ host }) => host === context.host);
+  if (missing.length === 0) return undefined;
+  const usable = [context.host, ...(await listUsableHosts(context.db))];
+  const next = missing.find(({ host }) => usable.includes(host));
   if (next !== undefined) return await addInstance(context, read, next);
   const [elsewhere] = missing;
-  return (
-    elsewhere &&
-    stuck(elsewhere, `it is planned on ${elsewhere.host}, but credentials can be installed only on ${context.host}`)
-  );
+  return elsewhere && stuck(elsewhere, `it is planned on ${elsewhere.host}, ${unusableText(usable)}`);
 }
 
 /** Like {@link completeInstances}, but pauses the upgrade if an instance cannot be added. */
@@ -65,7 +66,7 @@ const lasting = ['ERR_SRP_CREDENTIAL', 'ERR_NO_ROUTER', 'ERR_UPGRADE_INSTANCE', 
 async function addInstance(context: StepContext, read: Upgrade, next: PlannedInstance): Promise<StepOutcome | Stuck> {
   try {
     return await stepTransaction(context, 'add-instance', read, async (tx, upgrade) => {
-      const added = await addNewInstance(tx, next, upgrade.toRelease, context.effects);
+      const added = await addNewInstance(tx, next, upgrade.toRelease, context);
       await mergeProgress(tx, upgrade.id, { newInstances: [...upgrade.progress.newInstances, added] });
       await recordUpgradeEvent(tx, upgrade, `instance ${added.name} is added for ${added.replaces}`, { made: added });
       return advanced;

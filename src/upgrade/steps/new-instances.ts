@@ -19,7 +19,7 @@ import { listSrpCredentials, revokeSrpCredential } from '../../instances/srp-cre
 import { type DesiredProcess, listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
 import { forgetProcesses } from '../../registry/process-removal.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
-import type { UpgradeEffects } from './step-context.ts';
+import type { StepContext } from './step-context.ts';
 
 /**
  * Creates one planned instance with everything that belongs to it, and its processes.
@@ -29,7 +29,7 @@ export async function addNewInstance(
   tx: Transaction,
   planned: PlannedInstance,
   release: string,
-  effects: Pick<UpgradeEffects, 'issueCredential'>,
+  { host, effects }: Pick<StepContext, 'host' | 'effects'>,
 ): Promise<NewInstance> {
   const replaced = await findInstance(tx, planned.replaces);
   if (replaced === undefined) throw instanceError(`The instance ${planned.replaces} no longer exists.`);
@@ -37,7 +37,9 @@ export async function addNewInstance(
   if (created.kind === 'name-taken') throw instanceError(`The name ${planned.name} is taken.`);
   const desired = await listDesiredProcesses(tx);
   const identifiers = [created.srpIdentifier];
-  await effects.issueCredential(tx, created.srpIdentifier, replaced.srpIdentifier);
+  // On a host that joined, processes request theirs.
+  const issue = planned.host === host ? effects.issueCredential : async () => undefined;
+  await issue(tx, created.srpIdentifier, replaced.srpIdentifier);
   await setDesiredProcess(tx, {
     name: created.name,
     kind: 'server',
@@ -56,7 +58,7 @@ export async function addNewInstance(
     if (made.kind !== 'created')
       throw instanceError(`The connection service ${wanted.name} cannot be added: ${made.kind}.`);
     identifiers.push(made.service.srpIdentifier);
-    await effects.issueCredential(tx, made.service.srpIdentifier, like?.srpIdentifier ?? replaced.srpIdentifier);
+    await issue(tx, made.service.srpIdentifier, like?.srpIdentifier ?? replaced.srpIdentifier);
     await setDesiredProcess(tx, {
       name: made.service.name,
       kind: 'connection',

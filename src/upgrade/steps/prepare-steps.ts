@@ -15,6 +15,7 @@ import { standingInstances } from '../../instances/instances.ts';
 import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { missingOf, notYetRunning } from '../components/component-readiness.ts';
+import { hostsFetching } from '../components/host-readiness.ts';
 import { grantRights } from '../fence/patch-rights.ts';
 import { findCanaries } from '../plan/canaries.ts';
 import { withOverrides } from '../plan/check-overrides.ts';
@@ -50,6 +51,9 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
   // Includes what was added after planning, as long as stopping costs nothing.
   const compared = await comparePlan(context, upgrade);
   if (compared !== undefined) return compared;
+  await context.effects.distribute();
+  const fetching = await hostsFetching(context.db, upgrade.toRelease);
+  if (fetching.length > 0) return waitingFor(`release ${upgrade.toRelease} to arrive on ${fetching.join(', ')}`);
   // Some take long, especially on a busy disk: status names the one that is running.
   const begins = (name: string) => setWaitingFor(context.db, upgrade, `the check ${name}`);
   const { overrides, startedBy, startedAt, checks } = upgrade.progress;
@@ -151,6 +155,7 @@ export async function stepExpanded(context: StepContext, upgrade: Upgrade): Prom
   const wanted = administrationsBefore(progress.step)
     .filter((process) => process.state === 'running')
     .map(({ name }) => name);
+  await context.effects.distribute();
   if (!hasReached(progress.step, 'administrations-started')) {
     return await stepTransaction(context, 'start-administrations', upgrade, async (tx, current) => {
       await changeDesiredProcesses(tx, wanted, { release: current.toRelease, state: 'running' });

@@ -52,6 +52,7 @@ export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<
   const effects: UpgradeEffects = {
     check: async () => [{ name: 'everything', result: 'passed', message: '' }],
     expand: async () => 7,
+    distribute: async () => {},
     contract: async () => 8,
     issueCredential: async () => {},
   };

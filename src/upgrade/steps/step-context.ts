@@ -29,6 +29,8 @@ export interface UpgradeEffects {
   check(upgrade: Upgrade, begins: (name: string) => Promise<void>): Promise<CheckResult[]>;
   /** Applies the additive migrations of this release with their backfill; returns the schema version. */
   expand(): Promise<number>;
+  /** Stores this release where hosts that joined fetch it, if there are any and the schema has room for it. */
+  distribute(): Promise<void>;
   /** Also applies the contracting ones. */
   contract(): Promise<number>;
   /**

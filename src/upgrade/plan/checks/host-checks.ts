@@ -1,19 +1,50 @@
 /** Checks of this host: what is planned for it, and what it has. */
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Queryable } from '../../../database/connection.ts';
 import { readMasterKeys } from '../../../database/sealed-value.ts';
+import { hostsWithRelease } from '../../../distribution/host-releases.ts';
 import { loadAuthorities } from '../../../domain/authorities.ts';
+import { listUsableHosts } from '../../../hosts/hosts.ts';
+import { listSupervisors } from '../../../registry/supervisors.ts';
 import type { Upgrade } from '../../state/upgrade-store.ts';
 import { type CheckOptions, error, type Finding, passed } from './check.ts';
 
-export async function checkHosts({ host }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
-  const elsewhere = upgrade.plan.instances.filter((instance) => instance.host !== host);
-  return elsewhere.length === 0
-    ? passed(upgrade.plan.inPlace ? 'no instance is added' : 'new instances are on this host')
-    : error(
-        `SRP credentials can be installed only on this host (${host}), but these instances are planned elsewhere: ` +
-          `${elsewhere.map((instance) => `${instance.name} on ${instance.host}`).join(', ')}. Plan them here.`,
-      );
+/** New instances can be placed where their credentials can come to: here, or on a host that joined. */
+export async function checkHosts({ db, host, release }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
+  const joined = await listUsableHosts(db);
+  const usable = [host, ...joined];
+  const elsewhere = upgrade.plan.instances.filter((instance) => !usable.includes(instance.host));
+  if (elsewhere.length > 0) {
+    const planned = elsewhere.map((instance) => `${instance.name} on ${instance.host}`).join(', ');
+    return error(
+      `These instances are planned on a host that is not usable: ${planned}, ${unusableText(usable)}. Plan them elsewhere.`,
+    );
+  }
+  const further = await furtherHosts(db, host);
+  const away = further.filter(({ atWork }) => !atWork).map((one) => one.host);
+  if (away.length > 0) {
+    return error(
+      `The supervisors of ${away.join(', ')} have not reported recently, so nothing there would be upgraded. Start them, or move what runs ` +
+        'there away and remove the hosts.',
+    );
+  }
+  const present = await hostsWithRelease(db, release);
+  const missing = joined.filter((name) => !present.includes(name));
+  if (missing.length > 0)
+    return error(`Release ${release} has not arrived yet on ${missing.join(', ')}. Wait a minute and start again.`);
+  if (joined.length > 0) return passed(`all hosts are at work, and release ${release} is on each that joined`);
+  return passed(upgrade.plan.inPlace ? 'no instance is added' : 'new instances are on this host');
+}
+
+/** Those on which something is to run, besides this one. */
+async function furtherHosts(q: Queryable, host: string) {
+  return (await listSupervisors(q)).filter((one) => one.wanted && one.host !== host && one.release !== null);
+}
+
+/** Why a host cannot be used. */
+export function unusableText(usable: readonly string[]): string {
+  return `which has not joined, or is being drained; usable: ${usable.join(', ')}`;
 }
 
 const minFreeBytes = 512 * 1024 * 1024;

@@ -1,0 +1,109 @@
+/**
+ * The releases on this host. On one that joined, the supervisor fetches what the database holds and removes what nobody wants any
+ * more; until a wanted release is there, what runs of an earlier one keeps running. On every host it reports which it has.
+ */
+import { existsSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { isReleaseNumber } from '../../base/release-number.ts';
+import { type Database, openDatabase } from '../../database/connection.ts';
+import { sqlState } from '../../database/sql-state.ts';
+import { fetchRelease, hostSignerFile } from '../../distribution/release-fetch.ts';
+import { reportReleases } from '../../distribution/release-report.ts';
+import { storedReleases } from '../../distribution/release-store.ts';
+import { manifestName } from '../../release/manifest.ts';
+import { signatureSuffix } from '../../release/signature.ts';
+import type { OnEvent } from './events.ts';
+
+export interface HostReleases {
+  /** Whether processes of it must wait until it is fetched. False on a host that did not join: there an operator installs it. */
+  awaits(release: string): boolean;
+  /** Looks, at most every ten seconds unless a wanted release is missing. Never rejects. */
+  look(databaseUrl: string, wanted: readonly string[]): void;
+}
+
+interface HostReleasesOptions {
+  home: string;
+  host: string;
+  /** Of this supervisor, which runs from it. */
+  release: string;
+  onEvent: OnEvent;
+}
+
+const lookEveryMs = 10_000;
+const undefinedTable = '42P01';
+
+export function createHostReleases({ home, host, release: own, onEvent }: HostReleasesOptions): HostReleases {
+  const folder = path.join(home, 'releases');
+  /** What was last told of each. */
+  const told = new Map<string, string>();
+  let looking = false;
+  let lookAtMs = 0;
+
+  const hasJoined = () => existsSync(hostSignerFile(home));
+  const isInstalled = (release: string) => existsSync(path.join(folder, release, manifestName));
+
+  async function turn(databaseUrl: string, wanted: readonly string[]): Promise<void> {
+    const applicationName = `bramble/supervisor@${host}#${process.pid}`.slice(0, 63);
+    const db = openDatabase(databaseUrl, { applicationName, max: 1 });
+    try {
+      if (hasJoined()) await follow(db, wanted);
+      await reportReleases(db, host, await listInstalled());
+    } catch (error) {
+      // Before an upgrade has expanded the schema there is nothing to look at, and nowhere to report.
+      if (sqlState(error) !== undefinedTable) tell('all', error);
+    } finally {
+      await db.end({ timeout: 5 }).catch(() => undefined);
+    }
+  }
+
+  async function follow(db: Database, wanted: readonly string[]): Promise<void> {
+    const stored = [...(await storedReleases(db)).keys()];
+    for (const release of new Set([...wanted, ...stored])) if (!isInstalled(release)) await fetch(db, release);
+    const kept = new Set([own, ...wanted, ...stored]);
+    for (const release of await listInstalled()) if (!kept.has(release)) await remove(release);
+  }
+
+  async function fetch(db: Database, release: string): Promise<void> {
+    try {
+      if (await fetchRelease(db, home, release)) onEvent({ type: 'release-fetched', release });
+      else tell(release, 'it is not in the database yet');
+    } catch (error) {
+      tell(release, error);
+    }
+  }
+
+  async function remove(release: string): Promise<void> {
+    await rm(path.join(folder, release), { recursive: true, force: true });
+    await rm(path.join(folder, `${release}${signatureSuffix}`), { force: true });
+    onEvent({ type: 'release-removed', release });
+  }
+
+  async function listInstalled(): Promise<string[]> {
+    return (await readdir(folder).catch((): string[] => [])).filter(
+      (name) => isReleaseNumber(name) && isInstalled(name),
+    );
+  }
+
+  function tell(release: string, reason: unknown): void {
+    const message = typeof reason === 'string' ? reason : messageOf(reason);
+    if (told.get(release) === message) return;
+    told.set(release, message);
+    const code = isBrambleError(reason) ? reason.code : 'ERR_RELEASE_NOT_INSTALLED';
+    onEvent({ type: 'release-not-fetched', release, code, message });
+  }
+
+  return {
+    awaits: (release) => !isInstalled(release) && hasJoined(),
+    look(databaseUrl, wanted) {
+      const isMissing = wanted.some((release) => !isInstalled(release)) && hasJoined();
+      if (looking || (!isMissing && performance.now() < lookAtMs)) return;
+      looking = true;
+      void turn(databaseUrl, wanted).finally(() => {
+        looking = false;
+        lookAtMs = performance.now() + lookEveryMs;
+      });
+    },
+  };
+}
