@@ -53,7 +53,7 @@ function effectTerms(q: Queryable, { release, since, until, instances }: Release
 /** A device has it from this release: it was done, and nothing later of another release was. Relies on delivery_device. */
 function isOnDevice(q: Queryable, release: string): SqlFragment {
   return q`
-    e.state = 'done' and e.compiled_by = ${release} and e.item = any(${[...accountItems]}::text[])
+    ${deliveryStates.among(q, ['done'], 'e')} and e.compiled_by = ${release} and e.item = any(${[...accountItems]}::text[])
     and not exists (select from delivery v
                      where v.device_id = e.device_id and v.item = e.item and v.state = 'done'
                        and v.compiled_by <> ${release} and v.released_at > e.released_at)`;
