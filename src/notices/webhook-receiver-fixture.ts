@@ -1,5 +1,6 @@
-/** For tests: an HTTP server on loopback that keeps what webhooks are sent to it, and answers as the test says. */
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+/** For tests: an HTTP or HTTPS server on loopback that keeps what webhooks are sent to it, and answers as the test says. */
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { after } from 'node:test';
 
@@ -17,24 +18,25 @@ interface WebhookReceiver {
 }
 
 /** Closed at the end of the test file. */
-export async function startWebhookReceiver(): Promise<WebhookReceiver> {
+export async function startWebhookReceiver(tls?: { key: string; cert: string }): Promise<WebhookReceiver> {
   const receiver: WebhookReceiver = {
     url: '',
     received: [],
     answer: (response) => void response.writeHead(204).end(),
   };
-  const server = createServer(async (request, response) => {
+  const receive = async (request: IncomingMessage, response: ServerResponse) => {
     const pieces = (await request.toArray()) as Buffer[];
     const body = Buffer.concat(pieces).toString();
     const hook = { headers: request.headers, body, json: JSON.parse(body) as ReceivedHook['json'] };
     receiver.received.push(hook);
     receiver.answer(response, hook);
-  });
+  };
+  const server = tls === undefined ? createServer(receive) : createTlsServer(tls, receive);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   after(() => {
     server.close();
     server.closeAllConnections();
   });
-  receiver.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook/secret-path`;
+  receiver.url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}/hook/secret-path`;
   return receiver;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { after, test } from 'node:test';
 import { isBrambleError } from '../base/errors.ts';
+import { createLoopbackCertificate } from '../simulator/loopback-certificate.ts';
 import { inTime } from '../testing/condition.ts';
 import { postWebhook, webhookAddress } from './webhook.ts';
 import { startWebhookReceiver } from './webhook-receiver-fixture.ts';
@@ -75,6 +76,19 @@ test('the other side says when to come again, within limits', async () => {
     [7000, 3_600_000, 0],
   );
   assert.equal(await retryAfter('soon'), undefined);
+});
+
+test('over TLS only a receiver that the target’s CA vouches for is told', limited, async () => {
+  const { keyPem, certificatePem, caPem } = await createLoopbackCertificate('hooks');
+  const secure = await startWebhookReceiver({ key: keyPem, cert: certificatePem });
+  const told = (ca: { caPem?: string }) =>
+    postWebhook({ url: secure.url, key, ...ca }, notice, 'Example', { signal: never });
+  const refused = await told({});
+  assert.equal(refused.kind, 'failed');
+  assert.match(refused.answer, /certificate/);
+  assert.equal(secure.received.length, 0);
+  assert.deepEqual(await told({ caPem }), { kind: 'delivered', answer: '204 No Content' });
+  assert.equal(secure.received[0]?.json.data.message, 'lost');
 });
 
 test('what cannot be reached says why, without the path', async () => {
