@@ -61,6 +61,11 @@ export const planOptionsSchema = z.looseObject({
   outOfReach: z.enum(['leave', 'pause', 'wait']).default('leave'),
   /** … unless it waits, only once it has run for this long. */
   outOfReachSeconds: z.number().min(0).max(2_592_000).default(0),
+  /**
+   * One new instance takes the accounts of the first old one; each emptied one is upgraded in place and takes those of the next, and the
+   * last is retired. The waves follow the instances, whatever the percentages.
+   */
+  reuseInstances: z.boolean().default(false),
   /** How much one new instance may take. */
   mostAccounts: z.number().int().min(1).max(10_000_000).optional(),
   mostDevices: z.number().int().min(1).max(10_000_000).optional(),

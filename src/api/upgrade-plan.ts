@@ -8,6 +8,7 @@ const plannedInstanceSchema = z.looseObject({
   host: z.string(),
   accounts: z.number().int().optional().describe('Accounts that it takes, counted when planning.'),
   devices: z.number().int().optional().describe('Their active devices.'),
+  reused: z.boolean().optional().describe('It is an old one, upgraded in place once its own accounts have left.'),
   connectionServices: z.array(z.looseObject({ name: z.string(), replaces: z.string() })).default([]),
 });
 export type PlannedInstance = z.output<typeof plannedInstanceSchema>;

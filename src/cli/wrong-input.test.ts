@@ -241,7 +241,12 @@ test('the help of a plan, and of its change, names each of its options, as a fla
     ...{ gate: '--gate', budget: '--budget' },
     ...{ canaryGroups: '--canary-group', canaryInstances: '--canary-instance' },
     ...{ outOfReach: '--out-of-reach', outOfReachSeconds: '--out-of-reach-after' },
-    ...{ windows: '--window', mostAccounts: '--most-accounts', mostDevices: '--most-devices' },
+    ...{
+      reuseInstances: '--reuse-instances',
+      windows: '--window',
+      mostAccounts: '--most-accounts',
+      mostDevices: '--most-devices',
+    },
     ...{ canaryPlatforms: '--canary-platform', canarySoftware: '--canary-software' },
   };
   for (const [command, shape] of [

@@ -16,6 +16,7 @@ interface PlanFlags extends AcceptanceFlags, WaveFlags {
   preview: boolean;
   replace: boolean;
   inPlace?: boolean;
+  reuseInstances?: true;
   budget: Record<string, unknown>;
   gate: Record<string, unknown>;
   place: Record<string, unknown>;
@@ -50,6 +51,11 @@ function planOptions(command: Command): Command {
     .option('--preview', 'show the plan without saving or installing anything', false)
     .option('--replace', 'replace a plan that was not started', false);
   return waveOptions(withTarget)
+    .option(
+      '--reuse-instances',
+      'one new instance takes the accounts of the first old one; each emptied one is upgraded in place and takes those of ' +
+        'the next, and the last is retired',
+    )
     .option(
       '--in-place',
       'patches only, and their default: each instance is replaced under its own name, and no account moves',
@@ -108,6 +114,7 @@ function bodyOf(release: string | undefined, flags: PlanFlags): Record<string, u
     ...(flags.archive === undefined ? {} : { archive: resolve(flags.archive) }),
     ...waveOptionsOf(flags),
     ...acceptanceOf(flags),
+    ...(flags.reuseInstances === undefined ? {} : { reuseInstances: true }),
     ...(flags.inPlace === undefined ? {} : { inPlace: flags.inPlace }),
     ...(isGiven(flags.place) ? { instances: placedIn(flags) } : {}),
     ...(isGiven(flags.budget) ? { budget: flags.budget } : {}),

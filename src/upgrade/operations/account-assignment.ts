@@ -42,7 +42,9 @@ export async function assignAccount(tx: Transaction, order: AssignmentOrder): Pr
 }
 
 async function assertPlanned(tx: Transaction, upgrade: Upgrade, account: string, instance: string): Promise<void> {
-  const planned = [...upgrade.plan.instances, ...upgrade.progress.newInstances];
+  // An old one that becomes a destination takes accounts only once it is empty.
+  const added = upgrade.plan.instances.filter(({ reused }) => reused !== true);
+  const planned = [...added, ...upgrade.progress.newInstances];
   const names = [...new Set(planned.map(({ name }) => name))];
   if (names.includes(instance)) return;
   const known = names.length === 0 ? 'it has none' : names.join(', ');

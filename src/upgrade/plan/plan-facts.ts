@@ -22,6 +22,8 @@ export interface InstanceFacts {
   host: string;
   /** Names of the connection services that belong to it. */
   connectionServices: string[];
+  /** The internal hosts that these reach, as one text; empty if it has no connection service. */
+  reaches: string;
 }
 
 /** What a plan is made from, read from the database and from the target's archive. */
@@ -112,6 +114,15 @@ export async function readInstanceFacts(
         connectionServices: services
           .filter((service) => service.instances.includes(instance.name))
           .map((service) => service.name),
+        reaches: [
+          ...new Set(
+            services
+              .filter((service) => service.instances.includes(instance.name))
+              .map(({ allowedHosts }) => JSON.stringify([...allowedHosts].sort())),
+          ),
+        ]
+          .sort()
+          .join(' '),
       })),
     takenNames: [
       ...instances.map((instance) => instance.name),

@@ -26,8 +26,8 @@ const facts: PlanFacts = {
     ['west', 20],
   ]),
   instances: [
-    { name: 'east', host: 'one', connectionServices: ['east-mds'] },
-    { name: 'west', host: 'one', connectionServices: ['west-mds'] },
+    { name: 'east', host: 'one', connectionServices: ['east-mds'], reaches: '' },
+    { name: 'west', host: 'one', connectionServices: ['west-mds'], reaches: '' },
   ],
   takenNames: ['east', 'west', 'east-mds', 'west-mds', 'router'],
   hosts: ['one'],
@@ -87,7 +87,7 @@ test('the costs are those of the real counts under the tighter of both rates', (
 test('20,000 accounts with 60,000 deliveries take 3.3 hours at the usual rates, and the preview says so', () => {
   const domain: PlanFacts = {
     ...facts,
-    instances: ['a', 'b', 'c', 'd'].map((name) => ({ name, host: 'one', connectionServices: [] })),
+    instances: ['a', 'b', 'c', 'd'].map((name) => ({ name, host: 'one', connectionServices: [], reaches: '' })),
     accounts: Array.from({ length: 20_000 }, (_, index) => ({ name: `n${index}`, instance: 'abcd'.charAt(index % 4) })),
     deliveries: { itPolicies: 20_000, serviceBooks: 20_000, synchronizations: 20_000 },
     budget: budgetSchema.parse({}),
@@ -111,6 +111,51 @@ test('what an instance may take is held against its accounts and devices, and sh
     message:
       /east-1-1 would take 12 accounts, and may take 11; east-1-1 would take 20 devices, and may take 19; west.*raise/,
   });
+});
+
+test('where emptied instances become destinations, one is added, each takes over from the next, and the waves follow them', () => {
+  const three: PlanFacts = {
+    ...facts,
+    instances: ['east', 'north', 'west'].map((name) => ({ name, host: 'one', connectionServices: [], reaches: '' })),
+    accounts: ['e1', 'e2', 'e3', 'n1', 'w1', 'w2'].map((name) => ({
+      name,
+      instance: name.startsWith('e') ? 'east' : name.startsWith('n') ? 'north' : 'west',
+    })),
+  };
+  const reuse = (given: object = {}) => planUpgrade(three, planOptionsSchema.parse({ reuseInstances: true, ...given }));
+  const plan = reuse();
+  assert.deepEqual(
+    plan.instances.map(({ name, replaces, reused = false }) => [name, replaces, reused]),
+    [
+      ['north-1-1', 'north', false],
+      ['north', 'west', true],
+      ['west', 'east', true],
+    ],
+  );
+  assert.deepEqual(
+    plan.waves.map(({ name, accounts }) => `${name} ${accounts}`),
+    ['canary 1', 'west 2', 'east 3'],
+  );
+  assert.deepEqual([plan.needs.processes, plan.needs.srpCredentials], [1, 1]);
+  assert.deepEqual(
+    reuse({ canaries: ['e1', 'w1'] }).waves.map(({ name, accounts }) => `${name} ${accounts}`),
+    ['canary 2', 'north 1', 'west 1', 'east 2'],
+  );
+  assert.match(planText(plan), /west for east on one, once it is empty: 3 accounts/);
+  const patch = { ...three, target: { ...three.target, release: '1.0.1', features: [] } };
+  const patched = (given: object) => planUpgrade(patch, planOptionsSchema.parse({ reuseInstances: true, ...given }));
+  assert.equal(patched({}).inPlace, false);
+  assert.throws(() => patched({ inPlace: true }), { code: 'ERR_UPGRADE_IN_PLACE', message: /omit either --reuse/ });
+  const [first, ...others] = three.instances;
+  assert.ok(first);
+  assert.throws(
+    () =>
+      planUpgrade(
+        { ...three, instances: [{ ...first, reaches: '["mail:993"]' }, ...others] },
+        planOptionsSchema.parse({ reuseInstances: true }),
+      ),
+    { code: 'ERR_UPGRADE_INSTANCE', message: /cannot take over from east: .* reach different internal hosts/ },
+  );
 });
 
 test('features that only the target knows are shown as locked, and few accounts as a smaller sample', () => {
@@ -160,7 +205,7 @@ test('a plan survives being stored, with keys that this release does not know', 
 test('an instance without accounts gets no counterpart unless it is asked for by name, and the plan says so', () => {
   const withEmpty: PlanFacts = {
     ...facts,
-    instances: [...facts.instances, { name: 'north', host: 'one', connectionServices: ['north-mds'] }],
+    instances: [...facts.instances, { name: 'north', host: 'one', connectionServices: ['north-mds'], reaches: '' }],
   };
   const plan = planUpgrade(withEmpty, options);
   assert.deepEqual(
@@ -214,7 +259,7 @@ test('in place every wave keeps to the order of sizes, and an instance without a
   const accounts = Object.entries(sizes).flatMap(([instance, size]) =>
     Array.from({ length: size }, (_, index) => ({ name: `${instance}-${index}`, instance })),
   );
-  const instances = names.map((name) => ({ name, host: 'one', connectionServices: [] }));
+  const instances = names.map((name) => ({ name, host: 'one', connectionServices: [], reaches: '' }));
   const plan = planUpgrade(
     { ...patchFacts, accounts, instances },
     planOptionsSchema.parse({ wavePercentages: [50, 75, 100] }),
@@ -234,7 +279,7 @@ test('in place every wave keeps to the order of sizes, and an instance without a
 test('in place the instance of a chosen canary goes first, and a shared connection service once', () => {
   const shared: PlanFacts = {
     ...patchFacts,
-    instances: patchFacts.instances.map((instance) => ({ ...instance, connectionServices: ['mds'] })),
+    instances: patchFacts.instances.map((instance) => ({ ...instance, connectionServices: ['mds'], reaches: '' })),
   };
   for (const { name, instance } of facts.accounts) {
     const plan = planUpgrade(shared, planOptionsSchema.parse({ canaries: [name] }));

@@ -19,6 +19,7 @@ import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import { assertLimits } from './instance-limits.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
 import { rehearsalText } from './rehearsal-record.ts';
+import { assertReusable, emptyingOrder, planReused, reuseWaves } from './reuse-plan.ts';
 import { assignWaves } from './wave-assignment.ts';
 
 /** Resident memory of one process: measured, rounded up. */
@@ -40,7 +41,8 @@ export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan
 }
 
 /** @throws BrambleError ERR_UPGRADE_IN_PLACE if that is requested but impossible. */
-function goesInPlace(step: ReleaseStep, facts: PlanFacts, { inPlace, instances }: PlanOptions): boolean {
+function goesInPlace(step: ReleaseStep, facts: PlanFacts, options: PlanOptions): boolean {
+  const { inPlace, instances, reuseInstances } = options;
   if (inPlace === true && step === 'minor') {
     throw new BrambleError(
       'ERR_UPGRADE_IN_PLACE',
@@ -55,8 +57,15 @@ function goesInPlace(step: ReleaseStep, facts: PlanFacts, { inPlace, instances }
         '--in-place (`inPlace` in REST).',
     );
   }
+  if (inPlace === true && reuseInstances) {
+    throw new BrambleError(
+      'ERR_UPGRADE_IN_PLACE',
+      'Replacing in place moves no accounts, so no instance is emptied and reused: omit either --reuse-instances ' +
+        '(`reuseInstances` in REST) or --in-place.',
+    );
+  }
   // Naming new instances requests them.
-  return step === 'patch' && (inPlace ?? Object.keys(instances).length === 0);
+  return step === 'patch' && (inPlace ?? (Object.keys(instances).length === 0 && !reuseInstances));
 }
 
 function planInPlace(facts: PlanFacts, options: PlanOptions, canaries: string[]): UpgradePlan {
@@ -79,20 +88,29 @@ function planInPlace(facts: PlanFacts, options: PlanOptions, canaries: string[])
 
 function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions, canaries: string[]): UpgradePlan {
   const { replaced, empty } = splitInstances(facts, options);
-  const instances = planInstances({ ...facts, instances: replaced }, options).map((planned) => ({
+  const order = options.reuseInstances ? emptyingOrder(replaced, facts.accounts) : [];
+  assertReusable(order);
+  const added = options.reuseInstances ? order.slice(0, 1) : replaced;
+  const all = [...planInstances({ ...facts, instances: added }, options), ...planReused(order)];
+  const instances = all.map((planned) => ({
     ...planned,
     accounts: facts.accounts.filter(({ instance }) => instance === planned.replaces).length,
     devices: facts.devices.get(planned.replaces) ?? 0,
   }));
   assertLimits(instances, options);
-  const waves = assignWaves(facts.accounts, { ...options, canaries }).map((wave) => ({
+  const names = order.map(({ name }) => name);
+  const divided = options.reuseInstances
+    ? reuseWaves(facts.accounts, names, { ...options, canaries })
+    : assignWaves(facts.accounts, { ...options, canaries });
+  const waves = divided.map((wave) => ({
     number: wave.number,
     name: wave.name,
     accounts: wave.accounts.length,
     leastRequests: requestsToPass(options.gate),
   }));
-  const services = instances.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
-  const processes = instances.length + services;
+  const made = instances.filter((planned) => !('reused' in planned));
+  const services = made.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
+  const processes = made.length + services;
   const budget = budgetSchema.parse({ ...facts.budget, ...options.budget });
   return {
     ...{ options, patch: step === 'patch', inPlace: false, replacements: [], instances, waves },
@@ -101,10 +119,10 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions, ca
       processes,
       // Instances and connection services dial out; they listen only on loopback, on a port that the system chooses.
       listeningPorts: 0,
-      memoryMb: instances.length * memoryMb.server + services * memoryMb.connection,
+      memoryMb: made.length * memoryMb.server + services * memoryMb.connection,
       srpCredentials: processes,
     },
-    sends: { ...facts.deliveries, leastMinutes: minutesToSend(facts, budget, instances.length) },
+    sends: { ...facts.deliveries, leastMinutes: minutesToSend(facts, budget, made.length) },
     lockedFeatures: facts.target.features
       .filter((feature) => !facts.knownFeatures.includes(feature))
       .map((name) => ({ name, until: 'the upgrade is finalized and every registered component has it' })),
@@ -268,6 +286,13 @@ function notesOf(
       `No instance is added for ${empty.join(', ')}: they have no accounts. One is added if accounts arrive, or if ` +
         'the option `instances` names it.',
     );
+  }
+  if (options.reuseInstances) {
+    notes.push(
+      'Each emptied instance is upgraded in place and takes the accounts of the next one: the waves follow the ' +
+        'instances. When finalizing, the last one is retired.',
+    );
+    return notes;
   }
   notes.push(
     options.oldInstances === 'upgrade'

@@ -12,7 +12,7 @@ export interface PlacedAccount {
   instance: string;
 }
 
-interface WaveDefinition {
+export interface WaveDefinition {
   /** Starting at 1: the canaries. */
   number: number;
   name: string;

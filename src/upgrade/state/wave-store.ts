@@ -276,6 +276,14 @@ export function movesThatStand(q: Queryable, id: UpgradeId): SqlFragment {
      where b.upgrade_id = ${id} and b.purpose = 'wave' and m.committed_at is not null`;
 }
 
+/** The names of the instances to which the wave moves accounts. */
+export async function listDestinations(q: Queryable, id: UpgradeId, wave: number): Promise<string[]> {
+  const rows = await q<{ name: string }[]>`
+    select distinct i.name from upgrade_assignment s join instance i on i.id = s.to_instance_id
+     where s.upgrade_id = ${id} and s.wave_number = ${wave}`;
+  return rows.map(({ name }) => name);
+}
+
 export interface WaveMoves {
   accounts: number;
   /** At their destination, with all deliveries answered. */

@@ -36,7 +36,7 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
   if (occupied !== undefined) return occupied;
   const desired = await listDesiredProcesses(context.db);
   const components = await listComponents(context.db);
-  if (upgrade.plan.options.oldInstances === 'retire') {
+  if (upgrade.plan.options.oldInstances === 'retire' || upgrade.plan.options.reuseInstances) {
     const retired = await retireEmptied(context, upgrade, components);
     if (retired !== undefined) return retired;
   }
@@ -119,7 +119,9 @@ async function retireEmptied(
   upgrade: Upgrade,
   components: readonly Component[],
 ): Promise<StepOutcome | undefined> {
+  const kept = new Set(upgrade.progress.newInstances.map(({ name }) => name));
   for (const { replaces } of upgrade.plan.instances) {
+    if (kept.has(replaces)) continue;
     const parts = await describeInstance(context.db, replaces);
     const wanted = (await listDesiredProcesses(context.db)).filter((process) =>
       parts?.processes.includes(process.name),

@@ -78,6 +78,7 @@ export async function addNewInstance(
     processes: [created.name, ...services],
     connectionServices: services,
     srpIdentifiers: identifiers,
+    reused: false,
   };
 }
 
@@ -135,6 +136,10 @@ export async function describeInstance(q: Queryable, name: string): Promise<Remo
     connectionServices: services.map((service) => service.name),
     srpIdentifiers: [instance.srpIdentifier, ...services.map((service) => service.srpIdentifier)],
   };
+}
+
+export async function instanceId(q: Queryable, name: string): Promise<string | undefined> {
+  return (await findInstance(q, name))?.id;
 }
 
 function instanceError(what: string): BrambleError {

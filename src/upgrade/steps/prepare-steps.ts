@@ -16,10 +16,12 @@ import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { missingOf, notYetRunning } from '../components/component-readiness.ts';
 import { hostsFetching } from '../components/host-readiness.ts';
+import { listInstancesBehind } from '../components/instances-behind.ts';
 import { grantRights } from '../fence/patch-rights.ts';
 import { findCanaries } from '../plan/canaries.ts';
 import { withOverrides } from '../plan/check-overrides.ts';
 import { countDevicesOf, limitsHelp, overloadText } from '../plan/instance-limits.ts';
+import { reuseWaves } from '../plan/reuse-plan.ts';
 import { assignWaves } from '../plan/wave-assignment.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
@@ -203,8 +205,9 @@ export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade):
     const accounts = await tx<{ id: AccountId; name: string; instanceId: InstanceId }[]>`
       select id, name, instance_id as "instanceId" from account order by name`;
     const found = await findCanaries(tx, current.plan.options);
-    const waves = assignmentsOf(current, accounts, found?.names ?? []);
-    const overload = await overloadOf(tx, current, waves);
+    const destined = await withReused(tx, current);
+    const waves = assignmentsOf(destined, accounts, found?.names ?? []);
+    const overload = await overloadOf(tx, destined, waves);
     if (overload !== undefined) {
       await pauseUpgrade(tx, current, `new instances are too small: ${overload}. ${limitsHelp}`);
       return advanced;
@@ -219,6 +222,21 @@ export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade):
     await transition(tx, current, 'moving', { message: `${counted(waves.length, 'wave begins', 'waves begin')}` });
     return advanced;
   });
+}
+
+/** As if the instances that are still to be emptied had been upgraded already: accounts are assigned to them now. */
+async function withReused(tx: Transaction, upgrade: Upgrade): Promise<Upgrade> {
+  const { plan, progress } = upgrade;
+  if (!plan.options.reuseInstances) return upgrade;
+  const behind = await listInstancesBehind(tx, upgrade.toRelease);
+  const idOf = (wanted: string) => behind.find(({ name }) => name === wanted)?.id;
+  const reused = plan.instances.flatMap(({ name, replaces, reused: isReused }): NewInstance[] => {
+    const [instanceId, replacesId] = [idOf(name), idOf(replaces)];
+    if (isReused !== true || instanceId === undefined || replacesId === undefined) return [];
+    const parts = { processes: [], connectionServices: [], srpIdentifiers: [] };
+    return [{ name, instanceId, replaces, replacesId, reused: true, ...parts }];
+  });
+  return { ...upgrade, progress: { ...progress, newInstances: [...progress.newInstances, ...reused] } };
 }
 
 interface WaveWithAssignments {
@@ -239,16 +257,21 @@ function assignmentsOf(
   const moving = accounts.filter((account) => byReplaced.has(account.instanceId));
   const byAccount = new Map(moving.map((account) => [account.name, account]));
   const { options } = upgrade.plan;
-  const waves = assignWaves(
-    moving.map((account) => ({ name: account.name, instance: byReplaced.get(account.instanceId)?.replaces ?? '' })),
-    { ...options, canaries: [...new Set([...options.canaries, ...found])].filter((name) => byAccount.has(name)) },
-  );
+  const placed = moving.map(({ name, instanceId }) => ({ name, instance: byReplaced.get(instanceId)?.replaces ?? '' }));
+  const canaries = [...new Set([...options.canaries, ...found])].filter((name) => byAccount.has(name));
+  const order = newInstances.map(({ replaces }) => replaces);
+  const waves = options.reuseInstances
+    ? reuseWaves(placed, order, { ...options, canaries })
+    : assignWaves(placed, { ...options, canaries });
+  // The others become destinations only once they are empty.
+  const first = options.reuseInstances ? newInstances[0] : undefined;
   return waves.map((wave) => ({
     number: wave.number,
     name: wave.name,
     assignments: wave.accounts.flatMap((name) => {
       const account = byAccount.get(name);
-      const goal = account && (byName.get(assignments[name] ?? '') ?? byReplaced.get(account.instanceId));
+      const usual = wave.name === 'canary' && first !== undefined ? first : byReplaced.get(account?.instanceId ?? '');
+      const goal = byName.get(assignments[name] ?? '') ?? usual;
       if (account === undefined || goal === undefined) return [];
       return {
         accountId: account.id,

@@ -119,6 +119,12 @@ const notHere: Readonly<Record<keyof typeof machines, readonly string[]>> = {
 
 const ways = [
   { what: 'an upgrade', toRelease: '1.1.0', options: {}, numRuns: 5, courses },
+  {
+    what: 'an upgrade whose emptied instances become destinations',
+    toRelease: '1.1.0',
+    options: { reuseInstances: true },
+    numRuns: 6,
+  },
   { what: 'a patch in place', toRelease: '1.0.1', options: {}, numRuns: 4 },
   { what: 'a patch with moves', toRelease: '1.0.1', options: { inPlace: false }, numRuns: 1 },
 ];

@@ -21,11 +21,13 @@ import { notReturnedText } from '../components/absent-process-text.ts';
 import { notYetRunning, stillAlive } from '../components/component-readiness.ts';
 import { revokeGrantedRights } from '../fence/patch-rights.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
+import type { NewInstance } from '../state/upgrade-plan.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import { reachStep, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import { listNotReturned, restoreInstances } from './in-place-steps.ts';
 import { removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
+import { giveBackReused } from './reuse-steps.ts';
 import { restoreRouters } from './router-steps.ts';
 import {
   advanced,
@@ -43,6 +45,8 @@ export async function stepReversing(context: StepContext, upgrade: Upgrade): Pro
   if (router !== undefined) return router;
   const instance = upgrade.plan.inPlace ? await restoreInstances(context, upgrade) : undefined;
   if (instance !== undefined) return instance;
+  const reused = await giveBackReused(context, upgrade, (name) => sendHomeFrom(context, upgrade, name));
+  if (reused !== undefined) return reused;
   if (progress.newInstances.length > 0 && !hasReached(progress.step, 'instances-removed')) {
     return progress.step.at === 'instances-retired'
       ? await removeNewInstances(context, upgrade)
@@ -53,12 +57,38 @@ export async function stepReversing(context: StepContext, upgrade: Upgrade): Pro
   return await returnAdministration(context, upgrade);
 }
 
+/** Queues moves home from one instance, and stops those that still go onward; undefined once all are back. */
+async function sendHomeFrom(context: StepContext, upgrade: Upgrade, name: string): Promise<StepOutcome | undefined> {
+  return await stepTransaction(context, 'send-home', upgrade, async (tx, current) => {
+    const { newInstances } = current.progress;
+    await stopMovesTo(
+      tx,
+      newInstances.map((made) => made.instanceId),
+    );
+    const own = newInstances.filter((made) => made.name === name);
+    const queued = await queueMovesHome(context, tx, current, own);
+    if (queued > 0) {
+      await recordUpgradeEvent(
+        tx,
+        current,
+        `${counted(queued, 'account is', 'accounts are')} to move back from ${name}`,
+      );
+    }
+    const left = await countOpenReversals(
+      tx,
+      current,
+      own.map((made) => made.instanceId),
+    );
+    return left > 0 ? waitingFor(`${counted(left, 'account')} moving back from ${name}`) : undefined;
+  });
+}
+
 /** Queues moves home until no account is at a new instance, then retires these so that none can return. */
 async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   return await stepTransaction(context, 'move-back', upgrade, async (tx, current) => {
     const instanceIds = current.progress.newInstances.map((made) => made.instanceId);
     await stopMovesTo(tx, instanceIds);
-    const queued = await queueMovesHome(context, tx, current);
+    const queued = await queueMovesHome(context, tx, current, current.progress.newInstances);
     if (queued > 0)
       await recordUpgradeEvent(tx, current, `${counted(queued, 'account is', 'accounts are')} to move back`);
     const left = await countOpenReversals(tx, current, instanceIds);
@@ -78,8 +108,12 @@ async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOut
 /**
  * Home is where an account was assigned from; for one created at a new instance, the instance that this one replaces.
  */
-async function queueMovesHome(context: StepContext, tx: Transaction, upgrade: Upgrade): Promise<number> {
-  const made = upgrade.progress.newInstances;
+async function queueMovesHome(
+  context: StepContext,
+  tx: Transaction,
+  upgrade: Upgrade,
+  made: readonly NewInstance[],
+): Promise<number> {
   const moves = await tx<{ accountId: AccountId; toInstanceId: InstanceId }[]>`
     select a.id as "accountId", coalesce(home.id, n.replaces_id) as "toInstanceId"
       from unnest(${made.map((row) => row.instanceId)}::uuid[], ${made.map((row) => row.replacesId)}::uuid[])

@@ -30,6 +30,7 @@ import { heldBySchedule, secondsInWindow } from '../waves/schedule.ts';
 import { replaceLatecomers, replaceWave, watchReplaced } from './in-place-steps.ts';
 import { completeInstances } from './instance-steps.ts';
 import { pauseStep, pauseUpgrade } from './pausing.ts';
+import { prepareDestinations } from './reuse-steps.ts';
 import { followSchedule } from './schedule-steps.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 
@@ -51,7 +52,7 @@ export async function stepMoving(context: StepContext, upgrade: Upgrade): Promis
   if (missing?.kind === 'stuck') return await pauseStep(context, upgrade, missing.reason);
   return wave === undefined
     ? await finishMoving(context, upgrade, waves.length, schedule)
-    : await startWave(context, upgrade, wave);
+    : ((await prepareDestinations(context, upgrade, wave)) ?? (await startWave(context, upgrade, wave)));
 }
 
 /** In place a wave consists of instances: nothing is moved, and their accounts are judged like moved ones. */

@@ -53,6 +53,10 @@ export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, goTo: La
   const last = (await listWaves(tx, upgrade.id)).at(-1) ?? { number: 0, state: 'passed' };
   const followsLast = (made: NewInstance) =>
     made.wave !== undefined || last.state === 'waiting' || goTo === 'last-wave';
+  // Where emptied instances become destinations, who comes late goes with the others of his instance: it has to be empty soon.
+  const ownStage =
+    upgrade.plan.options.reuseInstances && goTo === 'own-wave' ? ready.filter(({ wave }) => wave !== undefined) : [];
+  for (const made of ownStage) await assign(tx, upgrade, made.wave ?? last.number, [made]);
   const following = await assign(tx, upgrade, last.number, ready.filter(followsLast));
   const number = last.number + 1;
   const joining = await assign(

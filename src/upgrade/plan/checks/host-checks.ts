@@ -14,7 +14,9 @@ import { type CheckOptions, error, type Finding, passed } from './check.ts';
 export async function checkHosts({ db, host, release }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
   const joined = await listUsableHosts(db);
   const usable = [host, ...joined];
-  const elsewhere = upgrade.plan.instances.filter((instance) => !usable.includes(instance.host));
+  const elsewhere = upgrade.plan.instances.filter(
+    (planned) => planned.reused !== true && !usable.includes(planned.host),
+  );
   if (elsewhere.length > 0) {
     const planned = elsewhere.map((instance) => `${instance.name} on ${instance.host}`).join(', ');
     return error(

@@ -1,0 +1,101 @@
+/**
+ * Emptied instances as destinations: before a wave begins that moves accounts to one, it is upgraded in place; while reversing it gets
+ * its release back once those accounts have left, the last one first.
+ *
+ * Invariant: an instance changes its release only while it has no accounts, and none can come to it in that moment.
+ */
+import { listComponents } from '../../registry/components.ts';
+import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { missingOf, notYetRunning } from '../components/component-readiness.ts';
+import { lockOccupied } from '../components/instances-behind.ts';
+import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
+import { listDestinations } from '../state/wave-store.ts';
+import { countFailedMoves, moveStragglers } from '../waves/latecomers.ts';
+import { describeInstance, instanceId } from './new-instances.ts';
+import { pauseStep } from './pausing.ts';
+import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
+
+/** Undefined once every emptied instance that the wave moves accounts to serves them. */
+export async function prepareDestinations(
+  context: StepContext,
+  read: Upgrade,
+  wave: { number: number },
+): Promise<StepOutcome | undefined> {
+  const reused = read.plan.instances.filter((planned) => planned.reused === true);
+  if (reused.length === 0) return undefined;
+  const goals = await listDestinations(context.db, read.id, wave.number);
+  const { newInstances } = read.progress;
+  const next = reused.find(({ name }) => goals.includes(name) && !newInstances.some((made) => made.name === name));
+  if (next !== undefined) return await upgradeEmptied(context, read, next, wave.number);
+  const used = newInstances.filter(({ name, reused: isReused }) => isReused && goals.includes(name));
+  const missing = missingOf(used, await listComponents(context.db), read.toRelease);
+  return missing === undefined ? undefined : waitingFor(missing);
+}
+
+async function upgradeEmptied(
+  context: StepContext,
+  read: Upgrade,
+  { name, replaces }: { name: string; replaces: string },
+  wave: number,
+): Promise<StepOutcome> {
+  if ((await countFailedMoves(context.db, read.id)) > 0) {
+    return await pauseStep(context, read, `accounts could not be moved away from ${name}`, { failedMoves: true });
+  }
+  return await stepTransaction(context, 'reuse-instance', read, async (tx, upgrade) => {
+    if ((await lockOccupied(tx, [name])).length > 0) {
+      await moveStragglers(tx, upgrade, context.name, 'own-wave');
+      return waitingFor(`the last accounts to leave ${name}, which then takes those of ${replaces}`);
+    }
+    const [parts, replacesId] = [await describeInstance(tx, name), await instanceId(tx, replaces)];
+    // The instance that it would take accounts from, or itself, is gone: nothing is to be moved there.
+    if (parts === undefined || replacesId === undefined) return advanced;
+    await changeDesiredProcesses(tx, parts.processes, { release: upgrade.toRelease });
+    const { instanceId: id, processes, connectionServices, srpIdentifiers } = parts;
+    const made = {
+      ...{ name, instanceId: id, replaces, replacesId, processes: [...processes], reused: true, wave },
+      ...{ connectionServices: [...connectionServices], srpIdentifiers: [...srpIdentifiers] },
+    };
+    await mergeProgress(tx, upgrade.id, { newInstances: [...upgrade.progress.newInstances, made] });
+    await recordUpgradeEvent(
+      tx,
+      upgrade,
+      `instance ${name} is empty: upgraded in place, it takes over from ${replaces}`,
+    );
+    return advanced;
+  });
+}
+
+/**
+ * Reversing: the emptied instances that became destinations, the last one first: once its accounts are home, its processes are to run
+ * the old release again. `sendHome` queues the moves and says what is waited for. Undefined once all run it.
+ */
+export async function giveBackReused(
+  context: StepContext,
+  read: Upgrade,
+  sendHome: (instanceName: string) => Promise<StepOutcome | undefined>,
+): Promise<StepOutcome | undefined> {
+  if (!read.plan.instances.some(({ reused }) => reused === true)) return undefined;
+  const last = read.progress.newInstances.findLast(({ reused }) => reused);
+  if (last !== undefined) {
+    const moving = await sendHome(last.name);
+    if (moving !== undefined) return moving;
+    return await stepTransaction(context, 'give-back', read, async (tx, upgrade) => {
+      if ((await lockOccupied(tx, [last.name])).length > 0) return advanced;
+      await changeDesiredProcesses(tx, last.processes, { release: upgrade.fromRelease });
+      const newInstances = upgrade.progress.newInstances.filter(({ name }) => name !== last.name);
+      await mergeProgress(tx, upgrade.id, { newInstances });
+      await recordUpgradeEvent(
+        tx,
+        upgrade,
+        `instance ${last.name} runs ${upgrade.fromRelease} again, for its accounts to come home`,
+      );
+      return advanced;
+    });
+  }
+  const names = read.plan.instances.filter(({ reused }) => reused === true).map(({ name }) => name);
+  const homes = (await listDesiredProcesses(context.db))
+    .filter(({ name, state, release }) => names.includes(name) && state === 'running' && release === read.fromRelease)
+    .map(({ name }) => name);
+  const missing = notYetRunning(await listComponents(context.db), homes, read.fromRelease);
+  return missing.length === 0 ? undefined : waitingFor(`instances of ${read.fromRelease}: ${missing.join(', ')}`);
+}
