@@ -1,6 +1,6 @@
 /**
- * Whether this host of a domain is at work, for the health check of its container: it runs processes of the domain, and
- * where it has a router, that answers a device. Ends with 0 if so, otherwise with 1 and why.
+ * Whether this host of a domain is at work, for the health check of its container: its supervisor lives, and where it has
+ * a router, that answers a device. Ends with 0 if so, otherwise with 1 and why.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { request } from 'node:https';
@@ -9,17 +9,14 @@ import { join } from 'node:path';
 const home = process.env.BRAMBLE_HOME ?? '/var/lib/bramble';
 const withinMs = 8000;
 
-async function runningProcesses() {
-  const folder = join(home, 'run', 'processes');
-  const names = await readdir(folder).catch(() => []);
-  const marks = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8').catch(() => '{}')));
-  return marks.filter((mark) => {
-    try {
-      return process.kill(JSON.parse(mark).pid, 0);
-    } catch {
-      return false;
-    }
-  }).length;
+/** The holder of the home's lock; a host without anything to run has no other process. */
+async function supervisor() {
+  const locks = (await readdir(home)).filter((name) => name.startsWith('supervisor.lock.'));
+  const numbers = locks.map((name) => Number(name.split('.').at(-1))).sort((a, b) => b - a);
+  const { pid } = JSON.parse(await readFile(join(home, `supervisor.lock.${numbers[0]}`), 'utf8'));
+  if (pid === null) throw new Error('the supervisor has ended');
+  process.kill(pid, 0);
+  return pid;
 }
 
 /** Any answer will do: no device is behind this question. */
@@ -36,11 +33,10 @@ async function routerAnswer() {
 }
 
 try {
-  const running = await runningProcesses();
-  if (running === 0) throw new Error('no process of the domain runs here');
+  const pid = await supervisor();
   const routers = await readdir(join(home, 'router')).catch(() => []);
   const answer = routers.length === 0 ? '' : `, the router answers ${await routerAnswer()}`;
-  console.log(`${running} processes run${answer}`);
+  console.log(`the supervisor is process ${pid}${answer}`);
   process.exit(0);
 } catch (error) {
   console.log(error instanceof Error ? error.message : String(error));

@@ -170,29 +170,34 @@ async function health(home: string): Promise<string> {
   return `${'code' in outcome ? outcome.code : 0} ${outcome.stdout.trim()}`;
 }
 
-async function homeWith(t: TestContext, port: number, processes: readonly number[], router: boolean): Promise<string> {
+async function homeWith(t: TestContext, port: number, supervisor: number | null, router: boolean): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), 'bramble-health-'));
   t.after(() => rm(home, { recursive: true, force: true }));
-  await mkdir(join(home, 'run', 'processes'), { recursive: true });
-  for (const pid of processes) await writeFile(join(home, 'run', 'processes', `${pid}`), JSON.stringify({ pid }));
+  const lock = { pid: supervisor, birth: 'then' };
+  await writeFile(join(home, 'supervisor.lock.9'), JSON.stringify({ ...lock, pid: 2 ** 22 }));
+  await writeFile(join(home, 'supervisor.lock.10'), JSON.stringify(lock));
   if (router) await mkdir(join(home, 'router', 'router-1'), { recursive: true });
   await writeFile(join(home, 'config.json'), JSON.stringify({ publicPort: port, listenAddress: '127.0.0.1' }));
   return home;
 }
 
-test('a host is healthy while its processes live and its router, if it has one, answers', async (t) => {
+test('a host is healthy while its supervisor lives and its router, if it has one, answers', async (t) => {
   const identity = await (await createTestAuthority('Domain')).issue('router', ['router.test']);
   const router = createServer({ cert: identity.certificatePem, key: identity.privateKeyPem }, (_, answer) => {
     answer.writeHead(404).end();
   });
   const gone = createTcpServer();
   for (const server of [router, gone]) await once(server.listen(0, '127.0.0.1'), 'listening');
-  const [port, closed] = [router, gone].map((server) => (server.address() as AddressInfo).port);
+  const [port = 0, closed = 0] = [router, gone].map((server) => (server.address() as AddressInfo).port);
   gone.close();
   t.after(() => router.close());
-  const own = [process.pid];
-  assert.match(await health(await homeWith(t, port ?? 0, own, true)), /^0 1 processes run, the router answers 404$/);
-  assert.match(await health(await homeWith(t, closed ?? 0, own, false)), /^0 1 processes run$/);
-  assert.match(await health(await homeWith(t, closed ?? 0, own, true)), /^1 .*ECONNREFUSED/);
-  assert.match(await health(await homeWith(t, port ?? 0, [2 ** 22], true)), /^1 no process of the domain runs here$/);
+  const own = process.pid;
+  assert.equal(
+    await health(await homeWith(t, port, own, true)),
+    `0 the supervisor is process ${own}, the router answers 404`,
+  );
+  assert.equal(await health(await homeWith(t, closed, own, false)), `0 the supervisor is process ${own}`);
+  assert.match(await health(await homeWith(t, closed, own, true)), /^1 .*ECONNREFUSED/);
+  assert.match(await health(await homeWith(t, port, null, true)), /^1 the supervisor has ended$/);
+  assert.match(await health(await homeWith(t, port, 2 ** 22 + 1, true)), /^1 .*ESRCH/);
 });
