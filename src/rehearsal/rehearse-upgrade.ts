@@ -1,7 +1,7 @@
 /**
  * Rehearses an upgrade with the domain's data: a copy is made from a backup in a PostgreSQL of its own; this release expands
- * the copy's schema, the *old* release is started on the result, then the copy is handed over as behind the release fence, and
- * this release is started on it. Each step is measured. The domain itself is not touched, and need not run.
+ * the copy's schema, the *old* release's administration service and an instance are started on the result, then the copy is
+ * handed over as behind the release fence, and this release's are started on it. Each step is measured. The domain itself is not touched, and need not run.
  *
  * Invariant: whatever speaks against the upgrade is an obstacle in the record, so that a rehearsal that failed is known to the
  * checks of the upgrade; only what kept it from being tried is thrown.
@@ -9,6 +9,7 @@
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { planOptionsSchema } from '../api/upgrade-options.ts';
 import { openBackup } from '../backup/backup-file.ts';
 import { writeHomeFiles } from '../backup/home-files.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from '../backup/rebuild-database.ts';
@@ -22,10 +23,14 @@ import { readMasterKeys } from '../database/sealed-value.ts';
 import { createMissingSigners } from '../domain/authority-creation.ts';
 import { readDomain } from '../domain/domain.ts';
 import { setDomainRelease } from '../domain/domain-changes.ts';
+import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { verifyInstalled } from '../release/archive.ts';
 import { releaseStep } from '../upgrade/fence/release-step.ts';
+import { planUpgrade } from '../upgrade/plan/plan.ts';
+import { readPlanFacts } from '../upgrade/plan/plan-facts.ts';
 import { listColumns, obstaclesOf } from '../upgrade/plan/rehearsal.ts';
 import { type Rehearsal, recordRehearsal } from '../upgrade/plan/rehearsal-record.ts';
+import { findInstance, isolateCopy, startInstanceOn } from './instance-on-copy.ts';
 
 interface RehearseOptions {
   file: string;
@@ -81,7 +86,7 @@ export async function rehearseUpgrade(options: RehearseOptions): Promise<Rehears
       ...{ rehearsedAt: new Date().toISOString(), rehearsedBy: options.by },
       rows: tables.reduce((sum, { rows }) => sum + rows, 0),
       accounts: tables.find(({ name }) => name === 'account')?.rows ?? 0,
-      ...{ obstacles: course.obstacles, found: course.found },
+      ...{ obstacles: course.obstacles, found: course.found, moving: course.moving },
       times: { restoreMs: restored.ms, ...course.times },
     };
     await recordRehearsal(home, rehearsal);
@@ -99,25 +104,32 @@ interface CourseOptions extends Required<Pick<RehearseOptions, 'program' | 'onPr
   from: string;
 }
 
-interface Course extends Pick<Rehearsal, 'obstacles' | 'found'> {
+interface Course extends Pick<Rehearsal, 'obstacles' | 'found' | 'moving'> {
   times: Omit<Rehearsal['times'], 'restoreMs'>;
 }
 
 /** Each step whatever the one before found, but for one that the next needs. */
 async function runCourse({ url, copyHome, releases, from, program, onProgress }: CourseOptions): Promise<Course> {
   const course: Course = {
-    ...{ obstacles: [], found: [] },
+    ...{ obstacles: [], found: [], moving: null },
     times: { expandMs: 0, migrations: [], oldStartMs: null, newStartMs: null },
   };
   const db = openDatabase(url, { applicationName, max: 1 });
   try {
     onProgress('expanding', 0, 1);
+    await isolateCopy(db, copyHome);
     if (!(await expand(course, db, url, program))) return course;
+    course.moving = await planMoving(db, join(releases, program.release), program.release);
+    const instance = await findInstance(db, copyHome);
+    if (instance === undefined) course.found.push('no instance has its credential in this home: none was started');
     const start = async (release: string) => {
       try {
         const copy = { home: copyHome, databaseUrl: url, release, releases };
         const { said, startMs } = await startReleaseOn(copy, notStarted);
         course.found.push(said);
+        if (instance !== undefined) {
+          course.found.push(await startInstanceOn({ db, databaseUrl: url, home: copyHome, release }, instance));
+        }
         return startMs;
       } catch (cause) {
         course.obstacles.push(messageOf(cause));
@@ -176,6 +188,23 @@ async function expand(
   migrations.sort((one, other) => other.ms - one.ms);
   course.obstacles.push(...obstaclesOf(before, await listColumns(db)));
   return true;
+}
+
+/** What a plan with default options moves and sends. Null for a patch: in place nobody moves. */
+async function planMoving(db: Database, folder: string, release: string): Promise<Rehearsal['moving']> {
+  const { features } = await verifyInstalled(folder);
+  const target = { release, features, differences: [] };
+  const options = planOptionsSchema.parse({});
+  const own = { host: applicationName, features, platforms: registeredPlatforms };
+  const plan = planUpgrade(await readPlanFacts(db, target, own, options), options);
+  if (plan.inPlace) return null;
+  const { itPolicies, serviceBooks, synchronizations, leastMinutes } = plan.sends;
+  return {
+    deliveries: itPolicies + serviceBooks + synchronizations,
+    leastMinutes,
+    waves: plan.waves.length,
+    soakSeconds: options.soakSeconds,
+  };
 }
 
 async function measured(work: () => Promise<void>): Promise<{ ms: number }> {

@@ -1,6 +1,7 @@
 /** `bramble upgrade rehearse`: the upgrade to this program's release, on a copy made from a backup. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { counted } from '../../base/counted.ts';
 import { durationText, timeText } from '../../base/time-text.ts';
 import type { RehearsalStep } from '../../rehearsal/rehearse-upgrade.ts';
 import { thisRelease } from '../../release/this-release.ts';
@@ -72,10 +73,20 @@ function rehearsalText(rehearsal: Rehearsal, style: Style): string {
     [fromRelease, `${started(times.oldStartMs)} on the expanded copy`],
     [toRelease, `${started(times.newStartMs)} on it`],
     ...list('found', found),
+    ...movingLines(rehearsal),
     [
       'fence',
       `the administration would be away for about ${seconds(fenceMs(rehearsal))}; devices are served meanwhile`,
     ],
     ['recorded', 'for plans made, and for the check "rehearsal", on this host'],
   ]);
+}
+
+/** Their minimum, by the rates of the domain: devices that are slow to answer, and gates, take longer. */
+function movingLines({ moving }: Rehearsal): [string, string][] {
+  if (moving === null) return [];
+  const { deliveries, leastMinutes, waves, soakSeconds } = moving;
+  const soaks = counted(waves, 'wave');
+  const sent = `${counted(deliveries, 'delivery')} in ${durationText(leastMinutes * 60)} or more`;
+  return [['waves', `${sent}; and ${soaks}, each observed for ${durationText(soakSeconds)} by default`]];
 }

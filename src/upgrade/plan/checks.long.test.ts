@@ -203,7 +203,7 @@ test('each check says what it found: errors, warnings that can be overridden, an
   await recordRehearsal(home, {
     ...{ domainId, fromRelease: '1.0.0', toRelease: '1.1.0', rehearsedAt: 'x', rehearsedBy: 'ada' },
     backup: { id: 'x', file: '/b', takenAt: '2026-11-27T08:00:00Z' },
-    ...{ rows: 9, accounts: 1, found: [], obstacles: ['1.0.0 did not start.'] },
+    ...{ rows: 9, accounts: 1, found: [], moving: null, obstacles: ['1.0.0 did not start.'] },
     times: { restoreMs: 1, expandMs: 1, migrations: [], oldStartMs: null, newStartMs: 1 },
   });
   await db`update component set release = '0.9.0' where name = 'lost'`;

@@ -48,7 +48,7 @@ test('what a rehearsal with data measured, and found against the upgrade, stands
   const rehearsed: Rehearsal = {
     ...{ domainId: 'x', fromRelease: '1.0.0', toRelease: '1.1.0', rehearsedAt: 'x', rehearsedBy: 'ada' },
     backup: { id: 'x', file: '/b', takenAt: '2026-11-27T08:00:00Z' },
-    ...{ rows: 900, accounts: 24, found: [], obstacles: [] },
+    ...{ rows: 900, accounts: 24, found: [], obstacles: [], moving: null },
     times: { restoreMs: 9000, expandMs: 61_000, migrations: [], oldStartMs: 800, newStartMs: 1500 },
   };
   const notesWith = (change: Partial<Rehearsal>) =>

@@ -24,6 +24,10 @@ const rehearsalShape = z.object({
   obstacles: z.array(z.string()),
   /** What each release did on the copy, in words. */
   found: z.array(z.string()),
+  /** What the waves of a plan with default options send, and the minimum time for that; null if nobody moves. */
+  moving: z
+    .object({ deliveries: z.int(), leastMinutes: z.number(), waves: z.int(), soakSeconds: z.number() })
+    .nullable(),
   times: z.object({
     restoreMs: milliseconds,
     expandMs: milliseconds,
