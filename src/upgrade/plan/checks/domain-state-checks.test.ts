@@ -1,6 +1,6 @@
 /** The checks that look at the domain as it is, each where there is nothing to find and where there is. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -19,6 +19,7 @@ import { checkCertificates } from './certificate-checks.ts';
 import { checkClocks } from './clock-checks.ts';
 import { checkBackfills } from './database-checks.ts';
 import { checkOpenDeliveries } from './delivery-checks.ts';
+import { checkDiskRoom } from './host-checks.ts';
 import { checkConnections, checkLongTransactions, listLongTransactions, sessionsNeeded } from './session-checks.ts';
 
 const { url } = await createTestDatabase();
@@ -142,4 +143,19 @@ test('the clock of a host that is far off is named, and so is a host that says n
     result: 'passed',
     message: 'no clock differs from the database’s by more than 30 s',
   });
+});
+
+test('room on the disk is needed for the largest table as well, where the database is in this home', async () => {
+  const external = await checkDiskRoom({ db, home });
+  assert.equal(external.result, 'passed');
+  assert.match(
+    external.message,
+    /^\d+ MiB are free on this host, and 512 MiB needed; the database’s host is not checked$/,
+  );
+  await mkdir(join(home, 'postgres', 'cluster', 'data'), { recursive: true });
+  await writeFile(join(home, 'postgres', 'cluster', 'password'), 'secret');
+  await db`create table large as select repeat('x', 1000) as text from generate_series(1, 3000)`;
+  const embedded = await checkDiskRoom({ db, home });
+  assert.match(embedded.message, /, and 515 MiB needed, 3 MiB of them for as much as the largest table$/);
+  await db`drop table large`;
 });

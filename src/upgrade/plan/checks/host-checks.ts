@@ -1,7 +1,8 @@
 /** Checks of this host: what is planned for it, and what it has. */
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Queryable } from '../../../database/connection.ts';
+import type { Database, Queryable } from '../../../database/connection.ts';
+import { readCluster } from '../../../database/embedded/cluster.ts';
 import { readMasterKeys } from '../../../database/sealed-value.ts';
 import { hostsWithRelease } from '../../../distribution/host-releases.ts';
 import { loadAuthorities } from '../../../domain/authorities.ts';
@@ -50,13 +51,34 @@ export function unusableText(usable: readonly string[]): string {
 }
 
 const minFreeBytes = 512 * 1024 * 1024;
+const mebibytes = (bytes: number) => Math.floor(bytes / 1024 / 1024);
 
-export async function checkDiskRoom({ home }: CheckOptions): Promise<Finding> {
+/**
+ * A migration may build an index of the largest table, or rewrite it, beside what is there: an embedded database needs room for
+ * that in this home.
+ */
+export async function checkDiskRoom({ db, home }: Pick<CheckOptions, 'db' | 'home'>): Promise<Finding> {
   const { bavail, bsize } = await statfs(home);
-  const mebibytes = Math.floor((bavail * bsize) / 1024 / 1024);
-  return bavail * bsize < minFreeBytes
-    ? error(`Only ${mebibytes} MiB are free below ${home}; at least ${minFreeBytes / 1024 / 1024} MiB are needed.`)
-    : passed(`${mebibytes} MiB are free on this host; the database’s host is not checked`);
+  const free = bavail * bsize;
+  const isEmbedded = (await readCluster(join(home, 'postgres'))) !== null;
+  const largest = isEmbedded ? await readLargestTable(db) : 0;
+  const needed = minFreeBytes + largest;
+  const why = isEmbedded ? `, ${mebibytes(largest)} MiB of them for as much as the largest table` : '';
+  if (free < needed) {
+    return error(
+      `Only ${mebibytes(free)} MiB are free below ${home}; at least ${mebibytes(needed)} MiB are needed${why}.`,
+    );
+  }
+  const found = `${mebibytes(free)} MiB are free on this host, and ${mebibytes(needed)} MiB needed${why}`;
+  return passed(isEmbedded ? found : `${found}; the database’s host is not checked`);
+}
+
+/** With its indexes. */
+async function readLargestTable(db: Database): Promise<number> {
+  const [row] = await db<{ bytes: number }[]>`
+    select coalesce(max(pg_total_relation_size(c.oid)), 0)::float8 as bytes from pg_class c
+     where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace`;
+  return row?.bytes ?? 0;
 }
 
 export async function checkMasterKey({ db, home }: CheckOptions): Promise<Finding> {
