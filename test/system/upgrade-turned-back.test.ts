@@ -127,6 +127,31 @@ describe('an upgrade that is turned back', () => {
     assert.deepEqual([...homeward], [], 'nobody was brought home twice');
   });
 
+  test('what the failed release did is listed by account, though the old administration does not know the question', async () => {
+    const { accounts, total } = await commandJson<{
+      accounts: { account: string; moves: number; handedOut: number }[];
+      total: { moves: number; handedOut: number; onDevices: number };
+    }>(domain, 'upgrade', 'effects');
+    const moved = await domain.sql<{ name: string; moves: number }[]>`
+      select a.name, count(*)::int as moves from account_move m join account a on a.id = m.account_id
+        join move_batch b on b.id = m.batch_id join upgrade u on u.id = b.upgrade_id
+       where m.committed_at is not null group by 1 order by 1`;
+    const listed = accounts.filter(({ moves }) => moves > 0).map(({ account: name, moves }) => ({ name, moves }));
+    assert.deepEqual(listed, [...moved]);
+    const [sent] = await domain.sql<{ count: number }[]>`
+      select count(*)::int as count from delivery d
+       where d.handed_out_at is not null and (d.compiled_by = ${to.release} or exists (
+               select 1 from command c join instance i on i.id = c.sent_instance
+                where c.delivery_id = d.id and i.name not in ('server-1', 'server-2')))`;
+    assert.equal(total.handedOut, sent?.count);
+    const [left] = await domain.sql<{ count: number }[]>`
+      select count(*)::int as count from (
+        select distinct on (device_id, item) device_id, compiled_by from delivery
+         where state = 'done' and item <> 'device-identity' order by device_id, item, released_at desc) latest
+       where compiled_by = ${to.release}`;
+    assert.equal(total.onDevices, left?.count);
+  });
+
   test('after the way back the old release activates a device and changes a policy, both acknowledged', async () => {
     await activateAndChangePolicy(domain, fleet, 'after-the-reverse');
   });
