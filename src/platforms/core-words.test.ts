@@ -106,12 +106,13 @@ const ofProducts = () =>
     .map((file) => file.replaceAll('\\', '/'))
     .filter((file) => !/(?:\.test|-fixture)\.ts$/.test(file));
 
-test('which platforms are registered is read by main programs and by the command that plans without a service', () => {
+test('which platforms are registered is read by main programs and by commands that plan without a service', () => {
   const readers = ofProducts().filter((file) =>
     readFileSync(path.join(checkout, 'src', file), 'utf8').includes('platforms/registered/'),
   );
   const mains = ['administration', 'coordinator', 'router', 'server'].map((process) => `processes/${process}/main.ts`);
-  assert.deepEqual(readers.sort(), ['cli/commands/release-way.ts', ...mains]);
+  const commands = ['release-way', 'upgrade-rehearse'].map((command) => `cli/commands/${command}.ts`);
+  assert.deepEqual(readers.sort(), [...commands, ...mains]);
 });
 
 test('the core holds no word of one platform, but for columns and codes of sealed releases', () => {

@@ -23,7 +23,7 @@ import { readMasterKeys } from '../database/sealed-value.ts';
 import { createMissingSigners } from '../domain/authority-creation.ts';
 import { readDomain } from '../domain/domain.ts';
 import { setDomainRelease } from '../domain/domain-changes.ts';
-import { registeredPlatforms } from '../platforms/registered/platforms.ts';
+import type { Platforms } from '../platforms/port.ts';
 import { verifyInstalled } from '../release/archive.ts';
 import { releaseStep } from '../upgrade/fence/release-step.ts';
 import { planUpgrade } from '../upgrade/plan/plan.ts';
@@ -39,6 +39,7 @@ interface RehearseOptions {
   home: string;
   /** The new release: the one that rehearses. */
   program: Program;
+  platforms: Platforms;
   /** Who rehearses. */
   by: string;
   /** Where the copy is made; default the system's temporary folder. */
@@ -78,7 +79,7 @@ export async function rehearseUpgrade(options: RehearseOptions): Promise<Rehears
     const restored = await measured(() =>
       rebuildDatabase(url, backup, program, { signal, onProgress: (done, of) => onProgress('restoring', done, of) }),
     );
-    const course = await runCourse({ url, copyHome, releases, from: domain.release, program, onProgress });
+    const course = await runCourse({ ...options, url, copyHome, releases, from: domain.release, onProgress });
     const { tables } = backup.manifest;
     const rehearsal: Rehearsal = {
       ...{ domainId: domain.id, fromRelease: domain.release, toRelease: program.release },
@@ -97,7 +98,7 @@ export async function rehearseUpgrade(options: RehearseOptions): Promise<Rehears
   }
 }
 
-interface CourseOptions extends Required<Pick<RehearseOptions, 'program' | 'onProgress'>> {
+interface CourseOptions extends Required<Pick<RehearseOptions, 'program' | 'platforms' | 'onProgress'>> {
   url: string;
   copyHome: string;
   releases: string;
@@ -109,7 +110,15 @@ interface Course extends Pick<Rehearsal, 'obstacles' | 'found' | 'moving'> {
 }
 
 /** Each step whatever the one before found, but for one that the next needs. */
-async function runCourse({ url, copyHome, releases, from, program, onProgress }: CourseOptions): Promise<Course> {
+async function runCourse({
+  url,
+  copyHome,
+  releases,
+  from,
+  program,
+  platforms,
+  onProgress,
+}: CourseOptions): Promise<Course> {
   const course: Course = {
     ...{ obstacles: [], found: [], moving: null },
     times: { expandMs: 0, migrations: [], oldStartMs: null, newStartMs: null },
@@ -119,7 +128,7 @@ async function runCourse({ url, copyHome, releases, from, program, onProgress }:
     onProgress('expanding', 0, 1);
     await isolateCopy(db, copyHome);
     if (!(await expand(course, db, url, program))) return course;
-    course.moving = await planMoving(db, join(releases, program.release), program.release);
+    course.moving = await planMoving(db, join(releases, program.release), platforms);
     const instance = await findInstance(db, copyHome);
     if (instance === undefined) course.found.push('no instance has its credential in this home: none was started');
     const start = async (release: string) => {
@@ -191,11 +200,11 @@ async function expand(
 }
 
 /** What a plan with default options moves and sends. Null for a patch: in place nobody moves. */
-async function planMoving(db: Database, folder: string, release: string): Promise<Rehearsal['moving']> {
-  const { features } = await verifyInstalled(folder);
+async function planMoving(db: Database, folder: string, platforms: Platforms): Promise<Rehearsal['moving']> {
+  const { release, features } = await verifyInstalled(folder);
   const target = { release, features, differences: [] };
   const options = planOptionsSchema.parse({});
-  const own = { host: applicationName, features, platforms: registeredPlatforms };
+  const own = { host: applicationName, features, platforms };
   const plan = planUpgrade(await readPlanFacts(db, target, own, options), options);
   if (plan.inPlace) return null;
   const { itPolicies, serviceBooks, synchronizations, leastMinutes } = plan.sends;

@@ -33,13 +33,15 @@ export function addUpgradeRehearseCommand(upgrades: Command, frame: Frame, setEx
       .option('--scratch <folder>', 'where to make the copy (default: the system’s temporary folder)'),
   ).action(async (file: string, flags: PassphraseFlags & { scratch?: string }, command) => {
     const passphrase = await readPassphrase(frame, flags, { twice: false });
-    const [{ rehearseUpgrade }, program] = await Promise.all([
+    const [{ rehearseUpgrade }, { registeredPlatforms: platforms }, program] = await Promise.all([
       import('../../rehearsal/rehearse-upgrade.ts'),
+      import('../../platforms/registered/platforms.ts'),
       ownProgram(),
     ]);
     const rehearsal = await withProgress(frame, async (progress) =>
       rehearseUpgrade({
         ...{ file: resolve(file), passphrase, home: homeFolder(frame.environment), program, by: userName() },
+        platforms,
         ...(flags.scratch === undefined ? {} : { scratch: resolve(flags.scratch) }),
         onProgress: (step, done, of) => progress.show(steps[step], done, of),
       }),
