@@ -54,6 +54,8 @@ export interface MoveRunnerOptions {
   concurrency?: number;
   /** Device effects that may be open before further moves wait; read anew each round. */
   drainWindow: (db: Database) => Promise<number>;
+  /** The upgrade that may start no moves at this time; read anew each round. */
+  heldUpgrade?: (db: Database) => Promise<string | undefined>;
   /** Seconds after which an account whose devices do not come is out of reach. */
   outOfReachSeconds?: number;
   /** Milliseconds between two rounds without a notification, while there are moves. Default 200. */
@@ -92,7 +94,8 @@ export async function moveReserved(options: MoveRunnerOptions, onTry: () => void
   const room = window - undrained;
   if (room <= 0) return { moved: 0, draining: true, quiet: false };
   const limit = Math.min(maxMoves, Math.ceil(room / effectsOfMove));
-  const reserved = await administrationTransaction(db, release, (tx) => reserveMoves(tx, options.name, limit));
+  const held = await options.heldUpgrade?.(db);
+  const reserved = await administrationTransaction(db, release, (tx) => reserveMoves(tx, options.name, limit, held));
   if (reserved.length > 0) onTry();
   let moved = 0;
   const waiting = [...reserved];

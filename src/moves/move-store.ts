@@ -40,9 +40,14 @@ const reservationSeconds = 30;
 
 /**
  * Reserves up to `limit` moves of running batches, oldest first; SKIP LOCKED keeps rival runners apart. By move_batch_running,
- * and of each batch by account_move_queued, in its order.
+ * and of each batch by account_move_queued, in its order. None of the upgrade that may start nothing now.
  */
-export async function reserveMoves(tx: Transaction, runner: string, limit: number): Promise<ReservedMove[]> {
+export async function reserveMoves(
+  tx: Transaction,
+  runner: string,
+  limit: number,
+  heldUpgrade: string | null = null,
+): Promise<ReservedMove[]> {
   return await tx<ReservedMove[]>`
     update account_move m
        set state = 'reserved', reserved_by = ${runner}, attempts = m.attempts + 1,
@@ -54,7 +59,8 @@ export async function reserveMoves(tx: Transaction, runner: string, limit: numbe
             and (q.state = 'queued' and (q.retry_at is null or q.retry_at < clock_timestamp())
                  or q.state <> 'queued' and q.reserved_until < clock_timestamp())
           order by q.batch_id, q.queued_at, q.id limit ${limit} for update of q skip locked) w
-        where b.state = 'running' order by w.queued_at, w.id limit ${limit}))
+        where b.state = 'running' and (${heldUpgrade}::uuid is null or b.upgrade_id is distinct from ${heldUpgrade}::uuid)
+        order by w.queued_at, w.id limit ${limit}))
     returning m.id as "moveId", m.batch_id as "batchId", m.account_id as "accountId",
               m.from_instance_id as "fromInstanceId", m.to_instance_id as "toInstanceId", m.attempts`;
 }

@@ -9,6 +9,7 @@ import { type InstanceId, newId } from '../base/ids.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { assertNotedWithin, noteTransitions } from '../database/state-log-fixture.ts';
+import { oweAgainAfter } from '../deliveries/owe-again.ts';
 import { oweDeliveries } from '../deliveries/owe-deliveries.ts';
 import { listOwed, releaseBudgeted, releaseUnbudgeted, settleWithoutSending } from '../deliveries/release-store.ts';
 import { markSuspects, takeBackAllSilent, takeBackForgotten, takeBackSilent } from '../deliveries/suspects.ts';
@@ -227,6 +228,7 @@ const happenings = {
   suspend: () => db.begin((tx) => suspendEarlier(tx, here, { authenticatedWithinMinutes: 5 })),
   'take back': (_, { deviceId }) => db.begin((tx) => takeBack(tx, deviceId)),
   'owe again': () => oweRefusedPolicies(db, here, 0),
+  retry: () => db.begin((tx) => oweAgainAfter(tx, tx`select id from account_move`)),
   trim: () => trimCommands(db, here, 0, 10),
   move: (world, _device, how) => move(world, how),
   pause: (world, _device, how) => (how % 2 === 0 ? pause(world.batches.slice(-1)) : resume(world.batches)),
@@ -286,6 +288,8 @@ const courses = [
   // Given up after three tries, without the fence and under it.
   course('move, move 10, move 1, move 10, move 1, move 10'),
   course('move, move 6, move 1, move 6, move 1, move 6'),
+  // Refused after a move, and owed again.
+  course('move, move 9, move 9, release 9, retry'),
   // Taken over from a runner that died under the fence.
   course('move, move 4, move 1, move 5'),
 ];

@@ -30,6 +30,7 @@ import { recordsChanges } from '../../registry/component-detail.ts';
 import { poolSize } from '../../registry/database-sessions.ts';
 import { ownFeatures, ownRelease } from '../../registry/own-release.ts';
 import { closeInOrder } from '../../rest/orderly-close.ts';
+import { upgradeOutsideWindows } from '../../upgrade/waves/schedule.ts';
 import { administrationServer } from './administration-server.ts';
 import { certificateLooks } from './certificate-looks.ts';
 import { createCertificateUpkeep } from './certificate-upkeep.ts';
@@ -158,6 +159,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Pr
     name: identity.name,
     log,
     signal: stopping,
+    heldUpgrade: upgradeOutsideWindows,
     ...moveDeliveries(registeredPlatforms),
   }).catch((error: unknown) => {
     log.error({ error: messageOf(error) }, 'the move runner ended');

@@ -127,6 +127,15 @@ export async function readLatestUpgrade(q: Queryable): Promise<Upgrade | undefin
   return row && parseRow(row);
 }
 
+/** The open upgrade's windows while it moves accounts to the new release. Its plan may be large: nothing else of it is read. */
+export async function readOpenWindows(q: Queryable): Promise<{ id: UpgradeId; windows: string[] } | undefined> {
+  const [row] = await q<{ id: UpgradeId; windows: string[] }[]>`
+    select id, plan->'options'->'windows' as windows from upgrade
+     where ${upgradeStates.notIn(q, 'ended')} and ${upgradeStates.in(q, 'in-waves')}
+       and plan->'options' ? 'windows'`;
+  return row;
+}
+
 /** Ids of the instances that the open upgrade has added, while they take accounts on trial or give them back. */
 export async function listInstancesOnTrial(q: Queryable): Promise<ReadonlySet<string>> {
   const upgrade = await readOpenUpgrade(q);

@@ -58,9 +58,12 @@ test(
       await looks(it, context, 1, { maxMoves: 1 });
     }
     await setWindows(it, closed());
+    const moved = await countAt(it.db, '%-1-1');
+    assert.equal(await runningBatches(it), 1);
+    await it.world();
+    assert.equal(await countAt(it.db, '%-1-1'), moved, 'also while no coordinator looks');
     await stepOnce(context);
     assert.equal(await runningBatches(it), 0, 'at the first look');
-    const moved = await countAt(it.db, '%-1-1');
     assert.ok(moved > 0 && moved < 4);
     await it.db`update upgrade_wave set started_at = started_at - interval '10 hours' where state = 'running'`;
     await looks(it, context, 10);

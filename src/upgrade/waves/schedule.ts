@@ -2,12 +2,23 @@
 import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { openingText, type Schedule, scheduleAt } from '../state/schedule-windows.ts';
+import { readOpenWindows } from '../state/upgrade-store.ts';
 
 /** @throws BrambleError ERR_UPGRADE_WINDOW */
 export async function readSchedule(q: Queryable, { windows }: Pick<PlanOptions, 'windows'>): Promise<Schedule> {
   if (windows.length === 0) return { kind: 'always' };
   const [row] = await q<{ now: Date }[]>`select clock_timestamp() as now`;
   return scheduleAt(windows, row?.now ?? new Date());
+}
+
+/**
+ * The upgrade whose moves may not start now, for whoever carries moves out: the coordinator, which would hold them back, may be
+ * away just when a window closes.
+ */
+export async function upgradeOutsideWindows(q: Queryable): Promise<string | undefined> {
+  const open = await readOpenWindows(q);
+  if (open === undefined) return undefined;
+  return heldBySchedule(await readSchedule(q, open)) === undefined ? undefined : open.id;
 }
 
 /** What is waited for before anything new may start; undefined if it may. */
