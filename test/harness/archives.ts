@@ -137,6 +137,12 @@ export async function patchedArchive(
   return { file: patched, release };
 }
 
+/** The working tree's program under the number of the next minor release: what an upgrade of the working tree goes to. */
+export async function nextArchive(): Promise<BuiltArchive> {
+  const [major = 0, minor = 0] = (await ownRelease()).split('.').map(Number);
+  return await patchedArchive(`${major}.${minor + 1}.0`);
+}
+
 /** @throws Error unless the text occurs exactly once in the program. */
 function applyEdit(entries: Entries, { find, replace }: ProgramEdit): void {
   const places = [...entries].filter(([name, contents]) => name.endsWith('.mjs') && contents.includes(find));

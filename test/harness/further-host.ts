@@ -107,6 +107,13 @@ export async function joinFurtherHost(domain: RunningDomain, name: string): Prom
   return host;
 }
 
+/** Starts the supervisor of the release from the host's own folder, as the upgrade's report says. */
+export async function takeOver(host: RunningDomain | FurtherHost, release: string): Promise<void> {
+  const before = host.supervisor;
+  host.startSupervisorOf(release);
+  await exitWithin(before, 60_000, 'the supervisor of the release before');
+}
+
 async function readLogs(home: string): Promise<string> {
   const folder = join(home, 'logs');
   const names = await readdir(folder).catch((): string[] => []);

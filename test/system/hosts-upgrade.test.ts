@@ -10,12 +10,11 @@ import { upgradeOperations } from '../../src/api/upgrade.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
-import { exitWithin } from '../../src/testing/process.ts';
-import { type BuiltArchive, patchedArchive, workingTreeArchive } from '../harness/archives.ts';
+import { type BuiltArchive, nextArchive, workingTreeArchive } from '../harness/archives.ts';
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { type FurtherHost, joinFurtherHost, separateRoles } from '../harness/further-host.ts';
+import { type FurtherHost, joinFurtherHost, separateRoles, takeOver } from '../harness/further-host.ts';
 import { configureDomain, enrolFleet } from '../harness/preparation.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 
@@ -30,8 +29,7 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
 
   before(async () => {
     const own = await workingTreeArchive();
-    const [major = 0, minor = 0] = own.release.split('.').map(Number);
-    next = await patchedArchive(`${major}.${minor + 1}.0`);
+    next = await nextArchive();
     domain = await startDomain({ archive: own.file, instances: 1, externalDatabase: { url, outside: url } });
     await separateRoles(domain);
     await configureDomain(domain, '127.0.0.1:9');
@@ -74,7 +72,7 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
       const { waitingFor } = await domain.api.call(upgradeOperations.show, {});
       return waitingFor !== null && /berlin/.test(JSON.stringify(waitingFor));
     });
-    for (const host of [domain, berlin]) await takeOver(host, next);
+    for (const host of [domain, berlin]) await takeOver(host, next.release);
     await untilUpgrade(domain, ['done'], { timeoutMs: 280_000 });
     const rows =
       await domain.sql`select distinct release from component where stopped_at is null and kind <> 'coordinator'`;
@@ -87,10 +85,3 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
     assert.deepEqual(failedByClass, {}, 'no request of a device failed');
   });
 });
-
-/** Starts the supervisor of the release from the host’s own folder, as the upgrade’s report says. */
-async function takeOver(host: RunningDomain | FurtherHost, { release }: BuiltArchive): Promise<void> {
-  const before = host.supervisor;
-  host.startSupervisorOf(release);
-  await exitWithin(before, 60_000, 'the supervisor of the release before');
-}
