@@ -1,6 +1,7 @@
 /**
  * `npm run demo`: a live domain of the latest sealed release is upgraded to this working tree, in phases, with real processes,
- * real TLS and simulated devices that speak the real protocols. The exit code is not 0 where a request failed, a tunnel
+ * real TLS and simulated devices that speak the real protocols. With `--hosts` it begins as a domain of the working tree that
+ * further computers join, and accounts move there to the same program under the next number. The exit code is not 0 where a request failed, a tunnel
  * broke, anything was lost or an invariant broke; where something is waited for in vain, how the domain stands is printed.
  */
 import { rm, writeFile } from 'node:fs/promises';
@@ -11,9 +12,10 @@ import { upgradeOperations } from '../src/api/upgrade.ts';
 import { shownLines, shownText } from '../src/base/shown-text.ts';
 import { readJournal } from '../src/simulator/journal.ts';
 import { inTime, until } from '../src/testing/condition.ts';
-import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
+import { type BuiltArchive, nextArchive, sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
 import { isAnswering, type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { type RunningFleet, startFleet } from '../test/harness/fleet.ts';
+import { type FurtherHost, separateRoles } from '../test/harness/further-host.ts';
 import type { Watched } from '../test/harness/invariants.ts';
 import { activateAndChangePolicy } from '../test/harness/old-release-operations.ts';
 import { configureDomain, demoBudget } from '../test/harness/preparation.ts';
@@ -22,6 +24,7 @@ import { stopAdministration } from '../test/harness/stopped-administration.ts';
 import { viewUpgrade } from '../test/harness/upgrade-view.ts';
 import { startInternalHost, startWorkload, type Workload } from '../test/harness/workload.ts';
 import { collectFigures, type DemoReport } from './figures.ts';
+import { joinHosts, placesOf, startSharedDatabase, takeOverSupervisors } from './hosts.ts';
 import { readDemoOptions } from './options.ts';
 import { bar, createProgress } from './progress.ts';
 import { failuresOf, reportText } from './report-text.ts';
@@ -31,6 +34,8 @@ interface Stage {
   domain: RunningDomain;
   fleet: RunningFleet;
   follower: UpgradeFollower;
+  /** The computers that joined. */
+  hosts: FurtherHost[];
   target: string;
   workload: Workload;
   watched: Omit<Watched, 'samples'>;
@@ -54,23 +59,28 @@ for (const failure of failures) process.stderr.write(`error: ${shownText(failure
 process.exit(failures.length === 0 ? 0 : 1);
 
 async function runDemo(): Promise<DemoReport> {
-  const [from, to] = [await sealedArchive(), await workingTreeArchive()];
-  progress.step(
-    `A domain of release ${from.release} comes up: two instances, two administration services, one router.`,
-  );
-  const internal = await startInternalHost();
-  const domain = await startDomain({
-    archive: from.file,
-    instances: 2,
-    administrationServices: 2,
-    databaseSettings: {},
-  });
-  keptHome = domain.home;
-  const cleanUp: (() => Promise<unknown>)[] = [
-    () => domain.stop({ keep: options.keep }),
-    () => rm(dirname(to.file), { recursive: true, force: true }),
-  ];
+  const over = options.hosts > 1;
+  const from = over ? await workingTreeArchive() : await sealedArchive();
+  const to = over ? await nextArchive() : await workingTreeArchive();
+  const cleanUp: (() => Promise<unknown>)[] = [() => rm(dirname(to.file), { recursive: true, force: true })];
   try {
+    progress.step(
+      `A domain of release ${from.release} comes up: two instances, two administration services, one router.`,
+    );
+    const internal = await startInternalHost();
+    cleanUp.unshift(async () => internal.server.close());
+    const shared = over ? await startSharedDatabase() : undefined;
+    if (shared) cleanUp.unshift(shared.stop);
+    const domain = await startDomain({
+      archive: from.file,
+      instances: 2,
+      administrationServices: 2,
+      databaseSettings: {},
+      ...(shared && { externalDatabase: { url: shared.url, outside: shared.url } }),
+    });
+    cleanUp.unshift(() => domain.stop({ keep: options.keep }));
+    keptHome = domain.home;
+    if (over) await separateRoles(domain);
     progress.say(`It answers at ${domain.publicUrl}${options.keep ? `; its home is ${domain.home}` : ''}.`);
     await configureDomain(domain, internal.target);
     progress.say(`Budget: ${describeBudget()}`);
@@ -89,20 +99,22 @@ async function runDemo(): Promise<DemoReport> {
       return `${bar(row?.active ?? 0, options.devices)} devices have enrolled`;
     });
     cleanUp.unshift(() => fleet.stop());
-    const upgraded = upgradeDomain(from.release, to, domain, fleet, internal.target);
+    const hosts: FurtherHost[] = [];
+    cleanUp.unshift(() => Promise.all(hosts.map((host) => host.stop())));
+    const upgraded = upgradeDomain(from.release, to, domain, fleet, internal.target, hosts);
     return await inTime('the upgrade of the demo has come to its end', limitMs, upgraded);
   } finally {
     for (const clean of cleanUp) await clean().catch((error: unknown) => progress.say(String(error)));
-    internal.server.close();
   }
 }
 
 async function upgradeDomain(
   from: string,
-  to: { file: string; release: string },
+  to: BuiltArchive,
   domain: RunningDomain,
   fleet: RunningFleet,
   target: string,
+  hosts: FurtherHost[],
 ): Promise<DemoReport> {
   await drained(domain);
   const watched: Stage['watched'] = {
@@ -116,15 +128,16 @@ async function upgradeDomain(
   const sampler = startSampler(domain.sql, demoBudget);
   const workload = startWorkload(domain, fleet, target, { commandIntervalMs: 250, tunnels: 6, tunnelMs: 2500 });
   let locked: DemoReport['features'] | undefined;
-  const stage: Stage = { domain, fleet, follower: createFollower(domain, progress), target, workload, watched };
+  const stage: Stage = { domain, fleet, follower: createFollower(domain, progress), hosts, target, workload, watched };
   try {
+    if (options.hosts > 1) await joinHosts(domain, hosts, options.hosts, progress);
     // The gates compare with each account's own past: probed from here on, until its wave begins.
     await startUpgrade(stage, to);
     await moveAccounts(stage);
     // Once it is back, the old release knows nothing of these features: they were locked all the time.
     if (options.reverse) locked = await featuresOf(domain);
     if (options.reverse) await turnBack(stage);
-    else await finalize(stage);
+    else await finalize(stage, to.release);
   } finally {
     await workload.stop();
   }
@@ -143,7 +156,7 @@ async function upgradeDomain(
     features: locked ?? (await featuresOf(domain)),
     seed: options.seed,
     outcome: options.reverse ? 'reversed' : 'finalized',
-    release: { from, to: to.release },
+    release: { from, to: to.release, renumbered: options.hosts > 1 },
     wallSeconds: Math.round((performance.now() - startedAt) / 100) / 10,
     startedAtMs: performance.timeOrigin + startedAt,
   });
@@ -155,19 +168,18 @@ async function featuresOf(domain: RunningDomain): Promise<DemoReport['features']
 }
 
 /** An administration service is stopped with an uncommitted write, then the upgrade begins; at its fence it is let go on. */
-async function startUpgrade(
-  { domain, follower, watched }: Stage,
-  to: { file: string; release: string },
-): Promise<void> {
+async function startUpgrade({ domain, follower, hosts, watched }: Stage, to: BuiltArchive): Promise<void> {
   const options = {
     canariesPerInstance: canaries / 2,
     wavePercentages: [100],
     soakSeconds: 2,
     fenceGraceMs: 1500,
+    instances: placesOf(hosts),
     gate: { leastRequests: 2, baselineHours: 1, patienceSeconds: 40, latencyFactor: 5, latencySlackMs: 250 },
   };
   const { plan } = await domain.api.call(upgradeOperations.plan, { body: { archive: to.file, ...options } });
   progress.step(`The upgrade to ${to.release} is planned.`);
+  if (hosts.length > 0) progress.say(`Release ${to.release} is this working tree under another number.`);
   const { itPolicies, serviceBooks, synchronizations, leastMinutes } = plan.sends;
   progress.say(
     `It will send ${itPolicies} IT policies, ${serviceBooks} service books and ${synchronizations} synchronizations: at ` +
@@ -251,7 +263,7 @@ async function silenceDevices(domain: RunningDomain, fleet: RunningFleet): Promi
   progress.say(`${silent.length} devices fall silent while holding a command.`);
 }
 
-async function finalize({ domain, fleet, follower, target, workload }: Stage): Promise<void> {
+async function finalize({ domain, fleet, follower, hosts, target, workload }: Stage, release: string): Promise<void> {
   await drained(domain);
   const [pair] = await domain.sql<{ account: string; service: string; other: string; pid: number }[]>`
     select a.name as account, c.name as service, o.name as other, p.process_id as pid
@@ -266,7 +278,7 @@ async function finalize({ domain, fleet, follower, target, workload }: Stage): P
      order by a.name limit 1`;
   if (!pair) throw new Error('there are no two connection services to fail over between');
   const openThroughOther = async () =>
-    await whileKilled(domain, pair.pid, async () => {
+    await whileKilled(domain, hosts, pair.pid, async () => {
       const answer = await fleet.tell<{ tunnels: { kind: string; httpStatus?: number; code?: string }[] }>({
         do: 'tunnel',
         account: pair.account,
@@ -306,21 +318,30 @@ async function finalize({ domain, fleet, follower, target, workload }: Stage): P
   }
   progress.step('The upgrade is finalized.');
   await domain.api.call(upgradeOperations.finalize, {});
+  if (hosts.length > 0) await takeOverSupervisors([domain, ...hosts], release, follower, progress);
   await follower.follow(['done'], { timeoutMs: 90_000 });
   const locked = (await featuresOf(domain)).filter(({ active }) => !active);
   if (locked.length > 0) throw new Error(`finalized, but locked: ${locked.map(({ name }) => name).join(', ')}`);
 }
 
-/** Kills a process with a link; `work` is done when the router knows, and before the supervisor, which is stopped, does. */
-async function whileKilled<Result>(domain: RunningDomain, pid: number, work: () => Promise<Result>): Promise<Result> {
+/** Kills a process with a link; `work` is done when the router knows, and before the supervisors, which are stopped, do. */
+async function whileKilled<Result>(
+  domain: RunningDomain,
+  hosts: readonly FurtherHost[],
+  pid: number,
+  work: () => Promise<Result>,
+): Promise<Result> {
   const links = await linksOfRouter(domain);
-  domain.supervisor.kill('SIGSTOP');
+  const signalSupervisors = (kind: NodeJS.Signals) => {
+    for (const { supervisor } of [domain, ...hosts]) supervisor.kill(kind);
+  };
+  signalSupervisors('SIGSTOP');
   try {
     process.kill(pid, 'SIGKILL');
     await until('the router has lost the link', 20_000, async () => (await linksOfRouter(domain)) < links);
     return await work();
   } finally {
-    domain.supervisor.kill('SIGCONT');
+    signalSupervisors('SIGCONT');
   }
 }
 

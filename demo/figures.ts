@@ -14,7 +14,10 @@ import { checkInvariants, type InvariantResult, statesOf, type Watched } from '.
 export interface DemoReport {
   seed: string;
   outcome: 'finalized' | 'reversed';
-  release: { from: string; to: string };
+  /** `renumbered`: the target is the same program under another number. */
+  release: { from: string; to: string; renumbered: boolean };
+  /** Of a domain over several: whose supervisors are of which release, and what runs there at the end. */
+  hosts: { name: string; supervisor: string; accounts: number; processes: string[] }[];
   accounts: number;
   devices: number;
   moved: number;
@@ -90,6 +93,7 @@ export async function collectFigures(around: Surroundings): Promise<DemoReport> 
     seed,
     outcome,
     release,
+    hosts: await hostFigures(sql),
     accounts: counts?.accounts ?? 0,
     devices: counts?.devices ?? 0,
     moved: counts?.moved ?? 0,
@@ -192,6 +196,18 @@ async function unavailabilityFigures(
     max: round(Math.max(0, ...values)),
     accounts: values.length,
   };
+}
+
+/** The first host first; none where there is only one. */
+async function hostFigures(sql: postgres.Sql): Promise<DemoReport['hosts']> {
+  const hosts = await sql<DemoReport['hosts']>`
+    select s.host as name, s.release as supervisor,
+           (select count(*)::int from account a join instance i on i.id = a.instance_id
+              join desired_process p on p.name = i.name where p.host = s.host) as accounts,
+           array(select p.name from desired_process p where p.host = s.host and p.state = 'running' order by 1)
+             as processes
+      from supervisor s left join host h on h.name = s.host order by h.joined_at nulls first`;
+  return hosts.length > 1 ? [...hosts] : [];
 }
 
 async function waveFigures(sql: postgres.Sql): Promise<DemoReport['waves']> {

@@ -18,6 +18,7 @@ export function reportText(report: DemoReport, terminal: boolean): string {
         ? `The domain went from ${report.release.from} to ${report.release.to}, live.`
         : `The domain went towards ${report.release.to} and came back to ${report.release.from}, live.`,
     ),
+    ...(report.release.renumbered ? [`Release ${report.release.to} is this working tree under another number.`] : []),
     '',
     fact('accounts, devices', `${report.accounts}, ${report.devices}`),
     fact(
@@ -58,6 +59,7 @@ export function reportText(report: DemoReport, terminal: boolean): string {
       ),
     ),
     '',
+    ...hostLines(report, paint, fact),
     paint.bold('Features'),
     ...report.features.map((feature) =>
       fact(feature.name, feature.active ? 'active' : `locked by ${feature.lockedBy.join(', ')}`),
@@ -75,6 +77,18 @@ export function reportText(report: DemoReport, terminal: boolean): string {
     '',
   ];
   return lines.join('\n');
+}
+
+function hostLines(
+  { hosts }: DemoReport,
+  paint: ReturnType<typeof colors.createColors>,
+  fact: (name: string, text: string) => string,
+): string[] {
+  if (hosts.length === 0) return [];
+  const lines = hosts.map(({ name, supervisor, accounts, processes }) =>
+    fact(name, `supervisor ${supervisor}, ${counted(accounts, 'account')}: ${processes.join(', ')}`),
+  );
+  return [paint.bold('Hosts'), ...lines, ''];
 }
 
 /** Why the demo must not be called a success; empty when nothing was lost or broken. */

@@ -5,8 +5,14 @@ import type { DemoReport } from '../../demo/figures.ts';
 import { reportText } from '../../demo/report-text.ts';
 
 const report: DemoReport = {
-  ...{ seed: 's', outcome: 'finalized', release: { from: '1.2.1', to: '1.3.0' }, accounts: 1, devices: 1, moved: 1 },
-  ...{ failed: 0, reversed: 0, wallSeconds: 1 },
+  ...{
+    seed: 's',
+    outcome: 'finalized',
+    release: { from: '1.2.1', to: '1.3.0', renumbered: false },
+    devices: 1,
+    moved: 1,
+  },
+  ...{ hosts: [], accounts: 1, failed: 0, reversed: 0, wallSeconds: 1 },
   requests: { sent: 1, failed: 0, sentAgain: 0, failedByClass: {}, lostDevices: 0 },
   commands: { enqueued: 1, acknowledged: 1, lost: 0, duplicated: 0 },
   tunnels: { opened: 1, broken: 0, refused: 0, breaks: [] },
