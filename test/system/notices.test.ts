@@ -10,19 +10,22 @@ import { after, before, describe, test } from 'node:test';
 import { startMailReceiver } from '../../src/notices/mail-receiver-fixture.ts';
 import { startWebhookReceiver } from '../../src/notices/webhook-receiver-fixture.ts';
 import { until } from '../../src/testing/condition.ts';
-import { workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { patchedArchive, workingTreeArchive } from '../harness/archives.ts';
+import { isAnswering, type RunningDomain, startDomain } from '../harness/domain.ts';
+import { startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 
 const mailUser = { name: 'bramble', password: 'smtp password' };
 
 describe('a domain that tells somebody', { timeout: 600_000 }, () => {
   let folder: string;
   let domain: RunningDomain;
+  let release: string;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'bramble-notices-'));
     await chmod(folder, 0o711);
-    const { file } = await workingTreeArchive();
+    const { file, ...built } = await workingTreeArchive();
+    release = built.release;
     domain = await startDomain({ archive: file, instances: 1 });
   });
   after(async () => {
@@ -68,6 +71,31 @@ describe('a domain that tells somebody', { timeout: 600_000 }, () => {
     await domain.sql`update desired_process set state = 'stopped' where name = 'west'`;
     await until('its end is told', 180_000, () => told('host.back') && mail.received.length === 3);
     for (const name of ['hook', 'ops']) await bramble('notice', 'remove', name);
+  });
+
+  test('while no administration service is at work, the coordinator of an upgrade tells that it paused, and the rest', async () => {
+    const hook = await startWebhookReceiver();
+    await addHook(hook.url, 'upgrade');
+    const [major = 0, minor = 0, patch = 0] = release.split('.').map(Number);
+    await startUpgrade(domain, await patchedArchive(`${major}.${minor}.${patch + 1}`), { soakSeconds: 3600 });
+    await untilUpgrade(domain, ['moving'], { timeoutMs: 280_000 });
+    await bramble('upgrade', 'pause');
+    const told = (kind: string) => hook.received.some(({ json }) => json.type === kind);
+    await until('the pause is told', 60_000, () => told('upgrade.paused'));
+
+    await domain.sql`update desired_process set state = 'stopped' where kind = 'administration'`;
+    await until('no administration service is left', 120_000, async () => {
+      const alive = await domain.sql`
+        select 1 from component where kind = 'administration' and stopped_at is null and lease_until > now()`;
+      return alive.length === 0;
+    });
+    await domain.sql`insert into event (kind, message) values ('backup-failed', 'the disk was full')`;
+    await until('the coordinator tells', 60_000, () => told('backup.failed'));
+    await domain.sql`update desired_process set state = 'running' where kind = 'administration'`;
+    await until('it is back', 120_000, () => isAnswering(domain));
+    await bramble('notice', 'remove', 'upgrade');
+    await bramble('upgrade', 'reverse');
+    await untilUpgrade(domain, ['reversed'], { timeoutMs: 280_000 });
   });
 
   test('a copy that is started to try a backup sends nothing of what waits in it', async () => {
