@@ -7,11 +7,12 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { accountOperations } from '../../src/api/accounts.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { installArchive } from '../../src/release/archive.ts';
 import { until } from '../../src/testing/condition.ts';
-import { workingTreeArchive } from '../harness/archives.ts';
+import { sealedArchive, workingTreeArchive } from '../harness/archives.ts';
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { assertNothingLost, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
@@ -181,6 +182,20 @@ describe('a backup of a domain', { timeout: 600_000 }, () => {
     const operations = audited.entries.map(({ operation }) => operation);
     for (const operation of ['backup restore', 'backup resume']) assert.ok(operations.includes(operation), operation);
   });
+});
+
+test('this release backs up a domain of the one before, and tries it with that release', { timeout: 300_000 }, async () => {
+  const { file, release } = await sealedArchive();
+  const domain = await startDomain({ archive: file, instances: 1 });
+  after(async () => await domain.stop());
+  await domain.api.call(accountOperations.create, { body: { name: 'ada' } });
+  const secret = ['--passphrase-file', join(domain.home, 'passphrase')];
+  await writeFile(join(domain.home, 'passphrase'), 'correct horse battery staple\n');
+  const out = join(domain.home, 'before-the-upgrade.backup');
+  await commandJson(domain, 'backup', 'create', '--out', out, ...secret);
+  const verified = await commandJson<Verified>(domain, 'backup', 'verify', out, ...secret);
+  assert.equal(verified.release, release);
+  assert.match(verified.found.started, new RegExp(`service of ${release} started on it, listed 1 accounts`));
 });
 
 async function accountNames({ sql }: RunningDomain): Promise<string[]> {
