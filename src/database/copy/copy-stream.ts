@@ -15,8 +15,17 @@ interface Rejectable {
 }
 
 /** The rows of `copy … to stdout`, in pieces that end anywhere. */
-export async function copyOut(sql: Sql, statement: string): Promise<Readable> {
-  return await sql.unsafe(statement).readable();
+export async function copyOut(sql: Sql, statement: string): Promise<AsyncIterable<Buffer>> {
+  return readOn(await sql.unsafe(statement).readable());
+}
+
+/**
+ * The driver stops reading from the server while the stream is full, and goes on when the stream asks for more. A stream that
+ * was full at its end never asks: the next statement would wait for ever for what the server sent behind the rows.
+ */
+async function* readOn(stream: Readable): AsyncGenerator<Buffer> {
+  for await (const piece of stream) yield piece as Buffer;
+  stream._read(0);
 }
 
 /** Sends the pieces to `copy … from stdin`. @throws what the server refuses, at whatever moment */

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import postgres from 'postgres';
 import { createTestDatabase } from '../database-fixture.ts';
+import { openSession } from '../session.ts';
+import { copyOut } from './copy-stream.ts';
 import { loadDatabase } from './load.ts';
 import { withSnapshot } from './snapshot.ts';
 
@@ -118,4 +120,20 @@ test('a load whose source fails fails with that, and a server that is lost ends 
     ['57P01', 'CONNECTION_CLOSED', 'ECONNRESET'].includes(error.code ?? ''),
   );
   assert.equal((await sql`select from parent`).length, 0);
+});
+
+test('rows that end where a message of the server does are read, and so is what comes next', async () => {
+  const { url } = await database('');
+  const session = await openSession(url, { applicationName });
+  after(() => session.close());
+  await session.run(async (sql) => {
+    // The server sends 8 KiB at a time: the end of the rows and what follows it come apart for some of these.
+    for (let length = 8000; length < 8200; length++) {
+      const pieces: Buffer[] = [];
+      const rows = `(select repeat('x', ${length}) from generate_series(1, 9))`;
+      for await (const piece of await copyOut(sql, `copy ${rows} to stdout`)) pieces.push(piece);
+      assert.equal(Buffer.concat(pieces).length, 9 * (length + 1));
+      assert.equal((await sql`select 1 as one`)[0]?.['one'], 1);
+    }
+  });
 });
