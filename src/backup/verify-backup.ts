@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
 import { withSnapshot } from '../database/copy/snapshot.ts';
+import { digestOf } from '../database/copy/table-digest.ts';
 import { installBinaries } from '../database/embedded/binaries.ts';
 import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
 import { recordVerifiedBackup, type VerifiedBackup } from '../domain/verified-backups.ts';
@@ -16,7 +17,6 @@ import { type OpenedBackup, openBackup } from './backup-file.ts';
 import { writeHomeFiles } from './home-files.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from './rebuild-database.ts';
 import { startReleaseOn } from './release-on-copy.ts';
-import { inParts } from './table-parts.ts';
 
 export interface VerifyOptions {
   file: string;
@@ -95,7 +95,7 @@ export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBack
 async function compare(url: string, { manifest }: OpenedBackup, { signal, onProgress }: VerifyOptions): Promise<void> {
   await withSnapshot(url, { applicationName: 'bramble/backup-verification', signal }, async (snapshot) => {
     for (const [index, table] of manifest.tables.entries()) {
-      const { rows, sha256 } = await inParts(table, await snapshot.rows(table));
+      const { rows, sha256 } = await digestOf(snapshot, table);
       if (rows !== table.rows || sha256 !== table.sha256) {
         throw new BrambleError(
           'ERR_BACKUP_UNUSABLE',

@@ -146,6 +146,8 @@ export const errorCodes = {
     'ERR_DATABASE_START',
     'ERR_DATABASE_STOP',
     'ERR_DATABASE_TIMEOUT',
+    'ERR_DATABASE_TARGET',
+    'ERR_DATABASE_COPY',
     'ERR_DATABASE',
     'ERR_AUDIT_CUT',
     'ERR_AUDIT_KEY',

@@ -184,7 +184,9 @@ describe('a backup of a domain', { timeout: 600_000 }, () => {
   });
 });
 
-test('this release backs up a domain of the one before, and tries it with that release', { timeout: 300_000 }, async () => {
+test('this release backs up a domain of the one before, and tries it with that release', {
+  timeout: 300_000,
+}, async () => {
   const { file, release } = await sealedArchive();
   const domain = await startDomain({ archive: file, instances: 1 });
   after(async () => await domain.stop());

@@ -1,9 +1,13 @@
-/** `bramble database roles`: which PostgreSQL role each kind of process has, and its privileges. */
+/**
+ * `bramble database roles`: which PostgreSQL role each kind of process has, and its privileges. `bramble database export`:
+ * from the embedded PostgreSQL to an external one.
+ */
 import type { Command } from 'commander';
 import { BrambleError } from '../../base/errors.ts';
 import { homeFolder } from '../administration-access.ts';
 import { exitCode } from '../exit-codes.ts';
 import { example, type Frame } from '../frame.ts';
+import { withProgress } from '../live-progress.ts';
 import { table } from '../text-output.ts';
 
 interface Flags {
@@ -25,6 +29,7 @@ const stateText = {
 export function addDatabaseCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
   const database = program.command('database').description('the configuration database of the domain');
   addRoles(database, frame, setExitCode);
+  addExport(database, frame);
 }
 
 function addRoles(database: Command, frame: Frame, setExitCode: (code: number) => void): void {
@@ -94,4 +99,53 @@ function shortText(rights: string | undefined): string {
     : rights
         .replaceAll(/(\w)\w*(\([^)]*\))?/g, (_, first: string, columns?: string) => `${first}${columns ? '*' : ''}`)
         .replaceAll(' ', '');
+}
+
+function addExport(database: Command, frame: Frame): void {
+  example(
+    database
+      .command('export')
+      .description('move the stopped domain from its embedded PostgreSQL to an external one, which further hosts need')
+      .option('--database-url <url>', 'the external, empty database (default: DATABASE_URL)')
+      .option('--rehearse', 'only copy and compare, while the domain runs: shows how long it will stand still', false)
+      .action(async (flags: { databaseUrl?: string; rehearse: boolean }, command) => {
+        const to = flags.databaseUrl ?? frame.environment['DATABASE_URL'];
+        if (to === undefined || !to.startsWith('postgres')) {
+          throw new BrambleError(
+            'ERR_USAGE',
+            'Name the external database: --database-url postgres://…, or DATABASE_URL.',
+          );
+        }
+        const [{ exportDatabase, rehearseExport }, { migrationFolder }, { thisRelease }] = await Promise.all([
+          import('../../backup/export-database.ts'),
+          import('../../release/program.ts'),
+          import('../../release/this-release.ts'),
+        ]);
+        const home = homeFolder(frame.environment);
+        const program = { release: thisRelease.release, migrations: migrationFolder() };
+        const exported = await withProgress(frame, async (progress) =>
+          (flags.rehearse ? rehearseExport : exportDatabase)({
+            ...{ home, to, program },
+            onProgress: (done, of) => progress.show('copying and comparing tables', done, of),
+          }),
+        );
+        frame.show(command, { ...exported, rehearsed: flags.rehearse }, (value) => exportedText(value, home));
+      }),
+    'bramble database export --rehearse --database-url "$ADMIN_URL"',
+    'bramble down; bramble database export --database-url "$ADMIN_URL"; bramble up',
+  );
+}
+
+function exportedText(
+  { tables, rows, copySeconds, rehearsed }: { tables: number; rows: number; copySeconds: number; rehearsed: boolean },
+  home: string,
+): string {
+  const copied = `${tables} tables with ${rows} rows were copied and compared in ${copySeconds.toFixed(1)} s`;
+  return rehearsed
+    ? `${copied}, while the domain was running. The external database has no rows again.\n` +
+        'The domain stands still for about as long between `bramble down` and `bramble up`, while it is exported.'
+    : `${copied}. ${home}/config.json names the external database: start the domain with \`bramble up\`.\n` +
+        'All its processes use one role there: `bramble database roles` gives each kind its own.\n' +
+        'The embedded database is as it was. To go back before anything is written to the new one, put back what is in ' +
+        `${home}/postgres/before-export; once the new one is in use, remove ${home}/postgres/cluster.`;
 }

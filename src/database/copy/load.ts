@@ -34,8 +34,8 @@ export async function loadDatabase(
         for (const { name } of tables) await sql.unsafe(`alter table ${quoted(name)} ${state} trigger user`);
       };
       await setTriggers('disable');
-      // What migrations have put there themselves.
-      for (const { name } of tables.toReversed()) await sql.unsafe(`delete from ${quoted(name)}`);
+      // Migrations put rows there themselves. In tables begun anew the rows lie in the order in which they come.
+      await sql.unsafe(`truncate ${tables.map(({ name }) => quoted(name)).join(', ')}`);
       await work({
         table: async (table, pieces) => {
           if (!known.has(table.name)) {
