@@ -372,6 +372,8 @@ export const seldom: readonly unknown[] = [
   waveStore.insertAssignment,
   waveStore.insertAssignments,
   waveStore.insertWaves,
+  waveStore.listDestinations,
+  waveStore.movesThatStand,
   waveStore.passAcceptedWave,
   waveStore.refreshWaveGate,
   waveStore.reopenWaves,

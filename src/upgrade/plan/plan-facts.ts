@@ -28,6 +28,8 @@ export interface InstanceFacts {
 
 /** What a plan is made from, read from the database and from the target's archive. */
 export interface PlanFacts {
+  /** When they were read, by the database's clock. */
+  now: Date;
   fromRelease: string;
   featureLevel: string;
   target: TargetRelease;
@@ -74,6 +76,7 @@ export async function readPlanFacts(
   const accounts = await q<{ name: string; instance: string }[]>`
     select a.name, i.name as instance from account a join instance i on i.id = a.instance_id order by a.name`;
   return {
+    now: await readNow(q),
     fromRelease: domain.release,
     featureLevel: domain.featureLevel,
     target,
@@ -87,6 +90,11 @@ export async function readPlanFacts(
     supervisorsBehind: supervisorsBehind(await listSupervisors(q), target.release).map(supervisorText),
     losses: lossesOf(await listAccountTables(q)),
   };
+}
+
+async function readNow(q: Queryable): Promise<Date> {
+  const [row] = await q<{ now: Date }[]>`select clock_timestamp() as now`;
+  return row?.now ?? new Date();
 }
 
 /**

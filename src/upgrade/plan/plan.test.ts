@@ -12,6 +12,7 @@ import type { Rehearsal } from './rehearsal-record.ts';
 
 const options = planOptionsSchema.parse({});
 const facts: PlanFacts = {
+  now: new Date('2026-11-27T20:00:00Z'),
   fromRelease: '1.0.0',
   featureLevel: '1.0.0',
   target: { release: '1.1.0', features: ['old', 'shared-connection-services'], differences: [] },
@@ -96,6 +97,11 @@ test('20,000 accounts with 60,000 deliveries take 3.3 hours at the usual rates, 
   const plan = planUpgrade(domain, options);
   assert.equal(plan.sends.leastMinutes, 200);
   assert.match(planText(plan), /20000 synchronizations; with this budget at least 3\.3 h/);
+  const nights = planUpgrade(domain, planOptionsSchema.parse({ windows: ['daily 22:00-24:00 UTC'] }));
+  assert.match(
+    planText(nights),
+    /windows: daily 22:00-24:00 UTC\.\n.*sending ends on 2026-11-28 23:20 UTC at the earliest/,
+  );
 });
 
 test('what an instance may take is held against its accounts and devices, and shown', () => {

@@ -13,7 +13,8 @@ import { supervisorCaution, supervisorCommand } from '../../registry/supervisors
 import { assertPatch, type ReleaseStep, releaseStep } from '../fence/release-step.ts';
 import { requestsToPass } from '../gates/gate.ts';
 import { chosenGate } from '../state/plan-options.ts';
-import { assertWindows } from '../state/schedule-windows.ts';
+import { assertWindows, endWithin } from '../state/schedule-windows.ts';
+import { minuteText } from '../state/upgrade-store.ts';
 import { chosenCanaries } from './canaries.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import { assertLimits } from './instance-limits.ts';
@@ -82,7 +83,12 @@ function planInPlace(facts: PlanFacts, options: PlanOptions, canaries: string[])
     needs: { computers: [], processes: 0, listeningPorts: 0, memoryMb: memoryMb.server, srpCredentials: 0 },
     sends: { itPolicies: 0, serviceBooks: 0, synchronizations: 0, leastMinutes: 0 },
     ...{ lockedFeatures: [], losses: [] },
-    notes: [...accountNotes(options, waves), ...replacementNotes(facts, replacements), ...releaseNotes(facts, 'patch')],
+    notes: [
+      ...accountNotes(options, waves),
+      ...windowNotes(facts, options, 0),
+      ...replacementNotes(facts, replacements),
+      ...releaseNotes(facts, 'patch'),
+    ],
   };
 }
 
@@ -112,6 +118,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions, ca
   const services = made.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
   const processes = made.length + services;
   const budget = budgetSchema.parse({ ...facts.budget, ...options.budget });
+  const leastMinutes = minutesToSend(facts, budget, made.length);
   return {
     ...{ options, patch: step === 'patch', inPlace: false, replacements: [], instances, waves },
     needs: {
@@ -122,12 +129,16 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions, ca
       memoryMb: made.length * memoryMb.server + services * memoryMb.connection,
       srpCredentials: processes,
     },
-    sends: { ...facts.deliveries, leastMinutes: minutesToSend(facts, budget, made.length) },
+    sends: { ...facts.deliveries, leastMinutes },
     lockedFeatures: facts.target.features
       .filter((feature) => !facts.knownFeatures.includes(feature))
       .map((name) => ({ name, until: 'the upgrade is finalized and every registered component has it' })),
     losses: [...facts.losses],
-    notes: [...notesOf(facts, options, waves, empty), ...releaseNotes(facts, step)],
+    notes: [
+      ...notesOf(facts, options, waves, empty),
+      ...windowNotes(facts, options, leastMinutes),
+      ...releaseNotes(facts, step),
+    ],
   };
 }
 
@@ -244,10 +255,17 @@ function accountNotes(options: PlanOptions, waves: readonly { name: string; acco
         'requests may be missed.',
     );
   }
-  if (options.windows.length > 0) {
-    notes.push(`Nothing that devices notice starts outside of these windows: ${options.windows.join('; ')}.`);
-  }
   return notes;
+}
+
+/** @param leastMinutes that moving takes, without soaks */
+function windowNotes({ now }: PlanFacts, { windows }: PlanOptions, leastMinutes: number): string[] {
+  if (windows.length === 0) return [];
+  const end = leastMinutes === 0 ? undefined : endWithin(windows, now, leastMinutes);
+  return [
+    `Nothing that devices notice starts outside of these windows: ${windows.join('; ')}.`,
+    ...(end === undefined ? [] : [`If it starts now, sending ends on ${minuteText(end)} at the earliest.`]),
+  ];
 }
 
 /** About the release itself, whether in place or in waves. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { assertWindows, openingText, scheduleAt } from './schedule-windows.ts';
+import { assertWindows, endWithin, openingText, scheduleAt } from './schedule-windows.ts';
 
 const at = (text: string) => new Date(text);
 const open = (window: string | string[], now: string) => scheduleAt([window].flat(), at(now)).kind === 'open';
@@ -60,6 +60,16 @@ test('clocks that are put forward or back shift a window, shorten or prolong it,
     '2026-07-02T02:30',
     '2026-07-02T03:30',
   ]);
+});
+
+test('what goes on only while a window is open takes as many of them as it needs', () => {
+  const end = (windows: string[], minutes: number) =>
+    endWithin(windows, at('2026-11-27T20:00:00Z'), minutes)?.toISOString().slice(0, 16);
+  assert.equal(end([], 90), '2026-11-27T21:30');
+  assert.equal(end(['daily 22:00-23:00 UTC'], 60), '2026-11-27T23:00');
+  assert.equal(end(['daily 22:00-23:00 UTC'], 90), '2026-11-28T22:30');
+  assert.equal(end(['Fri 22:00-23:00 UTC', 'Fri 22:30-24:00 UTC'], 150), '2026-12-04T22:30');
+  assert.equal(end(['daily 22:00-22:01 UTC'], 1_000_000), undefined);
 });
 
 test('what is no window, or never opens, is refused with what to write', () => {

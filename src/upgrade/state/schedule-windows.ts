@@ -104,6 +104,21 @@ export function scheduleAt(texts: readonly string[], now: Date): Schedule {
   return { kind: 'closed', next };
 }
 
+/** When work of so many minutes that goes on only while a window is open ends at the earliest; undefined if it takes years. */
+export function endWithin(texts: readonly string[], from: Date, minutes: number): Date | undefined {
+  let [now, leftMs] = [from, minutes * 60_000];
+  for (let openings = 0; openings < 2000; openings++) {
+    const schedule = scheduleAt(texts, now);
+    if (schedule.kind === 'always') return new Date(now.getTime() + leftMs);
+    const { opensAt, closesAt } = schedule.kind === 'open' ? schedule.opening : schedule.next;
+    const begins = Math.max(now.getTime(), opensAt.getTime());
+    if (begins + leftMs <= closesAt.getTime()) return new Date(begins + leftMs);
+    leftMs -= closesAt.getTime() - begins;
+    now = closesAt;
+  }
+  return undefined;
+}
+
 /** Those that have not ended, of the days around now. */
 function openingsOf({ text, days, from, until, zone }: ScheduleWindow, now: Date): Opening[] {
   const today = localDate(zone, now);
