@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- connect | move | cost | gates | idle | bulk | memory] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * `npm run bench [-- connect | move | cost | gates | idle | bulk | memory | rehearsal] [--json FILE] [...]`: what the domain does in a second, how long a moved
  * account is without its server, how often gates are wrong, what a domain costs in which nothing happens. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
@@ -15,6 +15,7 @@ import { benchIdle, describeIdle } from './idle.ts';
 import { candidates } from './measured-domain.ts';
 import { benchMemory, describeMemory } from './memory.ts';
 import { benchMove, describeMove } from './move.ts';
+import { benchRehearsal, describeRehearsal } from './rehearsal.ts';
 
 const usage = `npm run bench [-- <name>] [options]
   connect   Idle connects a second: bare node:http, an instance, the whole way through the router
@@ -31,6 +32,8 @@ const usage = `npm run bench [-- <name>] [options]
             --waves 1000 --seed SEED
   idle      transactions, statements, connections and processor time of a domain in which nobody does anything
             --seconds 60
+  rehearsal how long a backup of a large domain takes, and the rehearsal of the upgrade with it
+            --accounts 100000
   memory    resident memory of each process while a fleet is at work
             --devices 200 --seconds 60
   --sealed measures the latest sealed release too, in a domain of its own and in turns with the working tree
@@ -60,7 +63,7 @@ const [name = 'all'] = positionals;
 const quick = name === 'all';
 const say = (text: string) => console.log(text);
 
-if (!['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory'].includes(name)) {
+if (!['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory', 'rehearsal'].includes(name)) {
   console.log(usage);
   process.exitCode = 2;
 } else {
@@ -78,6 +81,7 @@ if (!['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory'].inclu
     if (quick || name === 'gates') figures['gates'] = runGates();
     if (quick || name === 'bulk') figures['bulk'] = await runBulk();
     if (name === 'idle') figures['idle'] = await runIdle();
+    if (name === 'rehearsal') figures['rehearsal'] = await runRehearsal();
     if (name === 'memory') figures['memory'] = await runMemory();
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
@@ -137,6 +141,12 @@ async function runMemory(): Promise<unknown> {
   const report = await benchMemory({ devices: number(values.devices, 200), seconds: number(values.seconds, 60), say });
   say(describeMemory(report));
   return report;
+}
+
+async function runRehearsal(): Promise<unknown> {
+  const figures = await benchRehearsal({ accounts: number(values.accounts, 100_000), say });
+  say(describeRehearsal(figures));
+  return figures;
 }
 
 function runGates(): unknown {
