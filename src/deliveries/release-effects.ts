@@ -10,8 +10,8 @@ export interface ReleaseAtWork {
   readonly release: string;
   readonly since: Date;
   readonly until: Date | null;
-  /** Its instances, and from when on each was of this release. */
-  readonly instances: readonly { readonly id: string; readonly from: Date }[];
+  /** Its instances, and when each was of this release. */
+  readonly instances: readonly { readonly id: string; readonly from: Date; readonly until: Date | null }[];
 }
 
 interface SentCounts {
@@ -30,14 +30,16 @@ interface SentCounts {
 }
 
 /** Begins a statement: `effect`, a row for each delivery, and `ordered`, one for each other command. */
-function effectTerms(q: Queryable, { release, since, until, instances }: ReleaseAtWork): SqlFragment {
+function effectTerms(q: Queryable, { release, since, instances }: ReleaseAtWork): SqlFragment {
   return q`
     at_work as materialized (
-      select * from unnest(${instances.map(({ id }) => id)}::uuid[], ${instances.map(({ from }) => from.toISOString())}::text[]::timestamptz[])
-        as w(instance_id, from_at)
+      select * from unnest(${instances.map(({ id }) => id)}::uuid[],
+                           ${instances.map(({ from }) => from.toISOString())}::text[]::timestamptz[],
+                           ${instances.map(({ until }) => until?.toISOString() ?? 'infinity')}::text[]::timestamptz[])
+        as w(instance_id, from_at, until_at)
     ), handed as materialized (
       select c.account_id, c.delivery_id from command c join at_work w on w.instance_id = c.sent_instance
-       where c.sent_at >= w.from_at and c.sent_at <= coalesce(${until}::timestamptz, 'infinity')
+       where c.sent_at between w.from_at and w.until_at
     ), effect as materialized (
       select d.id, d.account_id, d.device_id, d.item, d.state, d.released_at, d.handed_out_at, d.compiled_by
         from delivery d

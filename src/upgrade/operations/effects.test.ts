@@ -6,7 +6,7 @@ import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { type DeviceFixture, seedDevice } from '../../devices/device-fixture.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
-import { recordUpgradeEvent } from '../state/upgrade-store.ts';
+import { readLatestUpgrade, recordUpgradeEvent } from '../state/upgrade-store.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';
 import { readEffects, sendAgain } from './effects.ts';
 import { startUpgrade, writePlan } from './operator-actions.ts';
@@ -53,6 +53,11 @@ async function order(
 }
 
 const target = { release: '1.1.0', features: [], differences: [] };
+const latest = async () => {
+  const upgrade = await readLatestUpgrade(db);
+  assert.ok(upgrade);
+  return upgrade;
+};
 const setState = async (state: string) => await db`update upgrade set state = ${state}, generation = generation + 1`;
 const owed = async () =>
   await db`
@@ -115,6 +120,22 @@ test('deliveries, commands, moves and requests are counted by account and in tot
     ['cy'],
   );
   await assert.rejects(readEffects(db, { limit: 2, account: 'eve' }), { code: 'ERR_NOT_FOUND' });
+});
+
+test('an emptied instance counts as one of the new release from when it was upgraded until it was given back', async () => {
+  const log = async (release: string, minutesAgo: number) => {
+    await recordUpgradeEvent(db, await latest(), 'x', { instanceId: east.id, release });
+    await db`
+      update upgrade_event set at = now() - make_interval(mins => ${minutesAgo}) where id = (select max(id) from upgrade_event)`;
+  };
+  const before = (await readEffects(db, all)).total.commands;
+  await log('1.1.0', 15);
+  await order(cy, east.id, 12);
+  assert.equal((await readEffects(db, all)).total.commands, before + 1, 'and not what it did 20 minutes ago');
+  await log('1.0.0', 10);
+  await order(cy, east.id, 5);
+  assert.equal((await readEffects(db, all)).total.commands, before + 1);
+  await db`delete from command where sent_instance = ${east.id} and sent_at > now() - interval '15 minutes'`;
 });
 
 const again = async (names?: string[]) => await db.begin((tx) => sendAgain(tx, registeredPlatforms, names));

@@ -15,7 +15,7 @@ import { accountItems } from '../../devices/delivery-items.ts';
 import { countMovesBetween } from '../../moves/move-reports.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
-import { listUpgradeEvents, readLatestUpgrade, type Upgrade } from '../state/upgrade-store.ts';
+import { listUpgradeEvents, readLatestUpgrade, type Upgrade, type UpgradeEvent } from '../state/upgrade-store.ts';
 import { wrongState } from './operator-actions.ts';
 
 const noCounts: EffectCounts = {
@@ -85,20 +85,37 @@ async function latestUpgrade(q: Queryable): Promise<Upgrade> {
 
 /** Undefined if the domain never was the new release's. */
 async function readAtWork(q: Queryable, upgrade: Upgrade): Promise<ReleaseAtWork | undefined> {
-  const fenced = (await listUpgradeEvents(q, upgrade.id)).find(({ state }) => state === 'admin-fenced');
+  const events = await listUpgradeEvents(q, upgrade.id);
+  const fenced = events.find(({ state }) => state === 'admin-fenced');
   if (fenced === undefined) return undefined;
   const { newInstances, replacements } = upgrade.progress;
+  const until = upgrade.finishedAt;
+  const added = newInstances.filter(({ reused }) => !reused);
   return {
-    release: upgrade.toRelease,
-    since: fenced.at,
-    until: upgrade.finishedAt,
+    ...{ release: upgrade.toRelease, since: fenced.at, until },
     instances: [
-      ...newInstances.map(({ instanceId }) => ({ id: instanceId, from: fenced.at })),
-      ...replacements.flatMap(({ instanceId, beganAt }) =>
-        beganAt === undefined ? [] : [{ id: instanceId, from: new Date(beganAt) }],
+      ...added.map(({ instanceId: id }) => ({ id, from: fenced.at, until })),
+      ...replacements.flatMap(({ instanceId: id, beganAt }) =>
+        beganAt === undefined ? [] : [{ id, from: new Date(beganAt), until }],
       ),
+      ...reusedInstances(events, upgrade),
     ],
   };
+}
+
+/** Emptied instances that became destinations, by the log: while reversing they leave the list of new ones. */
+function reusedInstances(
+  events: readonly UpgradeEvent[],
+  { toRelease, finishedAt }: Pick<Upgrade, 'toRelease' | 'finishedAt'>,
+): ReleaseAtWork['instances'][number][] {
+  const changes = events.flatMap(({ at, detail: { instanceId: id, release } }) =>
+    typeof id === 'string' && typeof release === 'string' ? [{ at, id, release }] : [],
+  );
+  return changes.flatMap(({ at, id, release }, index) => {
+    if (release !== toRelease) return [];
+    const back = changes.slice(index + 1).find((change) => change.id === id);
+    return [{ id, from: at, until: back?.at ?? finishedAt }];
+  });
 }
 
 async function readCounts(q: Queryable, atWork: ReleaseAtWork): Promise<Pick<UpgradeEffects, 'total' | 'accounts'>> {

@@ -60,6 +60,7 @@ async function upgradeEmptied(
       tx,
       upgrade,
       `instance ${name} is empty: upgraded in place, it takes over from ${replaces}`,
+      { instanceId: id, release: upgrade.toRelease },
     );
     return advanced;
   });
@@ -88,6 +89,7 @@ export async function giveBackReused(
         tx,
         upgrade,
         `instance ${last.name} runs ${upgrade.fromRelease} again, for its accounts to come home`,
+        { instanceId: last.instanceId, release: upgrade.fromRelease },
       );
       return advanced;
     });
