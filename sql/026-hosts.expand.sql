@@ -7,6 +7,7 @@ create table host (
   name            text primary key,
   public_key      bytea not null,          -- SubjectPublicKeyInfo: signs its requests for first SRP credentials
   joined_at       timestamptz not null default now(),
+  administers     boolean not null,        -- has the database roles of administration services and coordinators
   draining_since  timestamptz              -- nothing new is placed on it
 );
 
@@ -55,6 +56,6 @@ alter table srp_renewal add column routers jsonb;
 
 create trigger change_noticed after insert or update or delete on host_invitation for each statement execute function notify_change();
 
-select audit_attach('host', '{insert,update,delete}', '{}', 'array[r.name]', '{name,joined_at,draining_since}');
+select audit_attach('host', '{insert,update,delete}', '{}', 'array[r.name]', '{name,joined_at,administers,draining_since}');
 select audit_attach('host_invitation', '{insert,delete}', '{}', 'array[r.host]',
   '{id,host,database_url,administers,invited_by,invited_at,expires_at}');

@@ -1,5 +1,6 @@
 /** Every operation of the administration, by resource. */
 import { accountOperations } from './accounts.ts';
+import { administrationServiceOperations } from './administration-services.ts';
 import { auditOperations } from './audit.ts';
 import { authorityOperations } from './authorities.ts';
 import { componentOperations } from './components.ts';
@@ -27,6 +28,7 @@ import { upgradeEffectOperations } from './upgrade-effects.ts';
 
 export const resources = {
   accounts: accountOperations,
+  administrationServices: administrationServiceOperations,
   audit: auditOperations,
   authorities: authorityOperations,
   components: componentOperations,

@@ -6,6 +6,7 @@ import { shownJson, shownLines, shownText } from '../base/shown-text.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { isDone, settleCommander, usageError } from './commander-settings.ts';
 import { addAccountCommands } from './commands/account.ts';
+import { addAdministrationServiceCommands } from './commands/administration-service.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addAuthorityCommands } from './commands/authority.ts';
 import { addBackupCommands } from './commands/backup.ts';
@@ -87,6 +88,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addHostCommands(program, frame);
   addInstanceCommands(program, frame);
   addConnectionServiceCommands(program, frame);
+  addAdministrationServiceCommands(program, frame);
   addSrpCommands(program, frame);
   addMoveCommands(program, frame);
   addUpgradeCommands(program, frame, setExitCode);

@@ -2,9 +2,13 @@
 import type { Queryable, Transaction } from '../database/connection.ts';
 
 /** False when one of this name has joined already. */
-export async function insertHost(tx: Transaction, host: { name: string; publicKey: Buffer }): Promise<boolean> {
+export async function insertHost(
+  tx: Transaction,
+  host: { name: string; publicKey: Buffer; administers: boolean },
+): Promise<boolean> {
   const { count } = await tx`
-    insert into host (name, public_key) values (${host.name}, ${host.publicKey}) on conflict do nothing`;
+    insert into host (name, public_key, administers)
+    values (${host.name}, ${host.publicKey}, ${host.administers}) on conflict do nothing`;
   return count === 1;
 }
 

@@ -4,13 +4,15 @@ import type { Queryable } from '../database/connection.ts';
 interface Host {
   name: string;
   joinedAt: Date;
+  /** Administration services and coordinators may run there. */
+  administers: boolean;
   /** Nothing new is placed on it since then. */
   drainingSince: Date | null;
 }
 
 export async function listHosts(q: Queryable): Promise<Host[]> {
   return await q<Host[]>`
-    select name, joined_at as "joinedAt", draining_since as "drainingSince" from host order by name`;
+    select name, joined_at as "joinedAt", administers, draining_since as "drainingSince" from host order by name`;
 }
 
 /** Names of those that processes may be placed on. None before the schema has the table. */

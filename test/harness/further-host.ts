@@ -64,11 +64,17 @@ export function sharedUrl(domain: RunningDomain): string {
 }
 
 /** Invites the host, joins as it in a home of its own, and starts its supervisor. */
-export async function joinFurtherHost(domain: RunningDomain, name: string): Promise<FurtherHost> {
+export async function joinFurtherHost(
+  domain: RunningDomain,
+  name: string,
+  ...flags: readonly string[]
+): Promise<FurtherHost> {
   const home = await mkdtemp(join(tmpdir(), `bramble-${name}-`));
   const environment = { ...process.env, BRAMBLE_HOME: home };
   const invitation = join(home, 'invitation');
-  await succeed(domain.command('host', 'invite', name, '--database-url', sharedUrl(domain), '--out', invitation));
+  await succeed(
+    domain.command('host', 'invite', name, '--database-url', sharedUrl(domain), '--out', invitation, ...flags),
+  );
   const program = await workingTreeProgram();
   const dumpNoMore = whenWaitedInVain(async () => `${name}:\n${await readLogs(home)}`);
   const endSupervisor = () => void host.supervisor?.kill('SIGTERM');

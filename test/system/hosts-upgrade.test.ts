@@ -34,13 +34,28 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
     await separateRoles(domain);
     await configureDomain(domain, '127.0.0.1:9');
     fleet = await enrolFleet(domain, { ...fleetOptions, journal: join(domain.home, 'journal.ndjson') });
-    berlin = await joinFurtherHost(domain, 'berlin');
+    berlin = await joinFurtherHost(domain, 'berlin', '--administration');
+    await succeeds(domain.command('administration-service', 'add', 'administration-2', '--host', 'berlin'));
+    await untilAlive('administration-2', (await workingTreeArchive()).release);
   });
   after(async () => {
     await fleet?.stop();
     await berlin?.stop();
     await domain?.stop();
   });
+
+  async function succeeds(running: ReturnType<RunningDomain['command']>): Promise<void> {
+    const { code, stderr } = await running;
+    assert.equal(code, 0, stderr);
+  }
+
+  async function untilAlive(name: string, release: string): Promise<void> {
+    await until(`${name} of ${release} is alive`, 60_000, async () => {
+      const rows = await domain.sql`
+        select 1 from component where name = ${name} and release = ${release} and stopped_at is null and lease_until > clock_timestamp()`;
+      return rows.length === 1;
+    });
+  }
 
   test('a host that nobody knows is refused before anything changes', async () => {
     const planned = { instances: { 'server-1': { host: 'nowhere' } } };
@@ -64,6 +79,8 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
     assert.equal(row?.['moved'], row?.['all']);
     const [component] = await domain.sql`select host, release from component where name = 'berlin-1'`;
     assert.deepEqual({ ...component }, { host: 'berlin', release: next.release });
+    const [late] = await domain.sql`select state from desired_process where name = 'administration-2'`;
+    assert.equal(late?.['state'], 'stopped', 'the supervisor of its host is of the release before');
   });
 
   test('finalizing waits for the supervisor of each host by its name, upgrades the first in place, and loses nothing', async () => {
@@ -80,6 +97,7 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
       rows.map((one) => one['release']),
       [next.release],
     );
+    await untilAlive('administration-2', next.release);
     await assertNothingLost(domain, fleet);
     const { failedByClass } = summarizeRequests((await readEvidence(fleet)).journal);
     assert.deepEqual(failedByClass, {}, 'no request of a device failed');

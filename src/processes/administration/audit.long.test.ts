@@ -200,8 +200,13 @@ async function walk(): Promise<Set<string>> {
     databaseUrl: 'postgres://db.example/bramble',
   });
   secret(invited['invitation']);
-  await admin.db`insert into host (name, public_key) values ('further', '\\x00')`;
+  await admin.db`insert into host (name, public_key, administers) values ('further', '\\x00', true)`;
   await call('POST /hosts/{name}/drain', '/hosts/further/drain', {});
+  await call('POST /administration-services', '/administration-services', { name: 'admin-9', host: 'test-host' });
+  await call('POST /administration-services', '/administration-services', { name: 'admin-8', host: 'test-host' });
+  await call('DELETE /administration-services/{name}', '/administration-services/admin-9');
+  // It does not run, and rotating the master key would wait for it.
+  await admin.db`delete from desired_process where name = 'admin-8'`;
   await call('DELETE /hosts/{name}', '/hosts/further');
   await call('PUT /release-signer', '/release-signer', { fingerprint: signer.fingerprint });
   await call('POST /release-signer/rotation', '/release-signer/rotation', {

@@ -93,7 +93,7 @@ async function answer(joins: HostJoins, tx: Transaction, open: OpenRequest): Pro
   }
   const sealed = sealAnswer(secret, request.data, await answerFor(joins, tx, open));
   const publicKey = hostKeyOf(request.data.publicKey);
-  if (!(await insertHost(tx, { name: open.host, publicKey }))) {
+  if (!(await insertHost(tx, { name: open.host, publicKey, administers: open.administers }))) {
     throw new BrambleError('ERR_HOST_INVITATION', 'A host of this name has joined already.');
   }
   await storeAnswer(tx, open.id, sealed);

@@ -60,7 +60,7 @@ export async function startProcess(
  * Whether processes on the host request their first credential themselves: on one that joined.
  * @throws BrambleError ERR_NOT_FOUND, ERR_CONFLICT for one that is being drained
  */
-async function assertUsable(context: AdministrationContext, tx: Transaction, name: string): Promise<boolean> {
+export async function assertUsable(context: AdministrationContext, tx: Transaction, name: string): Promise<boolean> {
   const joined = (await listHosts(tx)).find((host) => host.name === name);
   if (joined === undefined) {
     if (name === context.host || (await listSupervisors(tx)).some(({ host }) => host === name)) return false;

@@ -21,6 +21,7 @@ import {
 } from '../../upgrade/state/upgrade-store.ts';
 import { WaveOutOfPlace } from '../../upgrade/state/wave-store.ts';
 import { stepFinalizing } from '../../upgrade/steps/finalize-steps.ts';
+import { startLateAdministrations } from '../../upgrade/steps/late-administrations.ts';
 import { pauseStep } from '../../upgrade/steps/pausing.ts';
 import {
   stepAdminFenced,
@@ -64,7 +65,7 @@ export async function stepOnce(context: StepContext): Promise<CoordinatorOutcome
 
 async function stepOrPause(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   try {
-    return await stepFor(context, upgrade);
+    return (await startLateAdministrations(context, upgrade)) ?? (await stepFor(context, upgrade));
   } catch (error) {
     if (!(error instanceof WaveOutOfPlace) || !isPausable(upgrade.state)) throw error;
     return await pauseStep(context, upgrade, error.message);

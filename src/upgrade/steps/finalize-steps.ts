@@ -18,6 +18,7 @@ import { closeUpgrade } from '../state/upgrade-close.ts';
 import { reachStep, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import { replaceRest } from './in-place-steps.ts';
 import { handOverAccounts } from './instance-steps.ts';
+import { lateAdministrations } from './late-administrations.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import {
@@ -52,7 +53,9 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
   }
   if (next.kind === 'wait') return waitingFor(`processes of ${upgrade.toRelease}: ${next.names.join(', ')}`);
   if (upgrade.plan.patch) return await closePatch(context, upgrade);
-  const behind = componentsBehind(components, upgrade.toRelease);
+  // These wait for their host’s supervisor, which is waited for below.
+  const late = await lateAdministrations(context, upgrade);
+  const behind = componentsBehind(components, upgrade.toRelease).filter(({ name }) => !late.includes(name));
   if (behind.length > 0) return waitingFor(behindText(behind));
   // Only now can every process be adopted, so that its supervisor can be replaced without devices noticing.
   const supervisors = supervisorsToWaitFor(await listSupervisors(context.db), upgrade);

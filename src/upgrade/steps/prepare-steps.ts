@@ -24,7 +24,7 @@ import { countDevicesOf, limitsHelp, overloadText } from '../plan/instance-limit
 import { reuseWaves } from '../plan/reuse-plan.ts';
 import { assignWaves } from '../plan/wave-assignment.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
-import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
+import { hasReached } from '../state/upgrade-steps.ts';
 import {
   mergeProgress,
   reachStep,
@@ -36,6 +36,7 @@ import {
 import { type Assignment, insertAssignments, insertWaves } from '../state/wave-store.ts';
 import { divideReplacements } from './in-place-steps.ts';
 import { comparePlan, completeInstancesOrPause } from './instance-steps.ts';
+import { administrationsToStart } from './late-administrations.ts';
 import { pauseUpgrade } from './pausing.ts';
 import { replaceRouters } from './router-steps.ts';
 import {
@@ -154,9 +155,7 @@ export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): P
 /** expanded → admin-upgraded: the new administration services are at work, and the new instances are requested. */
 export async function stepExpanded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { progress } = upgrade;
-  const wanted = administrationsBefore(progress.step)
-    .filter((process) => process.state === 'running')
-    .map(({ name }) => name);
+  const wanted = (await administrationsToStart(context, upgrade)).map(({ name }) => name);
   await context.effects.distribute();
   if (!hasReached(progress.step, 'administrations-started')) {
     return await stepTransaction(context, 'start-administrations', upgrade, async (tx, current) => {

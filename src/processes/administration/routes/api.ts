@@ -6,6 +6,7 @@ import { serve } from '../../../rest/serve.ts';
 import { upgradeRoutes } from '../../../upgrade/operations/routes.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { accountRoutes } from './accounts.ts';
+import { administrationServiceRoutes } from './administration-services.ts';
 import { auditRoutes } from './audit.ts';
 import { authorityRoutes } from './authorities.ts';
 import { componentRoutes } from './components.ts';
@@ -47,6 +48,7 @@ const resources = [
   deviceCommandRoutes,
   cancelRoutes,
   requeueRoutes,
+  administrationServiceRoutes,
   hostRoutes,
   instanceRoutes,
   connectionServiceRoutes,

@@ -1,0 +1,64 @@
+/** Administration services: several may be at work, on any host that may run them. */
+import type { FastifyPluginAsync } from 'fastify';
+import { administrationServiceOperations } from '../../../api/administration-services.ts';
+import { BrambleError } from '../../../base/errors.ts';
+import { notFound } from '../../../base/not-found.ts';
+import { readDomain } from '../../../domain/domain.ts';
+import { recordEvent } from '../../../domain/events.ts';
+import { listHosts } from '../../../hosts/hosts.ts';
+import { listDesiredProcesses, setDesiredProcess } from '../../../registry/desired-processes.ts';
+import { forgetProcesses } from '../../../registry/process-removal.ts';
+import { serve } from '../../../rest/serve.ts';
+import { readOpenUpgrade } from '../../../upgrade/state/upgrade-store.ts';
+import { type AdministrationContext, write } from '../context.ts';
+import { assertNameUnused, assertUsable } from '../new-component.ts';
+
+export function administrationServiceRoutes(context: AdministrationContext): FastifyPluginAsync {
+  return async (app) => {
+    serve(app, administrationServiceOperations.add, async ({ body, administrator }) => {
+      const { name, host = context.host } = body;
+      return await write(context, async (tx) => {
+        await assertNameUnused(tx, name);
+        await assertUsable(context, tx, host);
+        const joined = (await listHosts(tx)).find((one) => one.name === host);
+        if (joined?.administers === false) {
+          throw new BrambleError(
+            'ERR_CONFLICT',
+            `The host ${host} was invited without the database roles of administration services. Remove it and invite it ` +
+              'again with `bramble host invite --administration`, or choose another host.',
+          );
+        }
+        const { release } = await readDomain(tx);
+        await setDesiredProcess(tx, { name, kind: 'administration', host, release, state: 'running', settings: {} });
+        await recordEvent(tx, {
+          kind: 'administration-added',
+          subject: name,
+          message: `${administrator} added ${name} on ${host}`,
+        });
+        return { name, host };
+      });
+    });
+
+    serve(app, administrationServiceOperations.remove, async ({ params: { name }, administrator }) => {
+      await write(context, async (tx) => {
+        const all = (await listDesiredProcesses(tx)).filter(({ kind }) => kind === 'administration');
+        if (!all.some((process) => process.name === name)) throw notFound('administration service', name);
+        if (all.length === 1) {
+          throw new BrambleError('ERR_CONFLICT', `${name} is the only administration service. Add another one first.`);
+        }
+        if ((await readOpenUpgrade(tx)) !== undefined) {
+          throw new BrambleError(
+            'ERR_CONFLICT',
+            `An upgrade is open, which remembers ${name}. Remove it when that is over.`,
+          );
+        }
+        await forgetProcesses(tx, [name]);
+        await recordEvent(tx, {
+          kind: 'administration-removed',
+          subject: name,
+          message: `${administrator} removed ${name}`,
+        });
+      });
+    });
+  };
+}
