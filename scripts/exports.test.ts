@@ -16,7 +16,8 @@ const files = new Map(
 const excused: Readonly<Record<string, string>> = {
   'src/api/operations.ts: resources': 'the list of operations that tests hold the services and the documents against',
   'src/base/error-codes.ts: errorCodes': 'the type of a code comes from it; docs/errors.md is compared with its groups',
-  'src/database/session.ts: planForRows': 'plans of statements are examined in a session that is set up like any other',
+  'src/database/session.ts: prepareSession':
+    'plans of statements are examined in a session that is set up like any other',
   'src/platforms/agent/platform.ts: agentReaders':
     'what the agent reads is tested with what the compiler makes for Apple’s',
   'src/platforms/apple/messages.ts: reportOf':

@@ -67,22 +67,29 @@ export function driver(url: string, applicationName: string, more: postgres.Opti
 }
 
 /**
- * What every statement here is about: rows that an index finds. As long as the planner knows nothing of the rows yet, it takes a
- * whole index, or a whole table, for next to nothing (docs/adr/0035).
+ * Plans for rows that an index finds, which every statement here is about. As long as the planner knows nothing of the rows yet, it
+ * takes a whole index, or a whole table, for next to nothing (docs/adr/0035).
+ * And a server that notices when our computer has vanished: it would keep the locks of our transaction for hours, and with them
+ * everybody waiting.
  * Prepared: a simple query that a pooler breaks off is told of later than the session's end, and would count as sent.
  */
-export async function planForRows(sql: Sql, once: boolean): Promise<ServerState> {
+export async function prepareSession(sql: Sql, once: boolean): Promise<ServerState> {
   const mode = once ? 'force_generic_plan' : 'auto';
   // Without a parameter it takes one round trip.
   const [state] = await sql.unsafe<ServerState[]>(
     `select set_config('enable_bitmapscan', 'off', false), set_config('random_page_cost', '1.1', false),
             set_config('jit', 'off', false), set_config('plan_cache_mode', '${mode}', false),
+            set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false),
+            set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '${vanishedAfterMs}', false),
             pg_is_in_recovery() as "isStandby", current_setting('transaction_read_only')::boolean as "isReadOnly"`,
     [],
     { prepare: true, simple: false } as postgres.UnsafeQueryOptions,
   );
   return state ?? { isStandby: false, isReadOnly: false };
 }
+
+/** How long sent bytes and signs of life may remain without an answer. */
+const vanishedAfterMs = 30_000;
 
 interface ServerState {
   readonly isStandby: boolean;
@@ -129,6 +136,8 @@ async function openAt(
   const own = {
     ...(host && { host: [host.name], port: [host.port] }),
     connect_timeout: Math.ceil(timeoutMs / 1000),
+    // Seconds; then ten tries, a second apart. Who only listens learns of a lost session by nothing else.
+    keep_alive: 15,
     onclose: lose,
     onnotify: options.onNotify,
     socket: async (parsed: DriverAddress): Promise<Socket> => {
@@ -166,7 +175,7 @@ async function openAt(
   options.signal?.addEventListener('abort', close);
   if (options.signal?.aborted) lose();
   try {
-    const state = await run((q) => planForRows(q, options.plansOnce === true));
+    const state = await run((q) => prepareSession(q, options.plansOnce === true));
     if (target !== 'any' && (state.isStandby || (target === 'read-write' && state.isReadOnly))) {
       throw connectionError(
         'CONNECTION_NO_WRITES',

@@ -4,7 +4,7 @@
  */
 
 import type { Database, Transaction } from '../../src/database/connection.ts';
-import { driver, planForRows, type Sql } from '../../src/database/session.ts';
+import { driver, prepareSession, type Sql } from '../../src/database/session.ts';
 
 export interface PlanStep {
   /** Such as `Seq Scan`, `Index Scan`, `Nested Loop`. */
@@ -66,7 +66,7 @@ export async function watchPlans(
   })) {
     await sql.unsafe(`set auto_explain.${name} = ${value}`);
   }
-  await planForRows(sql, false);
+  await prepareSession(sql, false);
   await sql.unsafe(`set plan_cache_mode = ${planCacheMode}`);
   return {
     async watch(work) {

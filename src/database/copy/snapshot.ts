@@ -30,9 +30,13 @@ export interface Snapshot {
   sequences(): Promise<SequenceValue[]>;
 }
 
-/** Rows in the same order for the same contents: by where they lie, from the beginning. */
+/**
+ * Rows in the same order for the same contents: by where they lie, from the beginning. And a reader may stop for a while, as a disk
+ * does.
+ */
 const sameText = `set datestyle = iso; set timezone = utc; set intervalstyle = postgres; set extra_float_digits = 1;
-  set bytea_output = hex; set client_encoding = utf8; set synchronize_seqscans = off; set statement_timeout = 0`;
+  set bytea_output = hex; set client_encoding = utf8; set synchronize_seqscans = off; set statement_timeout = 0;
+  set tcp_user_timeout = 0`;
 
 /** @throws BrambleError ERR_MIGRATION_BLOCKED while a migration is applied */
 export async function withSnapshot<Result>(
