@@ -13,6 +13,7 @@ const withinMs = 8000;
 async function supervisor() {
   const locks = (await readdir(home)).filter((name) => name.startsWith('supervisor.lock.'));
   const numbers = locks.map((name) => Number(name.split('.').at(-1))).sort((a, b) => b - a);
+  if (numbers.length === 0) throw new Error('no supervisor has run here yet');
   const { pid } = JSON.parse(await readFile(join(home, `supervisor.lock.${numbers[0]}`), 'utf8'));
   if (pid === null) throw new Error('the supervisor has ended');
   process.kill(pid, 0);
