@@ -3,6 +3,37 @@ import type { KnownBug } from './known-bug.ts';
 
 export const administrationBugs: readonly KnownBug[] = [
   {
+    name: 'bytes-before-tls-are-believed',
+    file: 'src/database/server-socket.ts',
+    find: 'if (answer.length !== 1 || answer[0] !== accepted)',
+    replace: 'if (answer[0] !== accepted)',
+    seenBy: [{ file: 'src/database/server-socket.long.test.ts', title: 'bytes that come before TLS are not believed' }],
+  },
+  {
+    name: 'a-named-authority-is-not-asked',
+    file: 'src/database/server-socket.ts',
+    find: "rejectUnauthorized: wanted.verify !== 'nothing'",
+    replace: "rejectUnauthorized: wanted.verify === 'name'",
+    seenBy: [
+      {
+        file: 'src/database/server-socket.long.test.ts',
+        title: 'a server proves what the address wants proved, or nothing is sent to it',
+      },
+    ],
+  },
+  {
+    name: 'a-standby-is-taken-for-the-primary',
+    file: 'src/database/session.ts',
+    find: "(target === 'read-write' && state.isReadOnly)",
+    replace: 'false',
+    seenBy: [
+      {
+        file: 'src/database/failover.long.test.ts',
+        title: 'a failover is followed: statements wait for the new primary, and nothing acknowledged is lost',
+      },
+    ],
+  },
+  {
     name: 'bytes-of-a-body-buy-silence',
     file: 'src/rest/body-deadline.ts',
     find: 'Math.min(patience.graceMs, leftMs - waitedMs + (chunk.byteLength * 1000) / patience.bytesPerSecond)',

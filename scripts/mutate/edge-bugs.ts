@@ -5,6 +5,30 @@ const rules = 'src/processes/router/rules.test.ts';
 
 export const edgeBugs: readonly KnownBug[] = [
   {
+    name: 'anybody-speaks-for-others',
+    file: 'src/processes/router/connection-watch.ts',
+    find: 'if (balancers.include(balancer)) {',
+    replace: "if (balancers.include(balancer) || balancer !== '') {",
+    seenBy: [
+      {
+        file: 'src/processes/router/balancer-header.test.ts',
+        title: 'others connect without a header, and none of theirs is believed',
+      },
+    ],
+  },
+  {
+    name: 'all-devices-are-the-balancer',
+    file: 'src/processes/router/connection-watch.ts',
+    find: 'if (source !== null) entry.belongsTo(source);',
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/processes/router/balancer-header.test.ts',
+        title: 'the address that it tells is the device’s, whatever pieces the header comes in',
+      },
+    ],
+  },
+  {
     name: 'half-a-first-request-is-let-go',
     file: 'src/processes/router/watched-connection.ts',
     find: 'this.#bytesInTls() === this.#bytesWhenIdle)',

@@ -176,7 +176,8 @@ async function openAt(
   if (options.signal?.aborted) lose();
   try {
     const state = await run((q) => prepareSession(q, options.plansOnce === true));
-    if (target !== 'any' && (state.isStandby || (target === 'read-write' && state.isReadOnly))) {
+    // A standby is read-only as well.
+    if ((target === 'primary' && state.isStandby) || (target === 'read-write' && state.isReadOnly)) {
       throw connectionError(
         'CONNECTION_NO_WRITES',
         `the database server is ${state.isStandby ? 'a standby' : 'read-only'}`,
