@@ -5,6 +5,7 @@
  * during an upgrade, with components of two releases at work.
  */
 import { randomUUID } from 'node:crypto';
+import { messageOf } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { type Snapshot, withSnapshot } from '../database/copy/snapshot.ts';
 import { readDomain } from '../domain/domain.ts';
@@ -39,14 +40,33 @@ export interface CreatedBackup {
   rows: number;
 }
 
-/** @throws BrambleError ERR_BACKUP_PASSPHRASE, ERR_BACKUP_TARGET, ERR_BACKUP_WRITE, and those of {@link homeDatabase} */
+/**
+ * One that fails, unless it was ended on purpose, is an event, too: a backup made by a timer is watched by nobody.
+ * @throws BrambleError ERR_BACKUP_PASSPHRASE, ERR_BACKUP_TARGET, ERR_BACKUP_WRITE, and those of {@link homeDatabase}
+ */
 export async function createBackup(options: CreateOptions): Promise<CreatedBackup> {
   const { home, passphrase, signal } = options;
   const { url, host } = await homeDatabase(home);
   const key = await newBackupKeys(passphrase);
+  try {
+    const made = await writeBackup(options, { url, host, key });
+    await note(url, createdEvent(made));
+    return made;
+  } catch (error) {
+    // Where the database is what failed, nobody can be told by way of it.
+    if (signal?.aborted !== true) await note(url, failedEvent(options.user, host, error)).catch(() => {});
+    throw error;
+  }
+}
+
+async function writeBackup(
+  options: CreateOptions,
+  { url, host, key }: { url: string; host: string; key: Awaited<ReturnType<typeof newBackupKeys>> },
+): Promise<CreatedBackup> {
+  const { home, signal } = options;
   // Before the snapshot: see there.
   const files = await readHomeFiles(home);
-  const made = await withSnapshot(url, { applicationName, signal }, async (snapshot): Promise<CreatedBackup> => {
+  return await withSnapshot(url, { applicationName, signal }, async (snapshot): Promise<CreatedBackup> => {
     const { domainId, name, publicUrl, release, schemaVersion, featureLevel } = await readDomain(snapshot.q);
     const head: BackupHead = {
       format: 1,
@@ -69,8 +89,6 @@ export async function createBackup(options: CreateOptions): Promise<CreatedBacku
       throw error;
     }
   });
-  await noteBackup(url, made);
-  return made;
 }
 
 async function copyTables(
@@ -100,15 +118,29 @@ async function listMigrations({ q }: Snapshot): Promise<BackupManifest['migratio
   return await q<BackupManifest['migrations']>`select number, name, digest from migration order by number`;
 }
 
-async function noteBackup(url: string, { path, head, sha256 }: CreatedBackup): Promise<void> {
+type NewEvent = Parameters<typeof recordEvent>[1];
+
+function createdEvent({ path, head, sha256 }: CreatedBackup): NewEvent {
+  return {
+    kind: 'backup-created',
+    subject: head.id,
+    message: `A backup was made by ${head.madeBy.user} on ${head.madeBy.host}: ${path}. \`bramble backup verify\` tries it.`,
+    detail: { sha256, takenAt: head.takenAt },
+  };
+}
+
+function failedEvent(user: string, host: string, error: unknown): NewEvent {
+  return {
+    kind: 'backup-failed',
+    subject: host,
+    message: `A backup that ${user} was making on ${host} failed: ${messageOf(error)}`,
+  };
+}
+
+async function note(url: string, event: NewEvent): Promise<void> {
   const db = openDatabase(url, { applicationName, max: 1 });
   try {
-    await recordEvent(db, {
-      kind: 'backup-created',
-      subject: head.id,
-      message: `A backup was made by ${head.madeBy.user} on ${head.madeBy.host}: ${path}. \`bramble backup verify\` tries it.`,
-      detail: { sha256, takenAt: head.takenAt },
-    });
+    await recordEvent(db, event);
   } finally {
     await db.end({ timeout: 5 });
   }

@@ -98,15 +98,17 @@ describe('a domain that tells somebody', { timeout: 600_000 }, () => {
     await untilUpgrade(domain, ['reversed'], { timeoutMs: 280_000 });
   });
 
-  test('a copy that is started to try a backup sends nothing of what waits in it', async () => {
+  test('a backup that fails is told; a copy that is started to try a backup sends nothing of what waits in it', async () => {
     const hook = await startWebhookReceiver();
     hook.answer = (response) => void response.writeHead(503).end();
     await addHook(hook.url, 'copied');
-    await domain.sql`insert into event (kind, message) values ('backup-failed', 'the disk was full')`;
-    await until('it waits', 60_000, async () => (await bramble('notice', 'list')).includes('503 Service Unavailable'));
     const passphrase = join(folder, 'passphrase');
     await writeFile(passphrase, 'correct horse battery staple\n');
     const secret = ['--passphrase-file', passphrase];
+    const failed = await domain.command('backup', 'create', '--to', join(folder, 'missing'), ...secret);
+    assert.match(failed.stderr, /ERR_BACKUP/);
+    await until('it waits', 60_000, async () => (await bramble('notice', 'list')).includes('503 Service Unavailable'));
+    assert.match(hook.received[0]?.json.data.message ?? '', /^A backup that .* was making on .* failed: .*missing/);
     const { file } = JSON.parse(await bramble('backup', 'create', '--to', folder, ...secret, '--json')) as {
       file: string;
     };
