@@ -212,6 +212,9 @@ test('each check says what it found: errors, warnings that can be overridden, an
   assert.deepEqual([worse.get('components')?.result, worse.get('master-key')?.result], ['error', 'error']);
   assert.equal(worse.get('rehearsal')?.result, 'error', 'what a rehearsal with data found cannot be overridden');
   assert.match(worse.get('rehearsal')?.message ?? '', /; but: 1\.0\.0 did not start\.$/);
+  const patch = { ...upgrade, plan: { ...upgrade.plan, patch: true } };
+  const ofPatch = (await runChecks(options, patch)).find(({ name }) => name === 'rehearsal');
+  assert.equal(ofPatch?.result, 'error', 'nor is a patch spared');
 });
 
 test('a release of another signer than the domain knows is a warning of its own', async () => {

@@ -35,12 +35,12 @@ export async function checkBackfills({ db }: Pick<CheckOptions, 'db'>): Promise<
 const insufficientPrivilege = '42501';
 
 export async function checkRehearsal(options: CheckOptions, upgrade: Upgrade): Promise<Finding> {
-  if (upgrade.plan.patch) return passed('a patch changes no schema: there is nothing to rehearse');
   const { databaseUrl, applicationName } = options;
   const withData = await readRehearsalOf(options, upgrade);
   if (withData !== undefined && withData.obstacles.length > 0) {
     return error(`${rehearsalText(withData)}; but: ${withData.obstacles.join(' ')}`);
   }
+  if (upgrade.plan.patch) return passed('a patch changes no schema: there is nothing to rehearse');
   const fromFolder = join(options.home, 'releases', upgrade.fromRelease, 'sql');
   try {
     const rehearsal = await rehearseMigration({
