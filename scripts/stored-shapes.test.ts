@@ -20,6 +20,7 @@ const intended: Readonly<Record<string, string>> = {
   'file audit/cut': 'written once the feature `retention` is active; 1.3 would pass over the line',
   'setting master-key': 'new; written once the feature `master-key-rotation` is active',
   'setting retention': 'new; instances of 1.3 keep samples for 14 days, whatever is chosen',
+  'srp_renewal.routers': ofHosts,
   'file join.json': ofHosts,
   'file keys/host.json': ofHosts,
   'file release-signer.json': ofHosts,

@@ -29,7 +29,7 @@ import { invitationShape } from '../src/hosts/invitation.ts';
 import { joinAnswerShape, joinRequestShape } from '../src/hosts/join-messages.ts';
 import { credentialRequestShape, firstCredentialRequestShape } from '../src/instances/credential-renewal.ts';
 import { routersSetting } from '../src/instances/router-addresses.ts';
-import { credentialShape } from '../src/link/credential.ts';
+import { credentialShape, routerAddressShape } from '../src/link/credential.ts';
 import {
   acceptedShape,
   helloShape,
@@ -97,6 +97,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'desired_process.settings server': serverSettings,
   'it_policy.rules': z.object(policyRules),
   'notice_target.sealed': webhookShape,
+  'srp_renewal.routers': z.array(routerAddressShape),
   'service.settings': z.object(serviceSettings),
   'upgrade.plan': upgradePlanSchema,
   'upgrade.progress': upgradeProgressSchema,

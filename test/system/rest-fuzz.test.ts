@@ -6,12 +6,15 @@
  */
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { createToken } from '../../src/access/administrator-tokens.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
-import { startAdministration } from '../../src/processes/administration/administration-fixture.ts';
+import { writeMasterKeys } from '../../src/database/sealed-value.ts';
+import { configureForHosts, startAdministration } from '../../src/processes/administration/administration-fixture.ts';
 import {
   startCoordinatorEndpoint,
   startTestUpgrade,
@@ -35,6 +38,9 @@ const limitMs = 300_000;
 const casesEach = Number(process.env['FUZZ_CASES'] ?? 50);
 
 const admin = await startAdministration();
+await configureForHosts(admin);
+await mkdir(join(admin.home, 'keys'), { recursive: true });
+await writeMasterKeys(join(admin.home, 'keys', 'master.json'), admin.context.masterKeys);
 after(async () => {
   await admin.close();
 });
@@ -280,8 +286,8 @@ const administration: Service = {
 };
 const coordinator = await startCoordinator(all);
 
-test('the coordinator serves seven operations of the document', () => {
-  assert.equal(coordinator.operations.length, 7);
+test('the coordinator serves eleven operations of the document', () => {
+  assert.equal(coordinator.operations.length, 11);
 });
 
 for (const service of [administration, coordinator]) {

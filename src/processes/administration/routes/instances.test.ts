@@ -49,12 +49,12 @@ test('a new instance gets an SRP credential in its place and a wanted process', 
   assert.equal((await admin.call('POST', '/instances', { name: 'three' })).status, 409);
   assert.equal((await admin.call('POST', '/instances', { name: 'Not Good' })).status, 400);
 
-  const elsewhere = await admin.call('POST', '/connection-services', {
-    name: 'mds-far',
-    instance: 'one',
-    host: 'another-host',
-    allowedHosts: ['mail.example.org:993'],
-  });
+  const far = { name: 'mds-far', instance: 'one', host: 'another-host', allowedHosts: ['mail.example.org:993'] };
+  assert.equal((await admin.call('POST', '/connection-services', far)).status, 404, 'nobody knows that host');
+  await admin.db`
+    insert into supervisor (host, release, process_id, node_version, postgres_server)
+    values ('another-host', '1.3.0', 1, 'v26', '18')`;
+  const elsewhere = await admin.call('POST', '/connection-services', far);
   assert.equal(elsewhere.status, 201);
   assert.ok((elsewhere.body as { credential: { privateKeyPem: string } }).credential.privateKeyPem);
 
