@@ -6,7 +6,15 @@ import { messageOf } from '../../base/errors.ts';
 import { openDatabase, type Queryable } from '../connection.ts';
 import { currentDatabase, listRoles, rightsDifference } from './rights-in-force.ts';
 import { type RoleCredentials, urlForRole } from './role-credentials.ts';
-import { createsDatabases, type DatabaseRole, databaseRoles, memberships, ownerRole, roleName } from './role-rights.ts';
+import {
+  createsDatabases,
+  type DatabaseRole,
+  databaseRoles,
+  memberships,
+  optionalRoles,
+  ownerRole,
+  roleName,
+} from './role-rights.ts';
 
 /**
  * What is wrong, a sentence each; empty when everything is in order.
@@ -17,11 +25,15 @@ export async function checkRoles(url: string, credentials: RoleCredentials): Pro
   try {
     const database = await currentDatabase(db);
     const findings = [];
-    for (const role of databaseRoles) findings.push(...(await checkLogin(url, database, role, credentials)));
-    findings.push(...(await checkAttributes(db, database)));
+    const present = await listRoles(db, database);
+    const expected = databaseRoles.filter(
+      (role) => !optionalRoles.includes(role) || credentials.has(role) || present.includes(roleName(database, role)),
+    );
+    for (const role of expected) findings.push(...(await checkLogin(url, database, role, credentials)));
+    findings.push(...(await checkAttributes(db, database, expected)));
     findings.push(...(await checkMemberships(db, database)));
     findings.push(...(await checkOwner(db, database)));
-    for (const difference of await rightsDifference(db, database, await listRoles(db, database))) {
+    for (const difference of await rightsDifference(db, database, present)) {
       const { kind, role, object, column, privilege } = difference;
       const what = `${privilege}${column === null ? '' : ` of ${column}`} on ${object}`;
       findings.push(
@@ -53,8 +65,8 @@ async function checkLogin(
   }
 }
 
-async function checkAttributes(q: Queryable, database: string): Promise<string[]> {
-  const names = [...databaseRoles, ownerRole].map((role) => roleName(database, role as DatabaseRole));
+async function checkAttributes(q: Queryable, database: string, roles: readonly DatabaseRole[]): Promise<string[]> {
+  const names = [...roles, ownerRole].map((role) => roleName(database, role as DatabaseRole));
   const rows = await q<{ name: string; isPowerful: boolean; createsDatabases: boolean; logsIn: boolean }[]>`
     select rolname as name, rolsuper or rolcreaterole or rolreplication or rolbypassrls as "isPowerful",
            rolcreatedb as "createsDatabases", rolcanlogin as "logsIn"

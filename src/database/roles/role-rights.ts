@@ -14,6 +14,9 @@
 export const databaseRoles = ['server', 'administration', 'connection', 'coordinator', 'supervisor', 'join'] as const;
 export type DatabaseRole = (typeof databaseRoles)[number];
 
+/** Needed only where hosts are invited: a domain that was made before 1.4 may be without it. */
+export const optionalRoles: readonly DatabaseRole[] = ['join'];
+
 /** Owns every table and cannot log in: the coordinator assumes it while it migrates. */
 export const ownerRole = 'owner';
 

@@ -58,14 +58,14 @@ describe('with a balancer before the public port', { skip }, () => {
   }
 
   /** Forwards connections, the first bytes of the client in one piece with the end of the header. */
-  async function forwarder(t: TestContext, headers: () => Buffer[]): Promise<Stage> {
+  async function forwarder(t: TestContext, headers: () => Buffer[], to = stage): Promise<Stage> {
     const server = createServer((client) => {
       client.on('error', () => undefined);
       client.once('data', (first: Buffer) => {
         client.pause();
         const pieces = headers();
         const last = Buffer.concat([...pieces.splice(-1), first]);
-        void fromBalancer(stage, ...pieces, last).then((onward) => {
+        void fromBalancer(to, ...pieces, last).then((onward) => {
           onward.on('close', () => client.destroy());
           client.on('close', () => onward.destroy());
           client.pipe(onward).pipe(client);
@@ -75,7 +75,7 @@ describe('with a balancer before the public port', { skip }, () => {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     t.after(() => server.close());
-    return { ...stage, publicPort: (server.address() as AddressInfo).port };
+    return { ...to, publicPort: (server.address() as AddressInfo).port };
   }
 
   const isClosed = async (socket: Socket) => {
@@ -156,29 +156,33 @@ describe('with a balancer before the public port', { skip }, () => {
   });
 
   test('devices behind it take turns for TLS by their own addresses', async (t) => {
-    const sources = ['192.0.2.1', '192.0.2.2'];
+    const [many, other] = ['192.0.2.1', '192.0.2.2'];
     let source = '';
-    const through = await forwarder(t, () => [proxyHeader(source)]);
+    let waiting = 0;
+    // Of 100 handshakes it would be the turn of the last in a minute and a half.
+    const slow = await createStage({
+      balancers: [balancer],
+      onLimit: (reason) => {
+        if (reason === 'handshakes') waiting += 1;
+      },
+      limits: { handshakesPerSecond: 1 },
+    });
+    t.after(() => slow.close());
+    const through = await forwarder(t, () => [proxyHeader(source)], slow);
     const open = async (from: string) => {
       source = from;
       const socket = connectTls({
         ...{ host: '127.0.0.1', port: through.publicPort, servername: 'router.test' },
-        ca: stage.domain.certificatePem,
+        ca: slow.domain.certificatePem,
       });
       socket.on('error', () => undefined);
       t.after(() => socket.destroy());
       return socket;
     };
-    const [many = '', other = ''] = sources;
     let secured = 0;
-    limited = [];
     const flood = await Promise.all(Array.from({ length: 100 }, () => open(many)));
     for (const socket of flood) socket.once('secureConnect', () => (secured += 1));
-    await until(
-      'they wait for their turns',
-      60_000,
-      async () => limited.filter((one) => one === 'handshakes').length > 80,
-    );
+    await until('they wait for their turns', 60_000, async () => waiting > 80);
     await once(await open(other), 'secureConnect');
     assert.ok(secured < flood.length, 'another address waited for all of them');
   });
