@@ -27,6 +27,7 @@ const intended: Readonly<Record<string, string>> = {
   'host invitation': ofHosts,
   'host joinAnswer': ofHosts,
   'host joinRequest': ofHosts,
+  'host sealedKey': ofHosts,
   'link first credential request':
     'an administration service of 1.3 refuses it; a host joins only while there is one of 1.4',
   'file config.json': 'a supervisor of 1.3 ignores `balancers`',

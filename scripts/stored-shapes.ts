@@ -25,6 +25,7 @@ import { releaseSignerSetting } from '../src/domain/release-signer.ts';
 import { restoredSetting } from '../src/domain/restored-domain.ts';
 import { verifiedBackupsShape } from '../src/domain/verified-backups.ts';
 import { hostKeyShape } from '../src/hosts/host-key.ts';
+import { sealedKeyShape } from '../src/hosts/host-master-keys.ts';
 import { invitationShape } from '../src/hosts/invitation.ts';
 import { joinAnswerShape, joinRequestShape } from '../src/hosts/join-messages.ts';
 import { credentialRequestShape, firstCredentialRequestShape } from '../src/instances/credential-renewal.ts';
@@ -128,7 +129,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   ...namedBy('link', linkShapes),
   'link credential request': credentialRequestShape,
   'link first credential request': firstCredentialRequestShape,
-  ...namedBy('host', { invitationShape, joinRequestShape, joinAnswerShape }),
+  ...namedBy('host', { invitationShape, joinRequestShape, joinAnswerShape, sealedKeyShape }),
   'supervisor signs of processes': signShape,
   ...namedBy('supervisor socket', { handOverShape, handOverRefusedShape, orphanShape, socketsShape }),
 };

@@ -5,16 +5,21 @@
  * Invariant: a key that was once held stays held until the file is readable without it. The key that seals is the one
  * that the domain has chosen, if it is held; it is chosen only when every process that reads such a file holds it.
  */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createBell } from '../base/bell.ts';
+import { syncFolder } from '../base/durable-file.ts';
 import { messageOf } from '../base/errors.ts';
 import { takeTurns } from '../base/turns.ts';
+import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
-import type { Database } from '../database/connection.ts';
-import { type MasterKeys, readMasterKeys } from '../database/sealed-value.ts';
+import type { Database, Transaction } from '../database/connection.ts';
+import { type MasterKeys, readMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
 import { readMasterKeyState } from '../domain/master-key.ts';
 import type { Logger } from '../process/log/logger.ts';
 import type { ComponentDetail } from '../registry/component-detail.ts';
+
+/** Between two looks at the file while a key is missing in it. */
+const soonMs = 2000;
 
 export interface MasterKeyRing extends MasterKeys {
   /** Reads file and choice again. @throws BrambleError ERR_MASTER_KEY; the known keys stay. */
@@ -25,13 +30,49 @@ export interface MasterKeyRing extends MasterKeys {
   detail(): Pick<ComponentDetail, 'masterKeys'>;
 }
 
+/** On the disk before it counts. The caller holds {@link lockMasterKeyFiles}. */
+export async function rewriteMasterKeys(home: string, keys: MasterKeys): Promise<void> {
+  const path = masterKeyPath(home);
+  await writeMasterKeys(path, keys, 'w');
+  await syncFolder(dirname(path));
+}
+
+/** Key files are rewritten one at a time: none is written over with fewer keys. Until the transaction ends. */
+export async function lockMasterKeyFiles(tx: Transaction): Promise<void> {
+  await tx`select pg_advisory_xact_lock(${lockClass}, ${advisoryLock.masterKey})`;
+}
+
 export const masterKeyPath = (home: string): string => join(home, 'keys', 'master.json');
 
-/** @throws BrambleError ERR_MASTER_KEY */
-export async function openMasterKeyRing(parts: { db: Database; home: string; log: Logger }): Promise<MasterKeyRing> {
-  const { db, home, log } = parts;
+/**
+ * @param offered a key that is on its way to this host, for its file
+ * @throws BrambleError ERR_MASTER_KEY
+ */
+export async function openMasterKeyRing(parts: {
+  db: Database;
+  home: string;
+  log: Logger;
+  offered?: (keyId: string) => Promise<Buffer | undefined>;
+}): Promise<MasterKeyRing> {
+  const { db, home, log, offered = async () => undefined } = parts;
   let file = await readMasterKeys(masterKeyPath(home));
   let chosen = (await readMasterKeyState(db)).sealing;
+  /** The rotation waits for this home. */
+  let lacking = false;
+
+  async function fetchKey(keyId: string): Promise<void> {
+    const key = await offered(keyId);
+    if (key === undefined) return;
+    await db.begin(async (tx) => {
+      await lockMasterKeyFiles(tx);
+      const present = await readMasterKeys(masterKeyPath(home));
+      if (present.keys.has(keyId)) return;
+      await rewriteMasterKeys(home, { current: present.current, keys: new Map([...present.keys, [keyId, key]]) });
+    });
+    file = await readMasterKeys(masterKeyPath(home));
+    log.info({ key: keyId }, 'a new master key has come to this host');
+  }
+
   const ring: MasterKeyRing = {
     get current() {
       return chosen !== null && file.keys.has(chosen) ? chosen : file.current;
@@ -41,7 +82,10 @@ export async function openMasterKeyRing(parts: { db: Database; home: string; log
     },
     reread: async () => {
       file = await readMasterKeys(masterKeyPath(home));
-      chosen = (await readMasterKeyState(db)).sealing;
+      const { sealing, next } = await readMasterKeyState(db);
+      chosen = sealing;
+      if (next !== null && !file.keys.has(next)) await fetchKey(next);
+      lacking = next !== null && !file.keys.has(next);
     },
     run: async (signal) => {
       const bell = createBell();
@@ -50,7 +94,7 @@ export async function openMasterKeyRing(parts: { db: Database; home: string; log
         await ring.reread().catch((error: unknown) => {
           log.warn({ reason: messageOf(error) }, 'the master keys could not be read again; keeping the known ones');
         });
-        return lateLookMs;
+        return lacking ? soonMs : lateLookMs;
       });
       await listening.unlisten();
     },

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { hostOperations } from '../../src/api/hosts.ts';
 import { instanceOperations } from '../../src/api/instances.ts';
+import { masterKeyOperations } from '../../src/api/master-keys.ts';
 import { moveOperations } from '../../src/api/moves.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { until } from '../../src/testing/condition.ts';
@@ -101,6 +102,19 @@ describe('a domain over two hosts', { timeout: 300_000 }, () => {
         select count(*) filter (where i.name = 'berlin-1')::int as moved, count(*)::int as all from account a join instance i on i.id = a.instance_id`;
       return row?.['moved'] === row?.['all'];
     });
+    await untilServed(domain, fleet);
+    await assertNothingLost(domain, fleet);
+  });
+
+  test('a rotation of the master key reaches the host by itself, and its instance serves on', async () => {
+    const { next } = await domain.api.call(masterKeyOperations.rotate, {});
+    await until('everything is sealed by the new key', 120_000, async () => {
+      const { state, keys } = await domain.api.call(masterKeyOperations.list, {});
+      return state === 'settled' && keys.every(({ id, values }) => (id === next) === values > 0);
+    });
+    const file = JSON.parse(await readFile(join(berlin.home, 'keys', 'master.json'), 'utf8')) as { keys: object };
+    assert.ok(Object.hasOwn(file.keys, next ?? ''));
+    assert.equal((await domain.sql`select 1 from host_master_key`).length, 0);
     await untilServed(domain, fleet);
     await assertNothingLost(domain, fleet);
   });

@@ -29,6 +29,7 @@ const notAudited = {
   device_heard: 'telemetry of instances',
   device_repeat: 'telemetry of instances',
   event: 'append-only itself',
+  host_master_key: 'follows from a recorded order to rotate the master key',
   host_release: 'told by a supervisor of its host',
   migration: 'written by the migrator, with digests',
   notice: 'events that are still to be sent',

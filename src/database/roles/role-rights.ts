@@ -103,6 +103,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
     coordinator: 'select insert delete',
   },
   host: { administration: all, coordinator: 'select' },
+  host_master_key: { server: 'select', administration: 'select insert delete', coordinator: 'select' },
   host_invitation: {
     administration: all,
     join: 'select(id,request,answered_at,answer,expires_at) update(request,proof,requested_at)',

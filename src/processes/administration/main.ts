@@ -18,6 +18,7 @@ import {
 import { type MasterKeyRing, openMasterKeyRing } from '../../component/master-key-ring.ts';
 import { announceAddress } from '../../component/service-address.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
+import { offeredMasterKey } from '../../hosts/host-master-keys.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { deliverNotices } from '../../notices/delivery.ts';
 import { hostLook } from '../../notices/host-look.ts';
@@ -50,8 +51,11 @@ type Context = ComponentContext<z.output<typeof administrationSettings>>;
 /** Runs until asked to end. @throws BrambleError as {@link componentProcess}. */
 export async function runAdministration(): Promise<void> {
   let opened: Promise<MasterKeyRing> | undefined;
-  const ringOf = async ({ db, log, environment }: Context): Promise<MasterKeyRing> => {
-    opened ??= openMasterKeyRing({ db, home: environment.home, log });
+  const ringOf = async ({ db, log, environment, identity }: Context): Promise<MasterKeyRing> => {
+    opened ??= openMasterKeyRing({
+      ...{ db, home: environment.home, log },
+      offered: (keyId) => offeredMasterKey(db, { home: environment.home, host: identity.host, keyId }),
+    });
     return await opened;
   };
   await componentProcess({

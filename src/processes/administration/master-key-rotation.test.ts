@@ -12,11 +12,13 @@ import { openValue, readMasterKeys, sealValue, writeMasterKeys } from '../../dat
 import { seedDevice } from '../../devices/device-fixture.ts';
 import { loadInstanceAuthorities, loadRouteSigner } from '../../domain/authorities.ts';
 import { readMasterKeyState, writeMasterKeyState } from '../../domain/master-key.ts';
+import { insertHost } from '../../hosts/host-store.ts';
 import { readMailServer } from '../../notices/mail-server.ts';
 import { setMailServer } from '../../notices/mail-server-store.ts';
 import { addTarget } from '../../notices/target-store.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { silentLogger } from '../../process/log/logger.ts';
+import { createEcKeyPair, spkiDerOf } from '../../protocol/x509/key-pair.ts';
 import { thisRelease } from '../../release/this-release.ts';
 import { sealedPlace } from '../../states/stored-names.ts';
 import { codeOf, startAdministration, whileUpgrading } from './administration-fixture.ts';
@@ -108,7 +110,7 @@ const turn = async () =>
     log: silentLogger,
   });
 const begin = async () => {
-  const key = await asRole.begin((tx) => beginRotation(tx, home));
+  const key = await asRole.begin((tx) => beginRotation(tx, home, ring));
   for (const [id, value] of (await readMasterKeys(path)).keys) made.set(id, value);
   return key;
 };
@@ -165,7 +167,7 @@ test('a rotation that dies between any two of its steps is carried on, and what 
   const write = new Error('killed');
   await assert.rejects(
     asRole.begin(async (tx) => {
-      await beginRotation(tx, home);
+      await beginRotation(tx, home, ring);
       throw write;
     }),
     write,
@@ -202,6 +204,25 @@ test('a rotation that dies between any two of its steps is carried on, and what 
   assert.equal(await turn(), 'rests');
   assert.deepEqual(await sealedBy(), [key]);
   await assertAllOpen();
+});
+
+test('a host that joined is sent the key when it is made, one that joined meanwhile with the next turn, until it has settled', async (t) => {
+  t.after(async () => void (await db`delete from host`));
+  const offers = async () =>
+    (await db<{ host: string }[]>`select host from host_master_key order by host`).map((row) => row.host);
+  const join = async (name: string) => {
+    const { publicKey } = await createEcKeyPair();
+    await db.begin((tx) => insertHost(tx, { name, publicKey: spkiDerOf(publicKey), administers: false }));
+  };
+  await join('berlin');
+  const key = await begin();
+  assert.deepEqual(await offers(), ['berlin']);
+  await join('hamburg');
+  assert.equal(await turn(), 'waits');
+  assert.deepEqual(await offers(), ['berlin', 'hamburg']);
+  await component('server-1', key, [first, key]);
+  assert.equal(await turn(), 'rests');
+  assert.deepEqual(await offers(), []);
 });
 
 test('a device that somebody holds is passed over, and sealed again by the next walk', async () => {

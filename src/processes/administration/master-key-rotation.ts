@@ -10,21 +10,26 @@
  * file is written before the database says so, each time: a death in between leaves a key that nobody uses, or one more step
  * to be taken.
  */
-import { dirname } from 'node:path';
 import { type Operation, recorded } from '../../access/audit/record.ts';
 import { createBell } from '../../base/bell.ts';
-import { syncFolder } from '../../base/durable-file.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
 import { takeTurns } from '../../base/turns.ts';
-import { type MasterKeyRing, masterKeyPath } from '../../component/master-key-ring.ts';
-import { advisoryLock, lockClass } from '../../database/advisory-locks.ts';
+import {
+  lockMasterKeyFiles,
+  type MasterKeyRing,
+  masterKeyPath,
+  rewriteMasterKeys,
+} from '../../component/master-key-ring.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
 import type { SealedPlace } from '../../database/sealed-place.ts';
-import { createMasterKeys, type MasterKeys, readMasterKeys, writeMasterKeys } from '../../database/sealed-value.ts';
+import { createMasterKeys, type MasterKeys, readMasterKeys } from '../../database/sealed-value.ts';
+import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { type MasterKeyState, readMasterKeyState, writeMasterKeyState } from '../../domain/master-key.ts';
+import { listHosts } from '../../hosts/hosts.ts';
+import { offerMasterKey, withdrawMasterKeys } from '../../hosts/master-key-offers.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { type ComponentDetail, componentDetailShape } from '../../registry/component-detail.ts';
 import { listComponents } from '../../registry/components.ts';
@@ -50,9 +55,13 @@ const calmSeconds = 60;
 const isUnderWay = ({ sealing, next, settledAt }: MasterKeyState): boolean =>
   next !== null || (sealing !== null && settledAt === null);
 
-/** The first step; the others follow by themselves. @throws BrambleError ERR_KEY_ROTATION while one is under way */
-export async function beginRotation(tx: Transaction, home: string): Promise<string> {
-  await lockRotation(tx);
+/**
+ * The first step; the others follow by themselves.
+ * @param keys open the domain authority's key, which signs what is sent to the hosts that joined
+ * @throws BrambleError ERR_KEY_ROTATION while one is under way
+ */
+export async function beginRotation(tx: Transaction, home: string, keys: MasterKeys): Promise<string> {
+  await lockMasterKeyFiles(tx);
   const state = await readMasterKeyState(tx);
   if (isUnderWay(state)) {
     throw new BrambleError(
@@ -62,8 +71,11 @@ export async function beginRotation(tx: Transaction, home: string): Promise<stri
   }
   const file = await readMasterKeys(masterKeyPath(home));
   const fresh = createMasterKeys();
-  await rewriteFile(home, { current: file.current, keys: new Map([...file.keys, ...fresh.keys]) });
+  await rewriteMasterKeys(home, { current: file.current, keys: new Map([...file.keys, ...fresh.keys]) });
   await writeMasterKeyState(tx, { ...state, next: fresh.current });
+  for (const [keyId, key] of fresh.keys) {
+    await offerMasterKey(tx, { keyId, key }, (await loadDomainAuthority(tx, keys)).privateKeyPem);
+  }
   return fresh.current;
 }
 
@@ -108,6 +120,7 @@ export async function rotationTurn(rotation: Rotation): Promise<'rests' | 'waits
   const { db } = rotation;
   const { next } = await readMasterKeyState(db);
   if (next !== null) {
+    await sendToHosts(rotation, next);
     if ((await processesWithout(db, ({ held }) => held.includes(next))).length > 0) return 'waits';
     await choose(rotation, next);
   }
@@ -122,9 +135,22 @@ export async function rotationTurn(rotation: Rotation): Promise<'rests' | 'waits
   return await settle(rotation, sealing);
 }
 
+/** To those that joined while it was made; from a home that holds it. Who joins from now on gets it with the others. */
+async function sendToHosts({ db, release, ring, log }: Rotation, keyId: string): Promise<void> {
+  if ((await listHosts(db)).length === 0) return;
+  await ring.reread();
+  const key = ring.keys.get(keyId);
+  if (key === undefined) return;
+  const sent = await administrationTransaction(db, release, async (tx) => {
+    const { privateKeyPem } = await loadDomainAuthority(tx, ring);
+    return await offerMasterKey(tx, { keyId, key }, privateKeyPem);
+  });
+  if (sent > 0) log.info({ key: keyId, hosts: sent }, 'the new master key is on its way to the hosts that joined');
+}
+
 async function choose(rotation: Rotation, next: string): Promise<void> {
   await write(rotation, 'choose master key', async (tx) => {
-    await lockRotation(tx);
+    await lockMasterKeyFiles(tx);
     if ((await readMasterKeyState(tx)).next !== next) return;
     await writeMasterKeyState(tx, { sealing: next, next: null, settledAt: null });
   });
@@ -137,9 +163,9 @@ async function bringFileIntoLine({ db, release, home }: Rotation, sealing: strin
   const known = await readMasterKeys(path);
   if (known.current === sealing || !known.keys.has(sealing)) return;
   await administrationTransaction(db, release, async (tx) => {
-    await lockRotation(tx);
+    await lockMasterKeyFiles(tx);
     const file = await readMasterKeys(path);
-    await rewriteFile(home, { current: sealing, keys: file.keys });
+    await rewriteMasterKeys(home, { current: sealing, keys: file.keys });
   });
 }
 
@@ -159,10 +185,11 @@ async function settle(rotation: Rotation, sealing: string): Promise<'rests' | 'w
   const left = (await usedKeys(rotation.db, rotation.places)).filter(({ keyId }) => keyId !== sealing);
   if (left.length > 0) return 'waits';
   await write(rotation, 'settle master key', async (tx) => {
-    await lockRotation(tx);
+    await lockMasterKeyFiles(tx);
     const state = await readMasterKeyState(tx);
     if (state.sealing !== sealing || state.next !== null || state.settledAt !== null) return;
     await writeMasterKeyState(tx, { ...state, settledAt: new Date().toISOString() });
+    await withdrawMasterKeys(tx);
     const message = `Everything in the database is sealed by the master key ${sealing}.`;
     await recordEvent(tx, { kind: 'master-key-rotated', subject: sealing, message });
   });
@@ -190,7 +217,7 @@ export async function pruneMasterKeys(
   home: string,
   places: readonly SealedPlace[],
 ): Promise<string[]> {
-  await lockRotation(tx);
+  await lockMasterKeyFiles(tx);
   const state = await readMasterKeyState(tx);
   if (isUnderWay(state)) throw notYet('the rotation is under way; `bramble key list` shows what it waits for');
   const file = await readMasterKeys(masterKeyPath(home));
@@ -204,23 +231,12 @@ export async function pruneMasterKeys(
   const used = new Set((await usedKeys(tx, places)).map(({ keyId }) => keyId));
   const kept = new Map([...file.keys].filter(([id]) => id === sealing || used.has(id)));
   const removed = [...file.keys.keys()].filter((id) => !kept.has(id));
-  if (removed.length > 0) await rewriteFile(home, { current: sealing, keys: kept });
+  if (removed.length > 0) await rewriteMasterKeys(home, { current: sealing, keys: kept });
   return removed;
 }
 
 function notYet(why: string): BrambleError {
   return new BrambleError('ERR_KEY_ROTATION', `No master key can be removed yet: ${why}. Nothing was changed.`);
-}
-
-/** On the disk before it counts. */
-async function rewriteFile(home: string, keys: MasterKeys): Promise<void> {
-  const path = masterKeyPath(home);
-  await writeMasterKeys(path, keys, 'w');
-  await syncFolder(dirname(path));
-}
-
-async function lockRotation(tx: Transaction): Promise<void> {
-  await tx`select pg_advisory_xact_lock(${lockClass}, ${advisoryLock.masterKey})`;
 }
 
 async function write<Result>(

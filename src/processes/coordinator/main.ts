@@ -12,6 +12,7 @@ import { openMasterKeyRing } from '../../component/master-key-ring.ts';
 import { applicationName } from '../../database/connection.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { offeredMasterKey } from '../../hosts/host-master-keys.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { deliverNotices } from '../../notices/delivery.ts';
 import { hostLook } from '../../notices/host-look.ts';
@@ -60,7 +61,10 @@ export async function runCoordinator(): Promise<void> {
 
 async function coordinate(context: Context): Promise<Work> {
   const { db, log, identity, environment, databaseUrl, stopping } = context;
-  const masterKeys = await openMasterKeyRing({ db, home: environment.home, log });
+  const masterKeys = await openMasterKeyRing({
+    ...{ db, home: environment.home, log },
+    offered: (keyId) => offeredMasterKey(db, { home: environment.home, host: identity.host, keyId }),
+  });
   const effects = domainEffects({
     db,
     databaseUrl,

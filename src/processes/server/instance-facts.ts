@@ -6,6 +6,7 @@ import type { ComponentContext } from '../../component/component-process.ts';
 import { type MasterKeyRing, openMasterKeyRing } from '../../component/master-key-ring.ts';
 import { type InstanceAuthorities, loadInstanceAuthorities } from '../../domain/authorities.ts';
 import { type Domain, readDomain } from '../../domain/domain.ts';
+import { offeredMasterKey } from '../../hosts/host-master-keys.ts';
 import { findInstance } from '../../instances/instances.ts';
 import { isFeatureActive } from '../../registry/features.ts';
 import { ownFeatures } from '../../registry/own-release.ts';
@@ -24,7 +25,7 @@ export interface InstanceFacts {
 
 /** @throws BrambleError ERR_NOT_FOUND if there is no such instance */
 export async function readInstanceFacts(
-  { db, log, environment }: ComponentContext<unknown>,
+  { db, log, environment, identity }: ComponentContext<unknown>,
   srpIdentifier: string,
 ): Promise<InstanceFacts> {
   const domain = await readDomain(db);
@@ -33,7 +34,10 @@ export async function readInstanceFacts(
     const message = `No instance has the SRP identifier ${srpIdentifier}.`;
     throw new BrambleError('ERR_NOT_FOUND', `${message} Issue one with \`bramble instance add\`.`);
   }
-  const keys = await openMasterKeyRing({ db, home: environment.home, log });
+  const keys = await openMasterKeyRing({
+    ...{ db, home: environment.home, log },
+    offered: (keyId) => offeredMasterKey(db, { home: environment.home, host: identity.host, keyId }),
+  });
   const authorities = await loadInstanceAuthorities(db, keys);
   let renews = false;
   return {

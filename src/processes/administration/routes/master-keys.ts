@@ -47,7 +47,7 @@ export function masterKeyRoutes(context: AdministrationContext): FastifyPluginAs
     serve(app, masterKeyOperations.rotate, async ({ administrator }) => {
       await write(context, async (tx) => {
         await requireFeature(tx, context.features, 'master-key-rotation', 'Rotating the master key');
-        const key = await beginRotation(tx, context.home);
+        const key = await beginRotation(tx, context.home, context.masterKeys);
         const message = `${administrator} began to rotate the master key to ${key}`;
         await recordEvent(tx, { kind: 'master-key-rotation', subject: key, message });
       });
