@@ -108,6 +108,13 @@ export const noticeOperations = {
     body: z.object({ kinds: kinds.nullable().describe('Null for all kinds, those of later releases too.') }),
     answer: target,
   },
+  rekey: {
+    ...{ method: 'PUT', path: '/notice-targets/:name/key', tag },
+    summary: 'Sign what a webhook is told with another key; for a day with the former one, too',
+    params: byName,
+    body: z.object({ key }),
+    answer: target,
+  },
   remove: {
     ...{ method: 'DELETE', path: '/notice-targets/:name', tag, summary: 'Send no more notices to a target' },
     params: byName,

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { startMailReceiver } from '../notices/mail-receiver-fixture.ts';
 import { readMailServer } from '../notices/mail-server.ts';
+import { postWebhook, withKey } from '../notices/webhook.ts';
 import { startWebhookReceiver } from '../notices/webhook-receiver-fixture.ts';
+import { signatureHeaders } from '../notices/webhook-signature.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 
@@ -51,6 +53,33 @@ test('what a target is told is changed', async () => {
   assert.match((await change('--kinds', 'host-lost', '--all-kinds')).errors, /ERR_USAGE/);
   assert.match((await change('--kinds', 'host')).errors, /--kinds.*ERR_INPUT/);
   assert.match((await bramble(['notice', 'change', 'nobody', '--all-kinds'])).errors, /ERR_NOT_FOUND/);
+});
+
+test('with another key what is sent is signed by both, until the receiver has had a day', async () => {
+  const hook = await startWebhookReceiver();
+  await bramble(['notice', 'add', 'webhook', hook.url, '--name', 'rekeyed', '--key-file', '-'], key);
+  const next = `whsec_${Buffer.alloc(32, 'another').toString('base64')}`;
+  const rekey = await bramble(['notice', 'rekey', 'rekeyed', '--key-file', '-'], `${next}\n`);
+  assert.deepEqual([rekey.code, rekey.output.includes(next)], [0, false]);
+  await bramble(['notice', 'test', 'rekeyed']);
+  const [sent] = hook.received;
+  assert.ok(sent);
+  const { 'webhook-id': id = '', 'webhook-timestamp': at = '', 'webhook-signature': signature } = sent.headers;
+  const content = { id: String(id), at: new Date(Number(at) * 1000), body: sent.body };
+  const both = [next, key].map((each) => signatureHeaders([each], content)['webhook-signature']);
+  assert.equal(signature, both.join(' '));
+
+  const webhook = { url: hook.url, key };
+  const yesterday = withKey(webhook, next, new Date(Date.now() - 86_400_001));
+  await postWebhook(yesterday, { ...content, kind: 'test', subject: null, message: '' }, 'x', {
+    signal: new AbortController().signal,
+  });
+  assert.doesNotMatch(String(hook.received[1]?.headers['webhook-signature']), / /);
+  assert.equal(withKey(webhook, key, new Date()), webhook, 'the same key is no change');
+
+  await bramble(['notice', 'add', 'mail', 'rekey@example.org']);
+  assert.match((await bramble(['notice', 'rekey', 'rekey@example.org', '--key-file', '-'], next)).errors, /ERR_STATE/);
+  assert.match((await bramble(['notice', 'rekey', 'nobody', '--key-file', '-'], next)).errors, /ERR_NOT_FOUND/);
 });
 
 test('the status names the target that cannot be told, and why', async () => {

@@ -5,8 +5,8 @@ import { BrambleError } from '../base/errors.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import type { TellableTarget } from './outbox.ts';
-import { sealWebhook } from './sealed-webhook.ts';
-import { type Webhook, webhookAddress } from './webhook.ts';
+import { openWebhook, sealWebhook } from './sealed-webhook.ts';
+import { type Webhook, webhookAddress, withKey } from './webhook.ts';
 
 /** Each takes at most one session of the network at a time. */
 const mostTargets = 32;
@@ -54,6 +54,25 @@ export async function changeKinds(
 ): Promise<'changed' | 'not-found'> {
   const { count } = await tx`update notice_target set kinds = ${kinds as string[] | null} where name = ${name}`;
   return count === 0 ? 'not-found' : 'changed';
+}
+
+/** The row is locked meanwhile: a rotation of the master key seals it again. @throws BrambleError ERR_STATE if it has no key */
+export async function changeKey(
+  tx: Transaction,
+  keys: MasterKeys,
+  name: string,
+  key: string,
+): Promise<'changed' | 'not-found'> {
+  const [row] = await tx<{ id: string; sealed: Buffer | null; keyId: string | null }[]>`
+    select id, sealed, key_id as "keyId" from notice_target where name = ${name} for update`;
+  if (row === undefined) return 'not-found';
+  const { id, sealed, keyId } = row;
+  if (sealed === null || keyId === null) {
+    throw new BrambleError('ERR_STATE', `The target ${name} is not a webhook: what is sent to it is not signed.`);
+  }
+  const changed = sealWebhook(keys, id, withKey(openWebhook(keys, id, sealed, keyId), key, new Date()));
+  await tx`update notice_target set sealed = ${changed.sealed}, key_id = ${changed.keyId} where id = ${id}`;
+  return 'changed';
 }
 
 /** What is still to be sent to it goes, too. */

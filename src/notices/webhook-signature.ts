@@ -6,13 +6,15 @@
 import { createHmac } from 'node:crypto';
 import { webhookKeyPrefix } from '../api/notices.ts';
 
-/** The headers of one attempt. `id` stays the same in all attempts; neither it nor the time may contain a full stop. */
+/** The headers of one attempt, signed with each of the keys: a receiver needs one of them. `id` stays the same in all attempts; neither it nor the time may contain a full stop. */
 export function signatureHeaders(
-  key: string,
+  keys: readonly string[],
   { id, at, body }: { readonly id: string; readonly at: Date; readonly body: string },
 ): Record<string, string> {
   const timestamp = String(Math.floor(at.getTime() / 1000));
-  const secret = Buffer.from(key.slice(webhookKeyPrefix.length), 'base64');
-  const signature = createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest('base64');
-  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` };
+  const signatures = keys.map((key) => {
+    const secret = Buffer.from(key.slice(webhookKeyPrefix.length), 'base64');
+    return `v1,${createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest('base64')}`;
+  });
+  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signatures.join(' ') };
 }

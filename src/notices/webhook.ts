@@ -15,8 +15,27 @@ import { attemptMs, type Notice, type Telling } from './notice.ts';
 import { signatureHeaders } from './webhook-signature.ts';
 
 /** Sealed as a whole: the path of many a webhook's URL is its password. */
-export const webhookShape = z.object({ url: z.string(), key: z.string(), caPem: z.string().optional() });
+export const webhookShape = z.object({
+  url: z.string(),
+  key: z.string(),
+  caPem: z.string().optional(),
+  /** Signs, too, until the receiver knows the other one. */
+  former: z.object({ key: z.string(), until: z.iso.datetime() }).optional(),
+});
 export type Webhook = z.output<typeof webhookShape>;
+
+const formerKeyMs = 86_400_000;
+
+/** The same with another key. Of several changes within a day the last former key signs. */
+export function withKey(webhook: Webhook, key: string, now: Date): Webhook {
+  if (key === webhook.key) return webhook;
+  return { ...webhook, key, former: { key: webhook.key, until: new Date(now.getTime() + formerKeyMs).toISOString() } };
+}
+
+/** Those that sign at this time. */
+function keysOf({ key, former }: Webhook, now: Date): string[] {
+  return former !== undefined && Date.parse(former.until) > now.getTime() ? [key, former.key] : [key];
+}
 
 /** Bytes of an answer's body that are read, and characters of it that are shown. */
 const readBytes = 4096;
@@ -40,11 +59,13 @@ export function webhookAddress(text: string): { url: string; address: string; ho
 
 /** `signal` ends an attempt early, which then rejects with the signal's reason. */
 export async function postWebhook(
-  { url, key, caPem }: Webhook,
+  webhook: Webhook,
   notice: Notice,
   domain: string,
   { signal, timeoutMs = attemptMs }: { signal: AbortSignal; timeoutMs?: number },
 ): Promise<Telling> {
+  const { url, caPem } = webhook;
+  const now = new Date();
   const body = JSON.stringify({
     type: eventType(notice.kind),
     timestamp: notice.at.toISOString(),
@@ -54,7 +75,7 @@ export async function postWebhook(
     'content-type': 'application/json',
     'content-length': String(Buffer.byteLength(body)),
     'user-agent': 'bramble',
-    ...signatureHeaders(key, { id: notice.id, at: new Date(), body }),
+    ...signatureHeaders(keysOf(webhook, now), { id: notice.id, at: now, body }),
   };
   const deadline = AbortSignal.timeout(timeoutMs);
   try {

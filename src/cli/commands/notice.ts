@@ -22,6 +22,10 @@ import { cell, columns, facts, type Style } from '../text-output.ts';
 import { addMailServer } from './notice-mail-server.ts';
 import { addRemoval } from './removal.ts';
 
+const keyFileText =
+  'the key that signs them, whsec_ and base64; a file that does not exist is made, with a new key; - reads it from ' +
+  'standard input';
+
 export function addNoticeCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
   const notices = program
     .command('notice')
@@ -32,6 +36,7 @@ export function addNoticeCommands(program: Command, frame: Frame, setExitCode: (
   addWebhook(adding, frame);
   addMail(adding, frame);
   addChange(notices, frame);
+  addRekey(notices, frame);
   addTest(notices, frame, setExitCode);
   addMailServer(notices, frame);
   addRemoval(notices, frame, {
@@ -92,16 +97,12 @@ function addWebhook(adding: Command, frame: Frame): void {
       adding
         .command('webhook <url>')
         .description('send notices to a URL, signed as the Standard Webhooks specification says')
-        .requiredOption(
-          '--key-file <file>',
-          'the key that signs them, whsec_ and base64; a file that does not exist is made, with a new key; - reads it ' +
-            'from standard input',
-        )
+        .requiredOption('--key-file <file>', keyFileText)
         .option('--ca <file>', 'PEM file with the CA that is trusted instead of the system’s'),
     ).action(async (url: string, flags: TargetFlags & { keyFile: string; ca?: string }, command) => {
       const { keyFile, ca, kinds, name } = flags;
       const caPem = ca === undefined ? undefined : await readInputFile(ca);
-      const key = keyFile === '-' ? await typedSecret(frame, '-') : await keptKey(frame, keyFile);
+      const key = await keyFrom(frame, keyFile);
       const body = { kind: 'webhook', url, key, caPem, name, kinds: kinds?.map(unvalidated<NoticeKind>) } as const;
       await frame.ask(command, noticeOperations.add, { body }, targetText);
     }),
@@ -143,6 +144,20 @@ function addChange(notices: Command, frame: Frame): void {
   );
 }
 
+function addRekey(notices: Command, frame: Frame): void {
+  example(
+    notices
+      .command('rekey <name>')
+      .description('sign what a webhook is told with another key; for a day with the former one, too')
+      .requiredOption('--key-file <file>', keyFileText)
+      .action(async (name: string, { keyFile }: { keyFile: string }, command) => {
+        const body = { key: await keyFrom(frame, keyFile) };
+        await frame.ask(command, noticeOperations.rekey, { params: { name }, body }, targetText);
+      }),
+    'bramble notice rekey hooks.example.org --key-file new-hook.key',
+  );
+}
+
 function addTest(notices: Command, frame: Frame, setExitCode: (code: number) => void): void {
   example(
     notices
@@ -169,9 +184,9 @@ function targetText({ name, addresses, kinds }: TargetView, style: Style): strin
   ]);
 }
 
-/** For its owner alone. It stays if the request fails: the next one takes it. */
-async function keptKey(frame: Frame, path: string): Promise<string> {
-  if ((await readPresent(path)) !== null) return await typedSecret(frame, path);
+/** A new one is for its owner alone. It stays if the request fails: the next one takes it. */
+async function keyFrom(frame: Frame, path: string): Promise<string> {
+  if (path === '-' || (await readPresent(path)) !== null) return await typedSecret(frame, path);
   const key = webhookKeyPrefix + randomBytes(32).toString('base64');
   await writeDurably(path, `${key}\n`, { mode: 0o600, flag: 'wx' });
   return key;

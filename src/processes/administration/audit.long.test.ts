@@ -163,6 +163,9 @@ async function walk(): Promise<Set<string>> {
     key: secret(`whsec_${Buffer.alloc(32, 'hook-key-55').toString('base64')}`),
   });
   await call('PATCH /notice-targets/{name}', '/notice-targets/hook', { kinds: ['host-lost'] });
+  await call('PUT /notice-targets/{name}/key', '/notice-targets/hook/key', {
+    key: secret(`whsec_${Buffer.alloc(32, 'hook-key-56').toString('base64')}`),
+  });
   await call('DELETE /notice-targets/{name}', '/notice-targets/hook');
   await call('POST /notice-targets', '/notice-targets', { kind: 'mail', name: 'ops', addresses: ['ops@example.org'] });
   await call('PUT /mail-server', '/mail-server', {

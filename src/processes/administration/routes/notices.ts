@@ -8,6 +8,7 @@ import { recordEvent } from '../../../domain/events.ts';
 import { removeMailServer, setMailServer, shownMailServer } from '../../../notices/mail-server-store.ts';
 import {
   addTarget,
+  changeKey,
   changeKinds,
   listTargets,
   readTarget,
@@ -41,6 +42,17 @@ export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync
       async ({ params: { name }, body: { kinds } }) =>
         await write(context, async (tx) => {
           if ((await changeKinds(tx, name, kinds)) === 'not-found') throw notFound('target', name);
+          return (await readTarget(tx, name)) ?? neverThere();
+        }),
+    );
+
+    serve(
+      app,
+      noticeOperations.rekey,
+      async ({ params: { name }, body: { key } }) =>
+        await write(context, async (tx) => {
+          const outcome = await changeKey(tx, context.masterKeys, name, key);
+          if (outcome === 'not-found') throw notFound('target', name);
           return (await readTarget(tx, name)) ?? neverThere();
         }),
     );
