@@ -31,7 +31,7 @@ import { recordsChanges } from '../../registry/component-detail.ts';
 import { poolSize } from '../../registry/database-sessions.ts';
 import { ownFeatures, ownRelease } from '../../registry/own-release.ts';
 import { closeInOrder } from '../../rest/orderly-close.ts';
-import { upgradeOutsideWindows } from '../../upgrade/waves/schedule.ts';
+import { heldUpgrade } from '../../upgrade/waves/schedule.ts';
 import { administrationServer } from './administration-server.ts';
 import { certificateLooks } from './certificate-looks.ts';
 import { createCertificateUpkeep } from './certificate-upkeep.ts';
@@ -163,7 +163,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Pr
     name: identity.name,
     log,
     signal: stopping,
-    heldUpgrade: upgradeOutsideWindows,
+    heldUpgrade,
     ...moveDeliveries(registeredPlatforms),
   }).catch((error: unknown) => {
     log.error({ error: messageOf(error) }, 'the move runner ended');

@@ -27,7 +27,7 @@ import { migrationFolder } from '../../release/program.ts';
 import { featureList } from '../../upgrade/plan/feature-list.ts';
 import { leaseHolderOf, releaseDeadHolder } from '../../upgrade/state/lease-holder.ts';
 import { domainEffects } from '../../upgrade/steps/domain-effects.ts';
-import { upgradeOutsideWindows } from '../../upgrade/waves/schedule.ts';
+import { heldUpgrade } from '../../upgrade/waves/schedule.ts';
 import { runSteps } from './coordinator.ts';
 import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
 import { fenceLook } from './fence-look.ts';
@@ -117,7 +117,7 @@ async function moveWhileOwnRelease({ db, log, identity, stopping }: Context): Pr
           name: identity.name,
           log,
           signal: stopping,
-          heldUpgrade: upgradeOutsideWindows,
+          heldUpgrade,
           ...moveDeliveries(registeredPlatforms),
         });
       }

@@ -136,6 +136,14 @@ export async function readOpenWindows(q: Queryable): Promise<{ id: UpgradeId; wi
   return row;
 }
 
+/** Names of the instances that the waves of the open upgrade move to; undefined before and after them, and while it is paused. */
+export async function readDestinations(q: Queryable): Promise<{ id: UpgradeId; names: string[] } | undefined> {
+  const [row] = await q<{ id: UpgradeId; names: string[] }[]>`
+    select id, array(select made->>'name' from jsonb_array_elements(progress->'newInstances') as made) as names
+      from upgrade where ${upgradeStates.in(q, 'in-waves')}`;
+  return row;
+}
+
 /** Ids of the instances that the open upgrade has added, while they take accounts on trial or give them back. */
 export async function listInstancesOnTrial(q: Queryable): Promise<ReadonlySet<string>> {
   const upgrade = await readOpenUpgrade(q);

@@ -13,7 +13,7 @@ import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { registerComponent } from '../../registry/components.ts';
 import { startUpgrade, writePlan } from '../operations/operator-actions.ts';
 import { readLatestUpgrade, type Upgrade } from '../state/upgrade-store.ts';
-import { upgradeOutsideWindows } from '../waves/schedule.ts';
+import { heldUpgrade } from '../waves/schedule.ts';
 import { insertTestDomain, insertTestInstance, insertTestProcess, superviseOnce } from './domain-fixture.ts';
 import type { StepContext, UpgradeEffects } from './step-context.ts';
 
@@ -80,7 +80,7 @@ export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<
         oweDeliveries: async () => {},
         log,
         drainWindow: async () => maxMoves,
-        heldUpgrade: upgradeOutsideWindows,
+        heldUpgrade,
       });
       if (silent) return;
       await db`

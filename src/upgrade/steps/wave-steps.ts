@@ -5,6 +5,7 @@
  */
 import { counted } from '../../base/counted.ts';
 import type { Transaction } from '../../database/connection.ts';
+import { absentText, listAbsent } from '../components/absent-processes.ts';
 import { type GateAnswer, judgeGate } from '../gates/gate.ts';
 import { readGateFigures } from '../gates/gate-samples.ts';
 import { chosenGate } from '../state/plan-options.ts';
@@ -130,6 +131,12 @@ async function watchMoves(
   if (held !== undefined && moves.waiting + moves.underWay > 0) {
     return waitingFor(`${held}; wave ${wave.number} (${wave.name}) goes on then`);
   }
+  const destinations = moves.waiting + moves.underWay > 0 ? upgrade.progress.newInstances : [];
+  const absent = await listAbsent(
+    context.db,
+    destinations.map(({ name }) => name),
+  );
+  if (absent.length > 0) return waitingFor(`${absentText(absent)}; wave ${wave.number} (${wave.name}) goes on then`);
   if (moves.waiting > 0) {
     return await stepTransaction(context, 'move-latecomers', upgrade, async (tx, current) => {
       await queueMoves(tx, current, wave.number, context.name);

@@ -1,8 +1,9 @@
 /** The windows of an upgrade at this moment, by the database's clock. */
 import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { Queryable } from '../../database/connection.ts';
+import { listAbsent } from '../components/absent-processes.ts';
 import { openingText, type Schedule, scheduleAt } from '../state/schedule-windows.ts';
-import { readOpenWindows } from '../state/upgrade-store.ts';
+import { readDestinations, readOpenWindows } from '../state/upgrade-store.ts';
 
 /** @throws BrambleError ERR_UPGRADE_WINDOW */
 export async function readSchedule(q: Queryable, { windows }: Pick<PlanOptions, 'windows'>): Promise<Schedule> {
@@ -13,9 +14,17 @@ export async function readSchedule(q: Queryable, { windows }: Pick<PlanOptions, 
 
 /**
  * The upgrade whose moves may not start now, for whoever carries moves out: the coordinator, which would hold them back, may be
- * away just when a window closes.
+ * away just when a window closes or a destination is lost.
  */
-export async function upgradeOutsideWindows(q: Queryable): Promise<string | undefined> {
+export async function heldUpgrade(q: Queryable): Promise<string | undefined> {
+  const outside = await upgradeOutsideWindows(q);
+  if (outside !== undefined) return outside;
+  const open = await readDestinations(q);
+  // Devices that are being served would be told to come later.
+  return open !== undefined && (await listAbsent(q, open.names)).length > 0 ? open.id : undefined;
+}
+
+async function upgradeOutsideWindows(q: Queryable): Promise<string | undefined> {
   const open = await readOpenWindows(q);
   if (open === undefined) return undefined;
   return heldBySchedule(await readSchedule(q, open)) === undefined ? undefined : open.id;

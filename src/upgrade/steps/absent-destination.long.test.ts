@@ -1,0 +1,30 @@
+/** A new instance is lost in the middle of a wave: nobody else is moved until it is back, and what is waited for has a name. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { stepOnce } from '../../processes/coordinator/coordinator.ts';
+import { countAt, scene, until } from './scene-fixture.ts';
+
+test('a wave waits for a destination that is not at work, by its name and host', { timeout: 120_000 }, async () => {
+  const it = await scene({ canaries: ['east-0', 'east-1', 'west-0', 'west-1'], waveDeadlineSeconds: 1 });
+  const context = it.context('one');
+  await until(it, context, ['moving']);
+  for (let round = 0; round < 50 && (await countAt(it.db, '%-1-1')) === 0; round++) {
+    await stepOnce(context);
+    await it.world({ maxMoves: 1 });
+  }
+  const moved = await countAt(it.db, '%-1-1');
+  assert.ok(moved > 0 && moved < 4);
+  await it.db`update component set lease_until = now() - interval '1 second' where name = 'west-1-1'`;
+  await it.db`update upgrade_wave set started_at = started_at - interval '10 hours' where state = 'running'`;
+  for (let round = 0; round < 5; round++) {
+    await it.world();
+    await stepOnce(context);
+  }
+  assert.equal(await countAt(it.db, '%-1-1'), moved);
+  const { state, progress } = await it.upgrade();
+  assert.equal(state, 'moving', 'its deadline does not pause it: it would have to be resumed by hand');
+  assert.equal(progress.waitingFor, 'west-1-1 on here to be at work; wave 1 (canary) goes on then');
+  await it.db`update component set lease_until = now() + interval '1 hour' where name = 'west-1-1'`;
+  await it.db`update upgrade_wave set started_at = now() where state = 'running'`;
+  await until(it, context, ['soaking']);
+});
