@@ -4,10 +4,11 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { createBackupFile, openBackup, readBackupHead } from './backup-file.ts';
+import { listBackups, removeOldBackups } from './backup-folder.ts';
 import type { BackupHead } from './manifest.ts';
 import { newBackupKeys } from './passphrase-key.ts';
 
@@ -145,4 +146,24 @@ test('a disk that fills up in the middle stops it, and nothing is left', async (
     (await readdir(folder)).filter((name) => name.includes('large')),
     [],
   );
+});
+
+test('of a domain’s backups in a folder the newest stay, and whatever else is there', async () => {
+  const shelf = await mkdtemp(join(folder, 'shelf-'));
+  const add = async (name: string, day: number, domain = head.domain) => {
+    const takenAt = `2026-11-0${day}T08:00:00.000Z`;
+    const file = await createBackupFile(join(shelf, name), { ...head, takenAt, domain }, keys);
+    await file.finish(manifest);
+  };
+  await add('second.backup', 2);
+  await add('fourth.backup', 4);
+  await add('first.backup', 1);
+  await add('third.backup', 3);
+  await add('other.backup', 1, { ...head.domain, id: '00000000-0000-4000-8000-000000000000' });
+  await writeFile(join(shelf, 'notes.backup'), 'no backup');
+  const removed = await removeOldBackups(shelf, head.domain.id, 2);
+  assert.deepEqual(removed, [join(shelf, 'second.backup'), join(shelf, 'first.backup')]);
+  const left = (await listBackups(shelf)).map(({ file }) => basename(file));
+  assert.deepEqual(left, ['fourth.backup', 'third.backup', 'other.backup']);
+  assert.equal(await readFile(join(shelf, 'notes.backup'), 'utf8'), 'no backup');
 });

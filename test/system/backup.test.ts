@@ -79,6 +79,10 @@ describe('a backup of a domain', { timeout: 600_000 }, () => {
       [[file, null]],
     );
     await untilServed(domain, fleet);
+    const nowhere = await domain.command('backup', 'create', '--out', join(folder, 'no', 'folder'), ...secret());
+    assert.match(nowhere.stderr, /could not be written.*ERR_BACKUP_WRITE/s);
+    const failures = await domain.sql`select message from event where kind = 'backup-failed'`;
+    assert.equal(failures.length, 1);
   });
 
   test('it is tried: restored, compared, and the release started on it', async () => {

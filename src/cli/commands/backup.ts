@@ -2,7 +2,6 @@
  * `bramble backup`: makes, tries and restores backups of the domain. These commands work on the home and the database
  * themselves: a backup is also made, and above all restored, where no administration service runs.
  */
-import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { BackupHead } from '../../backup/manifest.ts';
@@ -26,8 +25,6 @@ export function addBackupCommands(program: Command, frame: Frame): void {
   addList(backup, frame);
 }
 
-const extension = '.backup';
-
 function addCreate(backup: Command, frame: Frame): void {
   example(
     withPassphrase(
@@ -35,14 +32,25 @@ function addCreate(backup: Command, frame: Frame): void {
         .command('create')
         .description('make a backup while the domain runs: one moment of the database, and the keys, encrypted')
         .option('--out <file>', 'the file to write')
-        .option('--to <folder>', 'the folder to write it to, under a name with domain and time'),
-    ).action(async (flags: PassphraseFlags & { out?: string; to?: string }, command) => {
+        .option('--to <folder>', 'the folder to write it to, under a name with domain and time')
+        .option(
+          '--keep <number>',
+          'with --to: afterwards remove the domain’s oldest backups there until so many are left',
+        ),
+    ).action(async (flags: PassphraseFlags & { out?: string; to?: string; keep?: string }, command) => {
       const { out, to } = flags;
+      const keep = flags.keep === undefined ? undefined : Number(flags.keep);
+      if (keep !== undefined && (to === undefined || !Number.isInteger(keep) || keep < 1)) {
+        throw new BrambleError('ERR_USAGE', '--keep requires a whole number from 1 on, and --to with a folder.');
+      }
       if ((out === undefined) === (to === undefined)) {
         throw new BrambleError('ERR_USAGE', 'Say where to write the backup: --out with a file, or --to with a folder.');
       }
       const passphrase = await readPassphrase(frame, flags, { twice: true });
-      const { createBackup } = await import('../../backup/create-backup.ts');
+      const [{ createBackup }, { removeOldBackups }] = await Promise.all([
+        import('../../backup/create-backup.ts'),
+        import('../../backup/backup-folder.ts'),
+      ]);
       const made = await withProgress(frame, async (progress) =>
         createBackup({
           ...{ home: homeFolder(frame.environment), passphrase, release: thisRelease.release, user: userName() },
@@ -51,7 +59,8 @@ function addCreate(backup: Command, frame: Frame): void {
         }),
       );
       const { path, head, sha256, tables, rows } = made;
-      frame.show(command, { file: path, ...shownHead(head), sha256, tables, rows }, (value, style) =>
+      const removed = keep === undefined ? [] : await removeOldBackups(resolve(to ?? ''), head.domain.id, keep);
+      frame.show(command, { file: path, ...shownHead(head), sha256, tables, rows, removed }, (value, style) =>
         [
           facts(style, [
             ['backup', value.file],
@@ -59,13 +68,14 @@ function addCreate(backup: Command, frame: Frame): void {
             ['as of', timeText(value.takenAt)],
             ['holds', `${value.tables} tables with ${value.rows} rows, and the keys of this home`],
             ['sha256', value.sha256],
+            ...(value.removed.length === 0 ? [] : [['removed', value.removed.join(', ')] as const]),
           ]),
           '\nKeep it away from this computer, and the passphrase away from it: without the passphrase it cannot be read.',
           `Try it with \`bramble backup verify ${value.file}\`.`,
         ].join('\n'),
       );
     }),
-    'bramble backup create --to /mnt/backups --passphrase-file /root/backup-passphrase',
+    'bramble backup create --to /mnt/backups --keep 14 --passphrase-file /root/backup-passphrase',
   );
 }
 
@@ -227,20 +237,17 @@ function addList(backup: Command, frame: Frame): void {
       .command('list <folder>')
       .description('the backups in a folder, newest first, and which one was verified')
       .action(async (folder: string, _flags: object, command) => {
-        const [{ readBackupHead }, { readVerifiedBackup }] = await Promise.all([
-          import('../../backup/backup-file.ts'),
+        const [{ listBackups }, { readVerifiedBackup }] = await Promise.all([
+          import('../../backup/backup-folder.ts'),
           import('../../domain/verified-backups.ts'),
         ]);
         const home = homeFolder(frame.environment);
         const backups = [];
-        for (const name of (await filesOf(folder)).filter((each) => each.endsWith(extension))) {
-          const file = join(folder, name);
-          const head = await readBackupHead(file);
+        for (const { file, sizeBytes, head } of await listBackups(folder)) {
           const verified = await readVerifiedBackup(home, head.domain.id);
           const verifiedAt = verified?.id === head.id ? verified.verifiedAt : null;
-          backups.push({ file, sizeBytes: (await stat(file)).size, ...shownHead(head), verifiedAt });
+          backups.push({ file, sizeBytes, ...shownHead(head), verifiedAt });
         }
-        backups.sort((a, b) => b.takenAt.localeCompare(a.takenAt));
         frame.show(command, { backups }, (value, style) =>
           value.backups.length === 0
             ? `There is no backup in ${folder}.`
@@ -256,12 +263,6 @@ function addList(backup: Command, frame: Frame): void {
       }),
     'bramble backup list /mnt/backups',
   );
-}
-
-async function filesOf(folder: string): Promise<string[]> {
-  return await readdir(folder).catch((cause: unknown) => {
-    throw new BrambleError('ERR_INPUT', `"${folder}" cannot be read as a folder.`, { cause });
-  });
 }
 
 /** Without what only the program needs. */
@@ -281,7 +282,7 @@ function fileNameOf({ domain, takenAt }: BackupHead): string {
       .toLowerCase()
       .replace(/[^a-z0-9]+/g, '-')
       .replace(/^-+|-+$/g, '') || 'bramble';
-  return `${name}-${takenAt.replace(/\.\d+/, '').replace(/[-:]/g, '')}${extension}`;
+  return `${name}-${takenAt.replace(/\.\d+/, '').replace(/[-:]/g, '')}.backup`;
 }
 
 function inMebibytes(bytes: number): number {
