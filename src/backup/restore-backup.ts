@@ -12,6 +12,7 @@ import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
 import { configurationSchema } from '../process/configuration.ts';
 import { type OpenedBackup, openBackup } from './backup-file.ts';
+import { readFormerLists } from './former-revocations.ts';
 import { configurationFile, type HomeFiles, writeHomeFiles } from './home-files.ts';
 import type { BackupHead } from './manifest.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from './rebuild-database.ts';
@@ -26,6 +27,8 @@ export interface RestoreOptions {
   user: string;
   /** An empty database; default an embedded PostgreSQL. */
   databaseUrl?: string | undefined;
+  /** The home of the former domain, if it still exists: its routers know what was revoked since. */
+  formerHome?: string | undefined;
   onProgress?: (step: 'reading' | 'restoring', done: number, of: number) => void;
   signal?: AbortSignal;
 }
@@ -45,6 +48,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoredBa
   const { file, passphrase, home, program, databaseUrl, onProgress = () => {} } = options;
   await assertEmptyHome(home);
   if (databaseUrl !== undefined) await assertEmptyDatabase(databaseUrl);
+  const formerLists = options.formerHome === undefined ? [] : await readFormerLists(options.formerHome);
   const backup = await openBackup(file, passphrase, (done, of) => onProgress('reading', done, of));
   await assertReadable(backup, program);
   const files = await homeFilesOf(backup);
@@ -67,7 +71,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoredBa
       onProgress: (done, of) => onProgress('restoring', done, of),
       signal: options.signal,
     });
-    const settled = await settleRestored(url, backup.head, { user: options.user, host });
+    const settled = await settleRestored(url, backup.head, { user: options.user, host }, formerLists);
     const text = `${JSON.stringify({ ...configuration, database }, null, 2)}\n`;
     if (isEmbedded) await stopEmbedded({ folder: join(home, 'postgres'), mode: 'fast' });
     await writeHomeFiles(home, { [configurationFile]: Buffer.from(text).toString('base64') });

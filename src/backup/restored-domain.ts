@@ -15,9 +15,10 @@ import { listPossiblyRenewed } from '../devices/renewal-report.ts';
 import { readDomain } from '../domain/domain.ts';
 import { recordEvent } from '../domain/events.ts';
 import { readRestored, writeRestored } from '../domain/restored-domain.ts';
-import { raiseSrpNumbers } from '../instances/srp-credential-store.ts';
+import { raiseSrpNumbers, takeRevocations } from '../instances/srp-credential-store.ts';
 import { dropWaiting } from '../notices/copied-domain.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../registry/desired-processes.ts';
+import { newestSigned, type readFormerLists } from './former-revocations.ts';
 import type { BackupHead } from './manifest.ts';
 
 const applicationName = 'bramble/restore';
@@ -31,13 +32,18 @@ export interface SettledDomain {
   stopped: string[];
   /** Devices that may have renewed their identity since: those must enrol again. */
   possiblyRenewed: { id: string; account: string }[];
+  /** Taken from the former home; null if none was named, or its lists are not of this domain. */
+  revocationsTaken: number | null;
 }
+
+type FormerLists = Awaited<ReturnType<typeof readFormerLists>>;
 
 /** In one transaction, with a record in the audit. `by` says who restores it, on which host. */
 export async function settleRestored(
   url: string,
   head: BackupHead,
   by: { user: string; host: string },
+  formerLists: FormerLists,
 ): Promise<SettledDomain> {
   const db = openDatabase(url, { applicationName, max: 1 });
   try {
@@ -46,7 +52,7 @@ export async function settleRestored(
         ...{ actor: by.user, operation: 'backup restore', subjects: [head.domain.name] },
         ...{ from: { component: 'bramble backup restore', host: by.host }, when: 'wrote' as const },
       };
-      return await recorded(tx, operation, async () => await settle(tx, head, by));
+      return await recorded(tx, operation, async () => await settle(tx, head, by, formerLists));
     });
     return settled as SettledDomain;
   } finally {
@@ -58,7 +64,10 @@ async function settle(
   tx: Transaction,
   { id, takenAt, madeBy }: BackupHead,
   by: { user: string; host: string },
+  formerLists: FormerLists,
 ): Promise<SettledDomain> {
+  const former = await newestSigned(tx, formerLists);
+  const revocationsTaken = former === undefined ? null : await takeRevocations(tx, former.revoked);
   const now = Date.now();
   await dropWaiting(tx);
   await raiseEpochs(tx, now);
@@ -78,7 +87,7 @@ async function settle(
       `The domain was restored by ${by.user} on ${by.host} from the backup that ${madeBy.user} made on ${madeBy.host}, as of ` +
       `${takenAt}. Nothing but its administration runs until \`bramble backup resume\`.`,
   });
-  return { stopped, possiblyRenewed: await listPossiblyRenewed(tx, new Date(takenAt)) };
+  return { stopped, revocationsTaken, possiblyRenewed: await listPossiblyRenewed(tx, new Date(takenAt)) };
 }
 
 /**

@@ -184,6 +184,23 @@ export async function storeSignedRevocationList(
 }
 
 /**
+ * Revokes what a list says that is not revoked here, also certificates that are not known here: they were issued after this
+ * database's time, and are valid by their signature. Their rows hold no certificate.
+ * @returns how many
+ */
+export async function takeRevocations(tx: Transaction, revoked: RevocationList['revoked']): Promise<number> {
+  await lockList(tx);
+  const { count } = await tx`
+    insert into srp_credential as c (serial, identifier, certificate, issued_at, expires_at, revoked_at, list_number)
+    select r.serial, r.identifier, ''::bytea, now(), r.expires_at, clock_timestamp(), nextval('srp_list_number')
+      from unnest(${revoked.map(({ serial }) => serial)}::text[], ${revoked.map(({ identifier }) => identifier)}::text[],
+                  ${revoked.map(({ expiresAt }) => expiresAt)}::text[]::timestamptz[]) as r(serial, identifier, expires_at)
+    on conflict (serial) do update set revoked_at = excluded.revoked_at, list_number = excluded.list_number
+     where c.revoked_at is null`;
+  return count;
+}
+
+/**
  * Continues the list at this number, and identifiers `skipped` further on, after the domain was restored. A credential that
  * never was, revoked and expired, holds the number: it is in no list.
  */

@@ -7,7 +7,14 @@ import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits } from '../database/waiting-fixture.ts';
 import { createAuthority } from '../protocol/x509/certificate.ts';
 import { createInstance, retireInstance } from './instances.ts';
-import { clearSrpIdentifier, listSrpCredentials, revocationList, revokeSrpCredential } from './srp-credential-store.ts';
+import {
+  clearSrpIdentifier,
+  listSrpCredentials,
+  raiseSrpNumbers,
+  revocationList,
+  revokeSrpCredential,
+  takeRevocations,
+} from './srp-credential-store.ts';
 import { isSrpRenewalDue, issueSrpCredential, srpCredentialSerial } from './srp-credentials.ts';
 
 const { url } = await createTestDatabase();
@@ -101,4 +108,27 @@ test('a number is never seen before a lower one that is still to be committed', 
   await second;
   const list = await revocationList(db);
   assert.ok([one.serial, two.serial].every((serial) => list.revoked.some((row) => row.serial === serial)));
+});
+
+test('a restored database takes the revocations of a later list, of certificates too that it does not know', async () => {
+  const { serial } = await issue();
+  const expiresAt = new Date(Date.now() + 86_400_000).toISOString();
+  const revoked = [serial, 'ab12'].map((each) => ({ serial: each, identifier, expiresAt }));
+  assert.equal(await db.begin((tx) => takeRevocations(tx, revoked)), 2);
+  assert.equal(await db.begin((tx) => takeRevocations(tx, revoked)), 0, 'once');
+  const before = await revocationList(db);
+  assert.deepEqual(
+    before.revoked.filter((entry) => revoked.some((each) => each.serial === entry.serial)).map((entry) => entry.serial),
+    [serial, 'ab12'],
+  );
+  const to = Date.now();
+  await db.begin((tx) => raiseSrpNumbers(tx, to, 10));
+  const raised = await revocationList(db);
+  assert.deepEqual([raised.revoked, raised.number >= to], [before.revoked, true]);
+  assert.equal(
+    (await listSrpCredentials(db)).some((row) => row.serial.startsWith('restored')),
+    false,
+  );
+  const again = await db.begin((tx) => clearSrpIdentifier(tx, identifier));
+  assert.ok(again.kind === 'cleared' && again.number > raised.number);
 });

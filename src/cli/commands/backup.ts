@@ -129,6 +129,12 @@ const verifySteps = {
   starting: 'starting the release',
 } as const;
 
+interface RestoreFlags extends PassphraseFlags {
+  databaseUrl?: string;
+  formerHome?: string;
+  yes?: boolean;
+}
+
 function addRestore(backup: Command, frame: Frame): void {
   example(
     confirmable(
@@ -136,9 +142,13 @@ function addRestore(backup: Command, frame: Frame): void {
         backup
           .command('restore <file>')
           .description('make the domain again, in an empty home and an empty database; it starts paused')
-          .option('--database-url <url>', 'your own, empty PostgreSQL database (default: an embedded PostgreSQL)'),
+          .option('--database-url <url>', 'your own, empty PostgreSQL database (default: an embedded PostgreSQL)')
+          .option(
+            '--former-home <folder>',
+            'the former home, if it is left: what was revoked since is taken from its routers',
+          ),
       ),
-    ).action(async (file: string, flags: PassphraseFlags & { databaseUrl?: string; yes?: boolean }, command) => {
+    ).action(async (file: string, flags: RestoreFlags, command) => {
       const home = resolve(homeFolder(frame.environment));
       const [{ restoreBackup }, { readBackupHead }, program] = await Promise.all([
         import('../../backup/restore-backup.ts'),
@@ -157,14 +167,15 @@ function addRestore(backup: Command, frame: Frame): void {
       const restored = await withProgress(frame, async (progress) =>
         restoreBackup({
           ...{ file: resolve(file), passphrase, home, program, user: userName(), databaseUrl: flags.databaseUrl },
+          formerHome: flags.formerHome === undefined ? undefined : resolve(flags.formerHome),
           onProgress: (step, done, of) =>
             step === 'reading'
               ? progress.show('reading, in MiB', inMebibytes(done), inMebibytes(of))
               : progress.show('restoring rows', done, of),
         }),
       );
-      const { head, host, embedded, stopped, possiblyRenewed } = restored;
-      const answer = { ...shownHead(head), home, host, embedded, stopped, possiblyRenewed };
+      const { head, host, embedded, stopped, possiblyRenewed, revocationsTaken } = restored;
+      const answer = { ...shownHead(head), home, host, embedded, stopped, possiblyRenewed, revocationsTaken };
       frame.show(command, answer, (value, style) =>
         [
           facts(style, [
@@ -189,18 +200,24 @@ function afterwards(
     embedded: boolean;
     domain: BackupHead['domain'];
     possiblyRenewed: readonly { id: string; account: string }[];
+    revocationsTaken: number | null;
   },
   loud: (text: string) => string,
 ): string[] {
-  const { takenAt, embedded, domain, possiblyRenewed } = restored;
+  const { takenAt, embedded, domain, possiblyRenewed, revocationsTaken } = restored;
   const since = timeText(takenAt);
   const devices = possiblyRenewed.slice(0, 20).map(({ id, account }) => `   ${id} of ${account}`);
   return [
     `1. Install release ${domain.release} unless it is there (\`bramble release install\`), then \`bramble up\`.`,
-    loud(
-      `2. SRP credentials that were revoked after ${since} are valid again, as are administrator tokens: revoke them again ` +
-        '(`bramble srp revoke`, `bramble token revoke`).',
-    ),
+    revocationsTaken === null
+      ? loud(
+          `2. SRP credentials that were revoked after ${since} are valid again, as are administrator tokens: revoke them ` +
+            'again (`bramble srp revoke`, `bramble token revoke`).',
+        )
+      : loud(
+          `2. ${revocationsTaken} SRP credentials that were revoked after ${since} are revoked here too. Administrator ` +
+            'tokens that were are valid again: `bramble token revoke`.',
+        ),
     `3. Devices activated after ${since} must be activated again. Those that renewed their identity since must be too; ` +
       (possiblyRenewed.length === 0
         ? 'by their dates there are none.'

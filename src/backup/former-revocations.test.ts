@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
+import { createMasterKeys } from '../database/sealed-value.ts';
+import { loadAuthorities } from '../domain/authorities.ts';
+import { createAuthorities } from '../domain/authority-creation.ts';
+import { createInstance } from '../instances/instances.ts';
+import { revocationList } from '../instances/srp-credential-store.ts';
+import { signEnvelope } from '../link/signed-envelope.ts';
+import { createAuthority } from '../protocol/x509/certificate.ts';
+import { setDesiredProcess } from '../registry/desired-processes.ts';
+import { insertTestDomain } from '../upgrade/steps/domain-fixture.ts';
+import { newestSigned, readFormerLists } from './former-revocations.ts';
+import type { BackupHead } from './manifest.ts';
+import { resumeRestored, settleRestored } from './restored-domain.ts';
+
+const { url } = await createTestDatabase();
+const db = openDatabase(url, { applicationName: 'bramble/test', max: 2 });
+const home = await mkdtemp(join(tmpdir(), 'bramble-former-'));
+after(async () => {
+  await db.end({ timeout: 5 });
+  await rm(home, { recursive: true, force: true });
+});
+await insertTestDomain(db);
+const masterKeys = createMasterKeys();
+await createAuthorities(db, masterKeys, { name: 'test' });
+const { domain } = await loadAuthorities(db, masterKeys);
+const stranger = await createAuthority({ commonName: 'stranger', algorithm: 'EC-P256', days: 1 });
+const expiresAt = new Date(Date.now() + 86_400_000).toISOString();
+
+async function writeState(router: string, text: string): Promise<void> {
+  await mkdir(join(home, 'router', router), { recursive: true });
+  await writeFile(join(home, 'router', router, 'state.json'), text);
+}
+
+const listOf = (number: number, key: string) => {
+  const revoked = [{ serial: `a${number}`, identifier: 'S10000001', expiresAt }];
+  return JSON.stringify({ list: signEnvelope({ number, revoked, cleared: [] }, key), suspended: [], linked: [] });
+};
+
+test('a former home without a router’s list is refused', async () => {
+  await writeState('damaged', '{');
+  await writeState('fresh', JSON.stringify({ list: null }));
+  await assert.rejects(readFormerLists(home), {
+    code: 'ERR_INPUT',
+    message: /no list of revocations.*Nothing was changed/,
+  });
+});
+
+test('the newest list that the domain itself signed is taken into the restored domain, which is paused', async () => {
+  await writeState('router-1', listOf(4, domain.privateKeyPem));
+  await writeState('router-2', listOf(7, domain.privateKeyPem));
+  await writeState('router-3', listOf(9, stranger.privateKeyPem));
+  const lists = await readFormerLists(home);
+  assert.equal(lists.length, 3);
+  assert.equal((await newestSigned(db, lists))?.number, 7);
+
+  await db.begin((tx) => createInstance(tx, { name: 'server-1' }));
+  for (const [name, kind] of [
+    ['server-1', 'server'],
+    ['administration-1', 'administration'],
+  ] as const) {
+    await setDesiredProcess(db, { name, kind, host: 'here', release: '1.0.0', state: 'running', settings: {} });
+  }
+  const head = {
+    ...{ id: randomUUID(), takenAt: new Date(Date.now() - 3_600_000).toISOString() },
+    domain: { name: 'Example' },
+    madeBy: { user: 'ada', host: 'there' },
+  } as BackupHead;
+  const by = { user: 'bea', host: 'here' };
+  const settled = await settleRestored(url, head, by, lists);
+  assert.deepEqual([settled.revocationsTaken, settled.stopped], [1, ['server-1']]);
+  const { revoked, number } = await revocationList(db);
+  assert.deepEqual([revoked.map(({ serial }) => serial), number > 1e12], [['a7'], true]);
+  const again = await settleRestored(url, head, by, []);
+  assert.deepEqual([again.revocationsTaken, again.stopped], [null, []]);
+  assert.ok((await revocationList(db)).number > number, 'the second restoring of one backup is above the first');
+});
+
+test('a domain that was never restored cannot be resumed', async () => {
+  await db`delete from setting where key = 'restored'`;
+  await assert.rejects(resumeRestored(url, { user: 'bea', host: 'here' }), { code: 'ERR_STATE' });
+});
