@@ -3,6 +3,46 @@ import type { KnownBug } from './known-bug.ts';
 
 export const administrationBugs: readonly KnownBug[] = [
   {
+    name: 'a-copy-of-the-domain-tells',
+    file: 'src/backup/release-on-copy.ts',
+    find: '    await forgetTargets(db);\n',
+    replace: '',
+    seenBy: [
+      {
+        file: 'test/system/notices.test.ts',
+        title: 'a backup that fails is told; a copy that is started to try a backup sends nothing of what waits in it',
+      },
+    ],
+  },
+  {
+    name: 'an-outage-makes-hosts-lost',
+    file: 'src/notices/conditions.ts',
+    find: 'then now() else c.since end',
+    replace: 'then c.since else c.since end',
+    seenBy: [{ file: 'src/notices/conditions.test.ts', title: 'a time in which nobody looked confirms nothing' }],
+  },
+  {
+    name: 'refused-notices-stand-in-the-way',
+    file: 'src/notices/outbox.ts',
+    find: 'order by n.attempts, n.number limit 1',
+    replace: 'order by n.number limit 1',
+    seenBy: [
+      { file: 'src/notices/delivery.test.ts', title: 'a notice that is always refused stands in no other’s way' },
+    ],
+  },
+  {
+    name: 'one-superuser-protects-all-lock-holders',
+    file: 'src/upgrade/fence/release-fence.ts',
+    find: 'if (sqlState(error) !== insufficientPrivilege) throw error;',
+    replace: 'throw error;',
+    seenBy: [
+      {
+        file: 'src/upgrade/fence/release-fence.test.ts',
+        title: 'a session that the coordinator’s role may not end blocks the fence, and is named',
+      },
+    ],
+  },
+  {
     name: 'bytes-before-tls-are-believed',
     file: 'src/database/server-socket.ts',
     find: 'if (answer.length !== 1 || answer[0] !== accepted)',
