@@ -138,7 +138,8 @@ test('an emptied instance counts as one of the new release from when it was upgr
   await db`delete from command where sent_instance = ${east.id} and sent_at > now() - interval '15 minutes'`;
 });
 
-const again = async (names?: string[]) => await db.begin((tx) => sendAgain(tx, registeredPlatforms, names));
+const again = async (accounts?: string[]) =>
+  await db.begin((tx) => sendAgain(tx, registeredPlatforms, { by: 'bea', accounts }));
 
 test('it is sent again after a reversal only, once, under the budget, and to accounts that are back', async () => {
   await assert.rejects(again(), { code: 'ERR_UPGRADE_STATE', message: /reverse it first/ });
@@ -159,6 +160,12 @@ test('it is sent again after a reversal only, once, under the budget, and to acc
     ['it-policy', 'service-books'].map((item) => ({ name: 'ada', item, cause: 'manual', budgeted: true })),
   );
   assert.deepEqual(await again(), { accounts: 0, deliveriesOwed: 0 }, 'it is owed already');
+  const said = await db<{ message: string }[]>`select message from upgrade_event where message like '%send again%'`;
+  assert.deepEqual(
+    said.map(({ message }) => message),
+    ['bea has the previous release send again 2 deliveries to 1 account'],
+    'once, with who asked',
+  );
   const [under] = (await readEffects(db, all)).accounts;
   assert.deepEqual([under?.onDevices, under?.sendingAgain], [2, 2]);
 

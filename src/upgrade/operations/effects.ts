@@ -7,6 +7,7 @@
  */
 import { countRequests } from '../../access/audit/request-counts.ts';
 import type { EffectCounts, UpgradeEffects } from '../../api/upgrade-effects.ts';
+import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import { announceDeliveries, oweDeliveries } from '../../deliveries/owe-deliveries.ts';
@@ -15,8 +16,14 @@ import { accountItems } from '../../devices/delivery-items.ts';
 import { countMovesBetween } from '../../moves/move-reports.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
-import { listUpgradeEvents, readLatestUpgrade, type Upgrade, type UpgradeEvent } from '../state/upgrade-store.ts';
-import { wrongState } from './operator-actions.ts';
+import {
+  listUpgradeEvents,
+  readLatestUpgrade,
+  recordUpgradeEvent,
+  type Upgrade,
+  type UpgradeEvent,
+} from '../state/upgrade-store.ts';
+import { type Operator, wrongState } from './operator-actions.ts';
 
 const noCounts: EffectCounts = {
   ...{ handedOut: 0, itPolicies: 0, serviceBooks: 0, synchronizations: 0, identities: 0, done: 0, failed: 0, open: 0 },
@@ -49,14 +56,13 @@ export async function readEffects(q: Queryable, page: EffectsPage): Promise<Upgr
 }
 
 /**
- * Owes anew, by the present instances of the accounts, what their devices have from the new release.
- * @param names of accounts; default all
+ * Owes anew, by the present instances of the accounts, what their devices have from the new release; by default of all accounts.
  * @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE unless the upgrade is being reversed or was, ERR_NOT_FOUND.
  */
 export async function sendAgain(
   tx: Transaction,
   platforms: Platforms,
-  names: readonly string[] | undefined,
+  { by, accounts: names }: Operator & { accounts?: readonly string[] | undefined },
 ): Promise<{ accounts: number; deliveriesOwed: number }> {
   const upgrade = await latestUpgrade(tx);
   if (upgrade.state !== 'reversed' && (upgrade.pausedFrom ?? upgrade.state) !== 'reversing') {
@@ -73,8 +79,13 @@ export async function sendAgain(
     const owed = await oweDeliveries(tx, platforms, { deviceIds, cause: 'manual', budgeted: true, items: [item] });
     deliveriesOwed += owed.length;
   }
-  await announceDeliveries(tx);
-  return { accounts: new Set(wanted.map(({ accountId }: ItemOnDevice) => accountId)).size, deliveriesOwed };
+  const accounts = new Set(wanted.map(({ accountId }: ItemOnDevice) => accountId)).size;
+  if (deliveriesOwed > 0) {
+    const what = `${counted(deliveriesOwed, 'delivery', 'deliveries')} to ${counted(accounts, 'account')}`;
+    await recordUpgradeEvent(tx, upgrade, `${by} has the previous release send again ${what}`);
+    await announceDeliveries(tx);
+  }
+  return { accounts, deliveriesOwed };
 }
 
 async function latestUpgrade(q: Queryable): Promise<Upgrade> {
@@ -137,8 +148,8 @@ async function readCounts(q: Queryable, atWork: ReleaseAtWork): Promise<Pick<Upg
       return { account, instance, ...(byId.get(id) ?? noCounts), changes: requests.byAccount.get(account) ?? 0 };
     })
     .sort((one, other) => (one.account < other.account ? -1 : 1));
-  const counted = [...byId.values()].reduce((sum, counts) => added(sum, counts), noCounts);
-  return { total: { ...counted, changes: requests.total }, accounts };
+  const sum = [...byId.values()].reduce((all, counts) => added(all, counts), noCounts);
+  return { total: { ...sum, changes: requests.total }, accounts };
 }
 
 function added(one: EffectCounts, other: EffectCounts): EffectCounts {

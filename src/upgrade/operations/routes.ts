@@ -83,8 +83,8 @@ export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync
 function effectRoutes({ db, write, platforms }: UpgradeRoutesOptions): FastifyPluginAsync {
   return async (app) => {
     serve(app, upgradeEffectOperations.list, async ({ query }) => await readEffects(db, query));
-    serve(app, upgradeEffectOperations.sendAgain, async ({ body }) => {
-      return await write((tx) => sendAgain(tx, platforms, body?.accounts));
+    serve(app, upgradeEffectOperations.sendAgain, async ({ body, administrator: by }) => {
+      return await write((tx) => sendAgain(tx, platforms, { by, accounts: body?.accounts }));
     });
   };
 }
