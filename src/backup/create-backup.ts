@@ -10,10 +10,10 @@ import { openDatabase } from '../database/connection.ts';
 import { type Snapshot, withSnapshot } from '../database/copy/snapshot.ts';
 import { readDomain } from '../domain/domain.ts';
 import { recordEvent } from '../domain/events.ts';
-import { homeDatabase } from '../setup/home-database.ts';
 import { createBackupFile } from './backup-file.ts';
 import { readHomeFiles } from './home-files.ts';
 import type { BackupHead, BackupManifest, TableFacts } from './manifest.ts';
+import { ownDatabase } from './own-database.ts';
 import { newBackupKeys } from './passphrase-key.ts';
 import { inParts } from './table-parts.ts';
 
@@ -42,11 +42,11 @@ export interface CreatedBackup {
 
 /**
  * One that fails, unless it was ended on purpose, is an event, too: a backup made by a timer is watched by nobody.
- * @throws BrambleError ERR_BACKUP_PASSPHRASE, ERR_BACKUP_TARGET, ERR_BACKUP_WRITE, and those of {@link homeDatabase}
+ * @throws BrambleError ERR_BACKUP_PASSPHRASE, ERR_BACKUP_TARGET, ERR_BACKUP_WRITE, and those of {@link ownDatabase}
  */
 export async function createBackup(options: CreateOptions): Promise<CreatedBackup> {
   const { home, passphrase, signal } = options;
-  const { url, host } = await homeDatabase(home);
+  const { url, host } = await ownDatabase(home);
   const key = await newBackupKeys(passphrase);
   try {
     const made = await writeBackup(options, { url, host, key });

@@ -236,11 +236,11 @@ function addResume(backup: Command, frame: Frame): void {
       .command('resume')
       .description('start what serves devices in a restored domain: routers, instances, connection services')
       .action(async (_flags: object, command) => {
-        const [{ resumeRestored }, { homeDatabase }] = await Promise.all([
+        const [{ resumeRestored }, { ownDatabase }] = await Promise.all([
           import('../../backup/restored-domain.ts'),
-          import('../../setup/home-database.ts'),
+          import('../../backup/own-database.ts'),
         ]);
-        const { url, host } = await homeDatabase(homeFolder(frame.environment));
+        const { url, host } = await ownDatabase(homeFolder(frame.environment));
         const started = await resumeRestored(url, { user: userName(), host });
         frame.show(command, { started }, (value) => `These are started: ${value.started.join(', ') || 'none'}.`);
       }),

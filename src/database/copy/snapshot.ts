@@ -8,6 +8,7 @@
 import { BrambleError } from '../../base/errors.ts';
 import { advisoryLock, lockClass } from '../advisory-locks.ts';
 import type { Queryable } from '../connection.ts';
+import { becomeOwner } from '../roles/rights-in-force.ts';
 import { openSession, type Sql } from '../session.ts';
 import { copyOut } from './copy-stream.ts';
 import {
@@ -56,6 +57,7 @@ export async function withSnapshot<Result>(
           'A migration is being applied to the database, which cannot be copied meanwhile. Try again in a minute.',
         );
       }
+      await becomeOwner(sql, { local: false });
       await sql.unsafe(sameText);
       // Ended with the session: there is nothing to commit.
       await sql.unsafe('begin isolation level repeatable read read only');
