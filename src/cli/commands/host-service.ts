@@ -39,6 +39,7 @@ function addInstall(services: Command, frame: Frame): void {
             ...next.map((line) => `  ${line}`),
             'After an upgrade, when it waits for supervisors: start the unit of the new release, which takes over, and',
             'disable this one.',
+            `Run other commands as the user ${user}, so that what they write into the home belongs to it.`,
           ].join('\n'),
         );
       }),
