@@ -1,11 +1,12 @@
 /**
- * `npm run bench [-- connect | move | cost | gates | idle | bulk | memory | rehearsal] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * `npm run bench [-- connect | move | upgrade | cost | gates | idle | bulk | memory | rehearsal] [--json FILE] [...]`: what the domain does in a second, how long a moved
  * account is without its server, how often gates are wrong, what a domain costs in which nothing happens. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { readOptions } from '../scripts/script-options.ts';
+import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
 import { benchBulk, describeBulk } from './bulk.ts';
 import { benchConnect, describeReport, readBenchDevices } from './connect.ts';
 import { benchConnectDomain, describeConnect } from './connect-domain.ts';
@@ -16,6 +17,7 @@ import { candidates } from './measured-domain.ts';
 import { benchMemory, describeMemory } from './memory.ts';
 import { benchMove, describeMove } from './move.ts';
 import { benchRehearsal, describeRehearsal } from './rehearsal.ts';
+import { benchUpgrade, type ReleaseStep } from './upgrade.ts';
 
 const usage = `npm run bench [-- <name>] [options]
   connect   Idle connects a second: bare node:http, an instance, the whole way through the router
@@ -26,6 +28,8 @@ const usage = `npm run bench [-- <name>] [options]
             --devices 60 --probed 8 --runs 25 --sealed
   bulk      accounts moved a second whose devices cannot be reached
             --accounts 1000,20000
+  upgrade   a phased upgrade whose devices answer at once: effects a second, share of the budget, statements for an account
+            --accounts 1000,10000 --moved 500 --seconds 30 --sealed
   cost      event loop that the dearest input found takes, for each address and parser; ends with 1 when the goal is missed
             --tries 400 --seed SEED --only 'part of a name'
   gates     how often a gate is wrong about a wave: simulated traffic, good and bad; ends with 1 when a goal is missed
@@ -48,6 +52,7 @@ const { values, positionals } = readOptions(usage, {
     runs: { type: 'string' },
     probed: { type: 'string' },
     accounts: { type: 'string' },
+    moved: { type: 'string' },
     tries: { type: 'string' },
     waves: { type: 'string' },
     seed: { type: 'string' },
@@ -63,7 +68,7 @@ const [name = 'all'] = positionals;
 const quick = name === 'all';
 const say = (text: string) => console.log(text);
 
-if (!['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory', 'rehearsal'].includes(name)) {
+if (!['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory', 'rehearsal', 'upgrade'].includes(name)) {
   console.log(usage);
   process.exitCode = 2;
 } else {
@@ -80,6 +85,7 @@ if (!['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory', 'rehe
     if (quick || name === 'cost') figures['cost'] = await runCost();
     if (quick || name === 'gates') figures['gates'] = runGates();
     if (quick || name === 'bulk') figures['bulk'] = await runBulk();
+    if (name === 'upgrade') figures['upgrade'] = await runUpgrade();
     if (name === 'idle') figures['idle'] = await runIdle();
     if (name === 'rehearsal') figures['rehearsal'] = await runRehearsal();
     if (name === 'memory') figures['memory'] = await runMemory();
@@ -117,6 +123,19 @@ async function runBulk(): Promise<unknown> {
   const result = await benchBulk({ accounts: sizes.map((size) => number(size, 0)), say });
   say(`Bulks of moves\n  ${describeBulk(result)}`);
   return result;
+}
+
+async function runUpgrade(): Promise<unknown> {
+  const sealed = await sealedArchive();
+  const steps: ReleaseStep[] = [{ from: sealed, to: await workingTreeArchive() }];
+  if (values.sealed) steps.unshift({ from: await sealedArchive(sealed.release), to: sealed });
+  return await benchUpgrade({
+    steps,
+    accounts: (values.accounts ?? '1000,10000').split(',').map((size) => number(size, 0)),
+    moved: number(values.moved, 500),
+    seconds: number(values.seconds, 30),
+    say,
+  });
 }
 
 async function runCost(): Promise<unknown> {

@@ -108,7 +108,7 @@ export async function untilNothingIsOwed(domain: RunningDomain, timeoutMs = 120_
 }
 
 /** Instances believe the `client-cert` header on their loopback port only when told to; told, they start again. */
-async function trustLoopbackProxy(domain: RunningDomain): Promise<Map<string, URL>> {
+export async function trustLoopbackProxy(domain: RunningDomain): Promise<Map<string, URL>> {
   const [changed] = await domain.sql`
     with changed as (
       update desired_process set settings = settings || '{"trustLoopbackProxy": true}' where kind = 'server'

@@ -43,7 +43,7 @@ export async function benchMemory(options: {
 }
 
 /** Of the processes that run from a release in this home. */
-async function readMemory(home: string): Promise<ProcessMemory[]> {
+export async function readMemory(home: string): Promise<ProcessMemory[]> {
   const found: ProcessMemory[] = [];
   for (const pid of await readdir('/proc')) {
     if (!/^\d+$/.test(pid)) continue;

@@ -21,11 +21,11 @@ export interface BuiltArchive {
   release: string;
 }
 
-/** The latest sealed release that the working tree is reached from by a phased upgrade. */
-export async function sealedArchive(): Promise<BuiltArchive> {
-  const own = await ownRelease();
-  const archive = await latestSealed((release) => isOneStep(release, own));
-  if (!archive) throw new Error(`releases/ holds no release of the minor version before ${own}`);
+/** The latest sealed release that the working tree, or another release, is reached from by a phased upgrade. */
+export async function sealedArchive(to?: string): Promise<BuiltArchive> {
+  const target = to ?? (await ownRelease());
+  const archive = await latestSealed((release) => isOneStep(release, target));
+  if (!archive) throw new Error(`releases/ holds no release of the minor version before ${target}`);
   return archive;
 }
 
