@@ -127,4 +127,27 @@ describe('a domain over two hosts', { timeout: 300_000 }, () => {
     assert.match(drained.stderr, /is being drained/);
     assert.match((await domain.command('host', 'remove', 'berlin', '--yes')).stderr, /berlin-1 is to run/);
   });
+
+  test('a drained host is emptied while its devices are served, and removed', async () => {
+    const drained = await domain.command('host', 'drain', 'berlin', '--to', 'server-1');
+    assert.match(drained.stdout, /accounts? of berlin-1 queued in the batch/, drained.stderr);
+    await until('all accounts have moved', 120_000, async () => {
+      const rows = await domain.sql`
+        select 1 from account a join instance i on i.id = a.instance_id where i.name = 'berlin-1'`;
+      return rows.length === 0;
+    });
+    await assertNothingLost(domain, fleet);
+    const again = await domain.command('host', 'drain', 'berlin', '--to', 'server-1');
+    assert.equal(again.code, 0, `an instance without accounts has none to move: ${again.stderr}`);
+    await until('it is retired', 60_000, async () => {
+      return (await domain.command('instance', 'retire', 'berlin-1', '--yes')).code === 0;
+    });
+    const removed = await domain.command('host', 'remove', 'berlin', '--yes');
+    assert.equal(removed.code, 0, removed.stderr);
+    const { hosts } = await domain.api.call(hostOperations.list, {});
+    assert.deepEqual(
+      hosts.filter(({ name, state }) => name === 'berlin' && state === 'joined'),
+      [],
+    );
+  });
 });

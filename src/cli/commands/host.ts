@@ -3,6 +3,11 @@ import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { type HostView, hostOperations } from '../../api/hosts.ts';
+import { instanceOperations } from '../../api/instances.ts';
+import { moveOperations } from '../../api/moves.ts';
+import type { AnswerOf } from '../../api/operation.ts';
+import { counted } from '../../base/counted.ts';
+import { BrambleError } from '../../base/errors.ts';
 import { readInputFile } from '../../base/input-file.ts';
 import { timeText } from '../../base/time-text.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
@@ -99,25 +104,58 @@ function addInvite(hosts: Command, frame: Frame): void {
   );
 }
 
+interface DrainFlags {
+  to?: string;
+  off: boolean;
+}
+
 function addDrain(hosts: Command, frame: Frame): void {
   example(
     hosts
       .command('drain <name>')
       .description('place nothing new on a host, and show what is still to run there')
+      .option('--to <instance>', 'move the accounts of its instances to this one, while their devices are being served')
       .option('--off', 'let processes be placed there again', false)
-      .action(async (name: string, { off }: { off: boolean }, command) => {
-        const request = { params: { name }, body: { draining: !off } };
-        await frame.ask(command, hostOperations.drain, request, ({ processes }) => {
-          if (off) return `Processes can be placed on ${name} again.`;
-          const names = processes.map((process) => process.name).join(', ');
-          return names === ''
-            ? `Nothing is to run on ${name}: it can be removed with \`bramble host remove ${name}\`.`
-            : `Nothing new is placed on ${name}. Still to run there: ${names}. Move the accounts of its instances away and ` +
-                'retire these: `bramble move start`, `bramble instance retire`.';
-        });
+      .action(async (name: string, { to, off }: DrainFlags, command) => {
+        if (off && to !== undefined) throw new BrambleError('ERR_USAGE', 'Give only one of --to and --off.');
+        const client = await frame.client(command);
+        const { processes } = await client.call(hostOperations.drain, { params: { name }, body: { draining: !off } });
+        const moves: StartedMove[] = [];
+        if (to !== undefined) {
+          const { instances } = await client.call(instanceOperations.list, {});
+          const isEmpty = (from: string) => instances.find((one) => one.name === from)?.accountCount === 0;
+          for (const from of instancesAmong(processes).filter((one) => !isEmpty(one))) {
+            moves.push({ from, ...(await client.call(moveOperations.start, { body: { from, to } })) });
+          }
+        }
+        frame.show(command, { processes, moves }, () =>
+          off ? `Processes can be placed on ${name} again.` : drainText(name, processes, moves),
+        );
       }),
-    'bramble host drain berlin-2',
+    'bramble host drain berlin-2 --to server-1',
   );
+}
+
+type StartedMove = { from: string } & Pick<AnswerOf<typeof moveOperations.start>, 'queued' | 'batch'>;
+type Processes = AnswerOf<typeof hostOperations.drain>['processes'];
+
+const instancesAmong = (processes: Processes) =>
+  processes.filter(({ kind }) => kind === 'server').map(({ name }) => name);
+
+function drainText(host: string, processes: Processes, moves: readonly StartedMove[]): string {
+  if (processes.length === 0)
+    return `Nothing is to run on ${host}: it can be removed with \`bramble host remove ${host}\`.`;
+  const still = `Nothing new is placed on ${host}. Still to run there: ${processes.map(({ name }) => name).join(', ')}.`;
+  const moving = moves.map(
+    ({ from, queued, batch }) => `${counted(queued, 'account')} of ${from} queued in the batch ${batch}.`,
+  );
+  const instances = instancesAmong(processes);
+  const next =
+    instances.length === 0
+      ? 'Remove them before the host.'
+      : `${moves.length === 0 ? 'When its instances have no accounts any more (--to moves them)' : 'When they have moved (`bramble move status`)'}, retire ` +
+        `${instances.join(', ')} with \`bramble instance retire\`, and then remove the host.`;
+  return [still, ...moving, next.charAt(0).toUpperCase() + next.slice(1)].join('\n');
 }
 
 function addRemove(hosts: Command, frame: Frame): void {
