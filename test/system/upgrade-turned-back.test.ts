@@ -103,6 +103,15 @@ describe('an upgrade that is turned back', () => {
   });
 
   test('accepted all the same, more accounts move; two coordinators turn it back, one stopped past its lease', async () => {
+    const changed = await domain.command(
+      'upgrade',
+      'set',
+      '--out-of-reach-after',
+      '4',
+      '--window',
+      'daily 00:00-24:00 UTC',
+    );
+    assert.equal(changed.code, 0, changed.stderr);
     const resumed = await domain.command('upgrade', 'resume', '--accept-gate');
     assert.equal(resumed.code, 0, resumed.stderr);
     await untilUpgrade(domain, [], { enough: (view) => view.moved >= 5 });
@@ -117,6 +126,9 @@ describe('an upgrade that is turned back', () => {
     });
     process.kill(stopped, 'SIGCONT');
     await assertAsBefore();
+    // The old administration shows a plan with options that it does not know.
+    const { plan } = await commandJson<{ plan: { options: Record<string, unknown> } }>(domain, 'upgrade', 'report');
+    assert.deepEqual([plan.options['outOfReachSeconds'], plan.options['windows']], [4, ['daily 00:00-24:00 UTC']]);
     rival.process.kill('SIGTERM');
     const { code, said } = await rival.ended;
     assert.equal(code, 0, said);
