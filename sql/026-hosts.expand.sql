@@ -21,8 +21,8 @@ create table host_invitation (
   invited_by      text not null,
   invited_at      timestamptz not null default now(),
   expires_at      timestamptz not null,
-  request         text,                    -- JSON of the host
-  proof           text,                    -- HMAC of the request under the secret: that it comes from who was invited
+  request         text check (length(request) <= 4096),   -- JSON of the host
+  proof           text check (length(proof) <= 100),      -- HMAC of the request under the secret: that it comes from who was invited
   requested_at    timestamptz,
   answer          bytea,                   -- encrypted to the request's key
   answered_at     timestamptz

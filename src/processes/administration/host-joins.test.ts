@@ -77,6 +77,8 @@ test('a request that its invitation does not prove is dropped, and the invited h
   await ask(invitation, newSecret());
   await until('it is dropped', 30_000, async () => (await lookForAnswer(db, invitation.id))?.request === null);
   assert.deepEqual(await hostNames(), ['berlin']);
+  const long = 'x'.repeat(5000);
+  await assert.rejects(postRequest(db, invitation.id, long, ''), /check/, 'nobody fills the database');
   await ask(invitation);
   await until('paris has joined', 30_000, async () => (await hostNames()).includes('paris'));
   assert.equal(await postRequest(db, invitation.id, '{}', ''), false, 'an answered invitation takes no other request');
