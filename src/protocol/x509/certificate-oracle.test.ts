@@ -54,7 +54,7 @@ test(`what our reader takes of a damaged certificate, another one reads in the s
       continue;
     }
     taken++;
-    agree(der, about);
+    if (!agree(der, about)) continue;
     let key: KeyObject;
     try {
       key = keys.get(der).key;
@@ -72,15 +72,16 @@ test(`what our reader takes of a damaged certificate, another one reads in the s
   );
 });
 
-function agree(der: Uint8Array, about: string): void {
+/** False where the other one cannot read it at all, for a reason that ours does not have. */
+function agree(der: Uint8Array, about: string): boolean {
   const ours = readCertificate(der);
   let other: OtherCertificate;
   try {
     other = new OtherCertificate(Uint8Array.from(der));
   } catch (error) {
-    // It has limits of its own, for numbers of some hundred octets.
-    assert.match(messageOf(error), /Maximum ASN\.1 content length/, about);
-    return;
+    // It has limits of its own, for numbers of some hundred octets, and reads as a time what stands where no time belongs.
+    assert.match(messageOf(error), /Maximum ASN\.1 content length|Wrong input string for conversion/, about);
+    return false;
   }
   const hex = (bytes: ArrayBuffer | Uint8Array) => Buffer.from(bytes as Uint8Array).toString('hex');
   // It prints no octet that is there for the sign alone.
@@ -96,6 +97,7 @@ function agree(der: Uint8Array, about: string): void {
   for (const field of ['commonName', 'organization', 'organizationalUnit'] as const) {
     assert.equal(name[field], other.subjectName.getField(fields[field])[0], about);
   }
+  return true;
 }
 
 /** Undefined where it stumbles over the value of an extension that ours does not look at, and does not go by. */
