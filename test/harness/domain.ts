@@ -31,6 +31,8 @@ export interface DomainOptions {
   databaseSettings?: Readonly<Record<string, string>>;
   /** Addresses of an external PostgreSQL to use instead: for the domain, and for the test's own queries. */
   externalDatabase?: { url: string; outside: string };
+  /** The name or address that devices and further hosts connect to; default: loopback. */
+  publicHost?: string;
 }
 
 /** A supervisor ends its processes after 10 s, one that hangs after 30 s. */
@@ -76,6 +78,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     administrationServices: options.administrationServices ?? 1,
     databaseSettings: options.databaseSettings ?? quickDatabase,
     ...(options.externalDatabase === undefined ? {} : { databaseUrl: options.externalDatabase.url }),
+    publicHost: options.publicHost,
   });
   const sql = postgres(options.externalDatabase?.outside ?? databaseUrl, {
     max: 4,
@@ -177,12 +180,14 @@ function administrationOf(sql: postgres.Sql, token: string): AdministrationClien
   return createAdministrationClient({ choose: chooseInOrder(find), repeatable: true, timeoutMs: limitMs.answer });
 }
 
-/** Runs the `bramble` command of the working tree. */
+/** Runs the `bramble` command of the working tree; `within` comes before it, such as what takes it into another network. */
 export async function runCommand(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
+  within: readonly string[] = [],
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [await workingTreeProgram(), ...args], {
+  const [file = '', ...before] = [...within, process.execPath];
+  const child = spawn(file, [...before, await workingTreeProgram(), ...args], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

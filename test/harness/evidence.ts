@@ -96,15 +96,21 @@ export async function assertNothingLost(
   return evidence;
 }
 
-/** Waits until each device has completed a request that began after this call. */
-export async function untilServed(domain: RunningDomain, fleet: RunningFleet, timeoutMs = 60_000): Promise<void> {
+/** Waits until each device, or each of these accounts, has completed a request that began after this call. */
+export async function untilServed(
+  domain: RunningDomain,
+  fleet: RunningFleet,
+  timeoutMs = 60_000,
+  accounts?: readonly string[],
+): Promise<void> {
   const [clock] = await domain.sql<{ now: Date }[]>`select clock_timestamp() as now`;
-  const { devices } = await fleet.tell<{ devices: { name: string; udid: string; state: string; vanished: boolean }[] }>(
-    {
-      do: 'devices',
-    },
-  );
-  const expected = devices.filter((device) => device.state === 'managed' && !device.vanished).map(({ udid }) => udid);
+  const { devices } = await fleet.tell<{
+    devices: { account: string; udid: string; state: string; vanished: boolean }[];
+  }>({ do: 'devices' });
+  const expected = devices
+    .filter(({ state, vanished }) => state === 'managed' && !vanished)
+    .filter(({ account }) => accounts?.includes(account) ?? true)
+    .map(({ udid }) => udid);
   await until('every device has been served', timeoutMs, async () => {
     const [row] = await domain.sql<{ seen: number }[]>`
       select count(*)::int as seen from device

@@ -9,11 +9,14 @@ import { until, whenWaitedInVain } from '../../src/testing/condition.ts';
 import { exitWithin } from '../../src/testing/process.ts';
 import { workingTreeProgram } from './archives.ts';
 import { type RunningDomain, runCommand } from './domain.ts';
+import type { HostNetwork } from './host-network.ts';
 
 export interface FurtherHost {
   name: string;
   home: string;
   supervisor: ChildProcess;
+  /** More for the environment of its supervisor, from the next start on. */
+  environment: NodeJS.ProcessEnv;
   /** Runs `bramble` there. */
   command(...args: string[]): ReturnType<typeof runCommand>;
   start(): void;
@@ -56,25 +59,26 @@ async function succeed(running: ReturnType<typeof runCommand>): Promise<string> 
 }
 
 /** The database as other hosts would name it. */
-export function sharedUrl(domain: RunningDomain): string {
+export function sharedUrl(domain: RunningDomain, address?: string): string {
   const url = new URL(domain.databaseUrl);
+  if (address !== undefined) url.hostname = address;
   url.username = '';
   url.password = '';
   return url.href;
 }
 
-/** Invites the host, joins as it in a home of its own, and starts its supervisor. */
+/** Invites the host, joins as it in a home of its own, and starts its supervisor; in a network of its own, if it has one. */
 export async function joinFurtherHost(
   domain: RunningDomain,
   name: string,
-  ...flags: readonly string[]
+  { network, flags = [] }: { network?: HostNetwork; flags?: readonly string[] } = {},
 ): Promise<FurtherHost> {
   const home = await mkdtemp(join(tmpdir(), `bramble-${name}-`));
+  const within = network?.within ?? [];
   const environment = { ...process.env, BRAMBLE_HOME: home };
   const invitation = join(home, 'invitation');
-  await succeed(
-    domain.command('host', 'invite', name, '--database-url', sharedUrl(domain), '--out', invitation, ...flags),
-  );
+  const url = sharedUrl(domain, network?.here);
+  await succeed(domain.command('host', 'invite', name, '--database-url', url, '--out', invitation, ...flags));
   const program = await workingTreeProgram();
   const dumpNoMore = whenWaitedInVain(async () => `${name}:\n${await readLogs(home)}`);
   const endSupervisor = () => void host.supervisor?.kill('SIGTERM');
@@ -83,7 +87,8 @@ export async function joinFurtherHost(
     name,
     home,
     supervisor: undefined as never,
-    command: (...args) => runCommand(args, environment),
+    command: (...args) => runCommand(args, environment, within),
+    environment: {},
     start: () => start(program),
     startSupervisorOf: (release) => start(join(home, 'releases', release, 'bramble.mjs')),
     async stop({ keep = false } = {}) {
@@ -97,7 +102,11 @@ export async function joinFurtherHost(
     },
   };
   function start(from: string): void {
-    host.supervisor = spawn(process.execPath, [from, 'up'], { env: environment, stdio: 'ignore' });
+    const [file = '', ...before] = [...within, process.execPath];
+    host.supervisor = spawn(file, [...before, from, 'up'], {
+      env: { ...environment, ...host.environment },
+      stdio: 'ignore',
+    });
   }
   try {
     await succeed(host.command('join', '--invitation', invitation));

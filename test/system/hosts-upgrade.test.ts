@@ -34,7 +34,7 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
     await separateRoles(domain);
     await configureDomain(domain, '127.0.0.1:9');
     fleet = await enrolFleet(domain, { ...fleetOptions, journal: join(domain.home, 'journal.ndjson') });
-    berlin = await joinFurtherHost(domain, 'berlin', '--administration');
+    berlin = await joinFurtherHost(domain, 'berlin', { flags: ['--administration'] });
     await succeeds(domain.command('administration-service', 'add', 'administration-2', '--host', 'berlin'));
     await untilAlive('administration-2', (await workingTreeArchive()).release);
   });
