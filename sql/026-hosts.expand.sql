@@ -32,8 +32,7 @@ create table host_invitation (
 create table release_package (
   release          text primary key,
   manifest_sha256  text not null,
-  signature        text,
-  stored_at        timestamptz not null default now()
+  signature        text
 );
 create table release_file (
   release   text not null references release_package on delete cascade,
@@ -43,9 +42,8 @@ create table release_file (
 );
 -- Which releases the supervisor of a host has found installed there.
 create table host_release (
-  host         text not null,
-  release      text not null,
-  reported_at  timestamptz not null default now(),
+  host     text not null,
+  release  text not null,
   primary key (host, release)
 );
 -- Files are compressed already, or small.

@@ -6,6 +6,6 @@ export async function reportReleases(q: Database, host: string, releases: readon
   await q`
     insert into host_release (host, release)
     select ${host}, unnest(${releases as string[]}::text[])
-    on conflict (host, release) do update set reported_at = now()`;
+    on conflict do nothing`;
   await q`delete from host_release where host = ${host} and release <> all(${releases as string[]})`;
 }

@@ -38,6 +38,8 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
   const folder = path.join(home, 'releases');
   /** What was last told of each. */
   const told = new Map<string, string>();
+  /** What the database holds of this host, as far as this supervisor wrote it. */
+  let reported: string | undefined;
   let looking = false;
   let lookAtMs = 0;
 
@@ -45,11 +47,17 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
   const isInstalled = (release: string) => existsSync(path.join(folder, release, manifestName));
 
   async function turn(databaseUrl: string, wanted: readonly string[]): Promise<void> {
+    const joined = hasJoined();
+    // On an idle host that did not join there is nothing to ask or to tell.
+    if (!joined && (await listInstalled()).join() === reported) return;
     const applicationName = `bramble/supervisor@${host}#${process.pid}`.slice(0, 63);
     const db = openDatabase(databaseUrl, { applicationName, max: 1 });
     try {
-      if (hasJoined()) await follow(db, wanted);
-      await reportReleases(db, host, await listInstalled());
+      if (joined) await follow(db, wanted);
+      const installed = await listInstalled();
+      if (installed.join() === reported) return;
+      await reportReleases(db, host, installed);
+      reported = installed.join();
     } catch (error) {
       // Before an upgrade has expanded the schema there is nothing to look at, and nowhere to report.
       if (sqlState(error) !== undefinedTable) tell('all', error);
@@ -81,9 +89,8 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
   }
 
   async function listInstalled(): Promise<string[]> {
-    return (await readdir(folder).catch((): string[] => [])).filter(
-      (name) => isReleaseNumber(name) && isInstalled(name),
-    );
+    const names = await readdir(folder).catch((): string[] => []);
+    return names.filter((name) => isReleaseNumber(name) && isInstalled(name)).sort();
   }
 
   function tell(release: string, reason: unknown): void {
