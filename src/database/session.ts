@@ -175,14 +175,7 @@ async function openAt(
   options.signal?.addEventListener('abort', close);
   if (options.signal?.aborted) lose();
   try {
-    const state = await run((q) => prepareSession(q, options.plansOnce === true));
-    // A standby is read-only as well.
-    if ((target === 'primary' && state.isStandby) || (target === 'read-write' && state.isReadOnly)) {
-      throw connectionError(
-        'CONNECTION_NO_WRITES',
-        `the database server is ${state.isStandby ? 'a standby' : 'read-only'}`,
-      );
-    }
+    assertTakesWrites(await run((q) => prepareSession(q, options.plansOnce === true)), target);
   } catch (error) {
     close();
     throw error;
@@ -190,6 +183,17 @@ async function openAt(
     clearTimeout(late);
   }
   return { run, isLost: () => isLost, lost: lost.promise, close };
+}
+
+/** @throws a connection error for a server that is not of the kind that the address asks for */
+function assertTakesWrites(
+  { isStandby, isReadOnly }: Awaited<ReturnType<typeof prepareSession>>,
+  target: DatabaseAddress['target'],
+): void {
+  // A standby is read-only as well.
+  if ((target === 'primary' && isStandby) || (target === 'read-write' && isReadOnly)) {
+    throw connectionError('CONNECTION_NO_WRITES', `the database server is ${isStandby ? 'a standby' : 'read-only'}`);
+  }
 }
 
 const readOnlyTransaction = '25006';
