@@ -64,7 +64,7 @@ export const administrationBugs: readonly KnownBug[] = [
   {
     name: 'a-standby-is-taken-for-the-primary',
     file: 'src/database/session.ts',
-    find: "(target === 'read-write' && state.isReadOnly)",
+    find: "(target === 'read-write' && isReadOnly)",
     replace: 'false',
     seenBy: [
       {
