@@ -156,8 +156,6 @@ describe('with a balancer before the public port', { skip }, () => {
   });
 
   test('devices behind it take turns for TLS by their own addresses', async (t) => {
-    const [many, other] = ['192.0.2.1', '192.0.2.2'];
-    let source = '';
     let waiting = 0;
     // Of 100 handshakes it would be the turn of the last in a minute and a half.
     const slow = await createStage({
@@ -168,9 +166,9 @@ describe('with a balancer before the public port', { skip }, () => {
       limits: { handshakesPerSecond: 1 },
     });
     t.after(() => slow.close());
-    const through = await forwarder(t, () => [proxyHeader(source)], slow);
-    const open = async (from: string) => {
-      source = from;
+    const from = (address: string) => forwarder(t, () => [proxyHeader(address)], slow);
+    const [many, other] = [await from('192.0.2.1'), await from('192.0.2.2')];
+    const open = (through: Stage) => {
       const socket = connectTls({
         ...{ host: '127.0.0.1', port: through.publicPort, servername: 'router.test' },
         ca: slow.domain.certificatePem,
@@ -180,10 +178,10 @@ describe('with a balancer before the public port', { skip }, () => {
       return socket;
     };
     let secured = 0;
-    const flood = await Promise.all(Array.from({ length: 100 }, () => open(many)));
+    const flood = Array.from({ length: 100 }, () => open(many));
     for (const socket of flood) socket.once('secureConnect', () => (secured += 1));
     await until('they wait for their turns', 60_000, async () => waiting > 80);
-    await once(await open(other), 'secureConnect');
+    await once(open(other), 'secureConnect');
     assert.ok(secured < flood.length, 'another address waited for all of them');
   });
 
