@@ -2,7 +2,8 @@
  * What a test run prints: a line for each file as it ends, with those of its tests below it; at the end, as Node's reporter
  * has it, what failed and how many there were.
  *
- * That reporter alone shows nothing of a file before all those ahead of it in the list have ended.
+ * That reporter alone shows nothing of a file before all those ahead of it in the list have ended; and to Node a file has passed
+ * whose process ends with exit code 0 in the middle of its tests.
  */
 import { relative } from 'node:path';
 import { Transform } from 'node:stream';
@@ -14,9 +15,12 @@ type Completed = EventData.TestComplete;
 /**
  * Takes the events of `run()` and gives text.
  * @param files as they were given to `run()`
+ * @param onEarlyEnd told each file that passed as far as it went, and ended before its tests had
  */
-export function testReport(files: readonly string[], cwd: string): Transform {
+export function testReport(files: readonly string[], cwd: string, onEarlyEnd: (file: string) => void): Transform {
   const wanted = new Set(files);
+  const summed = new Set<string>();
+  const passed = new Map<string, Completed>();
   const linesOf = new Map<string, string[]>();
   const nodes = new spec();
   let ended = 0;
@@ -32,7 +36,20 @@ export function testReport(files: readonly string[], cwd: string): Transform {
     const seconds = (file.details.duration_ms / 1000).toFixed(1);
     const lines = linesOf.get(file.name) ?? [];
     linesOf.delete(file.name);
+    if (file.details.passed) passed.set(file.name, file);
     return `${markOf(file)} ${ended}/${wanted.size} ${relative(cwd, file.name)} ${seconds} s\n${lines.join('')}`;
+  }
+
+  function failEarlyEnds(): void {
+    for (const [name, file] of passed) {
+      if (summed.has(name)) continue;
+      onEarlyEnd(name);
+      const error = Object.assign(new Error('The process of this file ended before its tests had.'), {
+        cause: undefined,
+      });
+      const failure: EventData.TestFail = { ...file, details: { duration_ms: file.details.duration_ms, error } };
+      asNode({ type: 'test:fail', data: failure });
+    }
   }
 
   function textOf(event: TestEvent): string {
@@ -47,10 +64,13 @@ export function testReport(files: readonly string[], cwd: string): Transform {
       case 'test:fail':
         asNode(event);
         return '';
+      case 'test:summary':
+        if (event.data.file !== undefined) summed.add(event.data.file);
+        else failEarlyEnds();
+        return asNode(event);
       case 'test:stdout':
       case 'test:stderr':
       case 'test:diagnostic':
-      case 'test:summary':
         return asNode(event);
       default:
         return '';

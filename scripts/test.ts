@@ -94,8 +94,9 @@ async function runFiles(env: NodeJS.ProcessEnv): Promise<boolean> {
   events.on('test:summary', (summary) => {
     if (summary.file === undefined) success = summary.success;
   });
-  const report = events.pipe(testReport(files, process.cwd()));
+  const endedEarly: string[] = [];
+  const report = events.pipe(testReport(files, process.cwd(), (file) => endedEarly.push(file)));
   report.pipe(process.stdout);
   await finished(report);
-  return success && !ending.signal.aborted;
+  return success && endedEarly.length === 0 && !ending.signal.aborted;
 }
