@@ -54,11 +54,14 @@ export async function startServer(t: TestContext, identity?: TestIdentity): Prom
   return await start(home, { ssl: 'on', ssl_cert_file: certificate, ssl_key_file: key });
 }
 
-/** A standby that has everything that the primary has acknowledged. */
-export async function startPair(t: TestContext): Promise<{ primary: TestServer; standby: TestServer }> {
+/** A standby that has everything that the primary has acknowledged; `more` are settings of both. */
+export async function startPair(
+  t: TestContext,
+  more: Readonly<Record<string, string>> = {},
+): Promise<{ primary: TestServer; standby: TestServer }> {
   const folder = await newFolder(t, 'second', 'first');
   const [first, second] = [path.join(folder, 'first'), path.join(folder, 'second')];
-  await start(first);
+  await start(first, more);
   await stopEmbedded({ folder: first, mode: 'fast' });
   await mkdir(second, { mode: 0o755 });
   await run('cp', ['-a', path.join(first, 'cluster'), path.join(first, 'pg'), second]);
@@ -66,9 +69,10 @@ export async function startPair(t: TestContext): Promise<{ primary: TestServer; 
   await writeFile(signal, '', { mode: 0o600 });
   const user = await serverUser();
   if (user !== null) await chown(signal, user.uid, user.gid);
-  const primary = await start(first, { synchronous_commit: 'on' });
+  const primary = await start(first, { synchronous_commit: 'on', ...more });
   const { username, password, port } = new URL(primary.url);
   const standby = await start(second, {
+    ...more,
     primary_conninfo: `host=127.0.0.1 port=${port} user=${username} password=${decodeURIComponent(password)}`,
   });
   const db = openDatabase(primary.url, { applicationName: 'bramble/test', max: 1 });
