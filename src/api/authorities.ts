@@ -1,4 +1,4 @@
-/** The domain's authorities, and the rollover of the one that issues device identities. */
+/** The domain's authorities and signers, and how they are replaced. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
 import { instant } from './shapes.ts';
@@ -18,6 +18,11 @@ const authorities = z.object({
     .describe(
       'Identities of the former device authority during a rollover: it is retired when none is valid any more.',
     ),
+  routeSigner: z
+    .object({ waitsFor: z.array(z.string()).describe('Instances that are not known to sign by the new one.') })
+    .nullable()
+    .default(null)
+    .describe('The rollover of the route signer, while there is a former one.'),
 });
 export type AuthorityList = z.output<typeof authorities>;
 const tag = 'domain';
@@ -31,6 +36,22 @@ export const authorityOperations = {
     ...{ method: 'POST', path: '/authorities/device/roll', tag },
     summary: 'Replace the device authority: a second one issues identities, and devices renew theirs',
     status: 201,
+    answer: authorities,
+  },
+  rollRouteSigner: {
+    ...{ method: 'POST', path: '/authorities/route-signer/roll', tag },
+    summary: 'Replace the route signer: instances sign by a second one, and routers believe both',
+    status: 201,
+    answer: authorities,
+  },
+  revertRouteSigner: {
+    ...{ method: 'POST', path: '/authorities/route-signer/revert', tag },
+    summary: 'Sign routes by the former route signer again',
+    answer: authorities,
+  },
+  retireRouteSigner: {
+    ...{ method: 'POST', path: '/authorities/route-signer/retire', tag },
+    summary: 'Retire the former route signer: routers refuse what it signed',
     answer: authorities,
   },
 } as const satisfies Operations;

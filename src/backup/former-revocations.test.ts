@@ -7,10 +7,12 @@ import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
-import { loadAuthorities } from '../domain/authorities.ts';
+import { loadAuthorities, loadRouteSigner } from '../domain/authorities.ts';
 import { createAuthorities } from '../domain/authority-creation.ts';
+import { readRouteSigners } from '../domain/route-signer-roll.ts';
 import { createInstance } from '../instances/instances.ts';
 import { revocationList } from '../instances/srp-credential-store.ts';
+import { normalSerial } from '../link/messages.ts';
 import { signEnvelope } from '../link/signed-envelope.ts';
 import { createAuthority } from '../protocol/x509/certificate.ts';
 import { setDesiredProcess } from '../registry/desired-processes.ts';
@@ -33,13 +35,20 @@ const { domain } = await loadAuthorities(db, masterKeys);
 const stranger = await createAuthority({ commonName: 'stranger', algorithm: 'EC-P256', days: 1 });
 const expiresAt = new Date(Date.now() + 86_400_000).toISOString();
 
+const head = {
+  ...{ id: randomUUID(), takenAt: new Date(Date.now() - 3_600_000).toISOString() },
+  domain: { name: 'Example' },
+  madeBy: { user: 'ada', host: 'there' },
+} as BackupHead;
+const by = { user: 'bea', host: 'here' };
+
 async function writeState(router: string, text: string): Promise<void> {
   await mkdir(join(home, 'router', router), { recursive: true });
   await writeFile(join(home, 'router', router, 'state.json'), text);
 }
 
-const listOf = (number: number, key: string) => {
-  const revoked = [{ serial: `a${number}`, identifier: 'S10000001', expiresAt }];
+const listOf = (number: number, key: string, serials = [`a${number}`]) => {
+  const revoked = serials.map((serial) => ({ serial, identifier: 'S10000001', expiresAt }));
   return JSON.stringify({ list: signEnvelope({ number, revoked, cleared: [] }, key), suspended: [], linked: [] });
 };
 
@@ -67,19 +76,27 @@ test('the newest list that the domain itself signed is taken into the restored d
   ] as const) {
     await setDesiredProcess(db, { name, kind, host: 'here', release: '1.0.0', state: 'running', settings: {} });
   }
-  const head = {
-    ...{ id: randomUUID(), takenAt: new Date(Date.now() - 3_600_000).toISOString() },
-    domain: { name: 'Example' },
-    madeBy: { user: 'ada', host: 'there' },
-  } as BackupHead;
-  const by = { user: 'bea', host: 'here' };
-  const settled = await settleRestored(url, head, by, lists);
+  const settled = await settleRestored(url, head, by, { lists, masterKeys });
   assert.deepEqual([settled.revocationsTaken, settled.stopped], [1, ['server-1']]);
   const { revoked, number } = await revocationList(db);
   assert.deepEqual([revoked.map(({ serial }) => serial), number > 1e12], [['a7'], true]);
-  const again = await settleRestored(url, head, by, []);
+  const again = await settleRestored(url, head, by, { lists: [], masterKeys });
   assert.deepEqual([again.revocationsTaken, again.stopped], [null, []]);
   assert.ok((await revocationList(db)).number > number, 'the second restoring of one backup is above the first');
+});
+
+test('a route signer that was retired after the backup does not sign in the restored domain', async () => {
+  const { present } = await readRouteSigners(db);
+  const restore = async (serials: string[]) => {
+    await writeState('router-2', listOf(8, domain.privateKeyPem, serials));
+    const lists = await readFormerLists(home);
+    await settleRestored(url, head, by, { lists, masterKeys });
+    return (await readRouteSigners(db)).present;
+  };
+  assert.equal(await restore(['a8']), present);
+  const restored = await restore(['a8', normalSerial(present ?? '')]);
+  assert.notEqual(restored, present);
+  assert.equal((await loadRouteSigner(db, masterKeys)).name, 'route-signer');
 });
 
 test('a domain that was never restored cannot be resumed', async () => {

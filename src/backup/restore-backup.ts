@@ -7,9 +7,11 @@
 import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
+import { masterKeyPath } from '../component/master-key-ring.ts';
 import { openDatabase } from '../database/connection.ts';
 import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
+import { readMasterKeys } from '../database/sealed-value.ts';
 import { configurationSchema } from '../process/configuration.ts';
 import { type OpenedBackup, openBackup } from './backup-file.ts';
 import { readFormerLists } from './former-revocations.ts';
@@ -71,7 +73,15 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoredBa
       onProgress: (done, of) => onProgress('restoring', done, of),
       signal: options.signal,
     });
-    const settled = await settleRestored(url, backup.head, { user: options.user, host }, formerLists);
+    const settled = await settleRestored(
+      url,
+      backup.head,
+      { user: options.user, host },
+      {
+        lists: formerLists,
+        masterKeys: await readMasterKeys(masterKeyPath(home)),
+      },
+    );
     const text = `${JSON.stringify({ ...configuration, database }, null, 2)}\n`;
     if (isEmbedded) await stopEmbedded({ folder: join(home, 'postgres'), mode: 'fast' });
     await writeHomeFiles(home, { [configurationFile]: Buffer.from(text).toString('base64') });

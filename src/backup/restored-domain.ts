@@ -11,11 +11,14 @@ import { recorded } from '../access/audit/record.ts';
 import { raiseEpochs } from '../accounts/account-owner.ts';
 import { BrambleError } from '../base/errors.ts';
 import { openDatabase, type Transaction } from '../database/connection.ts';
+import type { MasterKeys } from '../database/sealed-value.ts';
 import { listPossiblyRenewed } from '../devices/renewal-report.ts';
 import { readDomain } from '../domain/domain.ts';
 import { recordEvent } from '../domain/events.ts';
 import { readRestored, writeRestored } from '../domain/restored-domain.ts';
+import { readRouteSigners, replaceRouteSigner } from '../domain/route-signer-roll.ts';
 import { raiseSrpNumbers, takeRevocations } from '../instances/srp-credential-store.ts';
+import { normalSerial, type RevocationList } from '../link/messages.ts';
 import { dropWaiting } from '../notices/copied-domain.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../registry/desired-processes.ts';
 import { newestSigned, type readFormerLists } from './former-revocations.ts';
@@ -43,7 +46,7 @@ export async function settleRestored(
   url: string,
   head: BackupHead,
   by: { user: string; host: string },
-  formerLists: FormerLists,
+  former: { lists: FormerLists; masterKeys: MasterKeys },
 ): Promise<SettledDomain> {
   const db = openDatabase(url, { applicationName, max: 1 });
   try {
@@ -52,7 +55,7 @@ export async function settleRestored(
         ...{ actor: by.user, operation: 'backup restore', subjects: [head.domain.name] },
         ...{ from: { component: 'bramble backup restore', host: by.host }, when: 'wrote' as const },
       };
-      return await recorded(tx, operation, async () => await settle(tx, head, by, formerLists));
+      return await recorded(tx, operation, async () => await settle(tx, head, by, former));
     });
     return settled as SettledDomain;
   } finally {
@@ -64,10 +67,11 @@ async function settle(
   tx: Transaction,
   { id, takenAt, madeBy }: BackupHead,
   by: { user: string; host: string },
-  formerLists: FormerLists,
+  { lists, masterKeys }: { lists: FormerLists; masterKeys: MasterKeys },
 ): Promise<SettledDomain> {
-  const former = await newestSigned(tx, formerLists);
+  const former = await newestSigned(tx, lists);
   const revocationsTaken = former === undefined ? null : await takeRevocations(tx, former.revoked);
+  if (former !== undefined) await replaceRevokedRouteSigner(tx, masterKeys, former.revoked);
   const now = Date.now();
   await dropWaiting(tx);
   await raiseEpochs(tx, now);
@@ -88,6 +92,17 @@ async function settle(
       `${takenAt}. Nothing but its administration runs until \`bramble backup resume\`.`,
   });
   return { stopped, revocationsTaken, possiblyRenewed: await listPossiblyRenewed(tx, new Date(takenAt)) };
+}
+
+/** It was retired after the backup: routers would believe nothing that it signs. */
+async function replaceRevokedRouteSigner(
+  tx: Transaction,
+  keys: MasterKeys,
+  revoked: RevocationList['revoked'],
+): Promise<void> {
+  const { present } = await readRouteSigners(tx);
+  if (present === null || !revoked.some(({ serial }) => normalSerial(serial) === normalSerial(present))) return;
+  await replaceRouteSigner(tx, keys, await readDomain(tx), new Date());
 }
 
 /**

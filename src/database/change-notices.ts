@@ -12,6 +12,7 @@ export const lateLookMs = 30_000;
 /** Tables whose triggers report changes. */
 export type NoticedTable =
   | 'setting'
+  | 'authority'
   | 'revocation_list'
   | 'srp_renewal'
   | 'srp_clearance'

@@ -73,6 +73,7 @@ test('after a time in which nobody listened everybody is told once more', limite
 test('whoever writes a table that is looked at seldom tells of it, without knowing', limited, async () => {
   const writes: Record<NoticedTable, string> = {
     setting: `insert into setting (key, value) values ('test', '{}')`,
+    authority: `delete from authority`,
     revocation_list: `delete from revocation_list`,
     srp_renewal: `delete from srp_renewal`,
     srp_clearance: `delete from srp_clearance`,

@@ -8,7 +8,7 @@
  *   route-signer    EC P-256  signs what instances answer to routers, and nothing else
  *
  * and during a rollover (`device-authority-roll.ts`) `device-former`, of which only the certificate is left, and
- * `registration-former`.
+ * `registration-former`; or (`route-signer-roll.ts`) `route-signer-former`.
  *
  * Invariant: a key is used only for what its certificate says, and can be decrypted only under its own name. The domain
  * authority's key is in a separate table, which only administration and coordinator may read, as soon as no instance of
@@ -31,7 +31,8 @@ export type AuthorityName =
   | 'profile-signer'
   | 'route-signer'
   | 'device-former'
-  | 'registration-former';
+  | 'registration-former'
+  | 'route-signer-former';
 
 /** The two roots. */
 export interface Authorities {

@@ -68,12 +68,15 @@ export async function insertSrpSuccessor(
   return rows.length > 0;
 }
 
+/** The identifier under which the list has what no holder has: its numbers begin higher. */
+export const nobody = 'S00000000';
+
 /** Credentials that have not expired, newest first; of one identifier where it is given (index srp_credential_identifier). */
 export async function listSrpCredentials(q: Queryable, identifier?: string): Promise<SrpCredential[]> {
   return await q<SrpCredential[]>`
     select serial, identifier, issued_at as "issuedAt", expires_at as "expiresAt", revoked_at as "revokedAt"
     from srp_credential
-    where expires_at > now() and (${identifier ?? null}::text is null or identifier = ${identifier ?? null})
+    where expires_at > now() and identifier <> ${nobody} and (${identifier ?? null}::text is null or identifier = ${identifier ?? null})
     order by identifier, issued_at desc, serial`;
 }
 
@@ -184,8 +187,8 @@ export async function storeSignedRevocationList(
 }
 
 /**
- * Revokes what a list says that is not revoked here, also certificates that are not known here: they were issued after this
- * database's time, and are valid by their signature. Their rows hold no certificate.
+ * Revokes what a list says that is not revoked here, also certificates that are not known here, and of which it holds none:
+ * those that were issued after this database's time, and route signers. Routers look at the serial number alone.
  * @returns how many
  */
 export async function takeRevocations(tx: Transaction, revoked: RevocationList['revoked']): Promise<number> {
@@ -208,7 +211,7 @@ export async function raiseSrpNumbers(tx: Transaction, to: number, skipped: numb
   await lockList(tx);
   await tx`
     insert into srp_credential (serial, identifier, certificate, issued_at, expires_at, revoked_at, list_number)
-    select ${`restored${to}`}, 'S00000000', ''::bytea, now(), now(), now(),
+    select ${`restored${to}`}, ${nobody}, ''::bytea, now(), now(), now(),
            setval('srp_list_number', greatest(last_value + 1, ${to}::bigint)) from srp_list_number`;
   await tx`select setval('srp_number', least(last_value + ${skipped}::bigint, 99999999)) from srp_number`;
 }

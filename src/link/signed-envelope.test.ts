@@ -47,6 +47,8 @@ test('an answer about routes may come from the route signer, and nothing else ma
   const root = await createAuthority({ commonName: 'Domain', algorithm: 'EC-P256', days: 10 });
   const stranger = await createAuthority({ commonName: 'Domain', algorithm: 'EC-P256', days: 10 });
   const key = new X509Certificate(root.certificateDer).publicKey;
+  const retired = randomSerialHex();
+  const isRevoked = (serial: string) => normalSerial(serial) === retired;
   const answered = async (order: Partial<CertificateOrder>) => {
     const pair = await createEcKeyPair();
     const certificateDer = issueCertificate({
@@ -55,9 +57,9 @@ test('an answer about routes may come from the route signer, and nothing else ma
     });
     return signRoutes(list, pair.privateKey, certificateDer);
   };
-  assert.deepEqual(openRoutes(signRoutes(list, root.privateKeyPem), revocationListShape, key), list);
+  assert.deepEqual(openRoutes(signRoutes(list, root.privateKeyPem), revocationListShape, key, isRevoked), list);
   const good = await answered({});
-  assert.deepEqual(openRoutes(good, revocationListShape, key), list);
+  assert.deepEqual(openRoutes(good, revocationListShape, key, isRevoked), list);
   const longAgo = new Date(Date.now() - 30 * 86_400_000);
   const bad = {
     'an SRP credential': await answered({ usage: 'client' }),
@@ -66,18 +68,21 @@ test('an answer about routes may come from the route signer, and nothing else ma
     'a profile signer': await answered({ usage: 'profile-signer' }),
     'a certificate without a purpose': await answered({ usage: 'registration' }),
     'the route signer of another domain': await answered({ authority: stranger }),
+    'one that is revoked': await answered({ serialHex: retired }),
     'one that has expired': await answered({ notBefore: longAgo, days: 1 }),
     'the certificate of the route signer without its key': { ...good, ...signEnvelope(list, stranger.privateKeyPem) },
     'another authority': signRoutes(list, stranger.privateKeyPem, stranger.certificateDer),
   };
   for (const [who, answer] of Object.entries(bad)) {
     assert.throws(
-      () => openRoutes(answer, revocationListShape, key),
+      () => openRoutes(answer, revocationListShape, key, isRevoked),
       (error) => isBrambleError(error, 'ERR_LINK_SIGNATURE'),
       who,
     );
   }
-  assert.throws(() => openRoutes({ ...good, signer: 'AAAA' }, revocationListShape, key), { code: 'ERR_LINK_MESSAGE' });
+  assert.throws(() => openRoutes({ ...good, signer: 'AAAA' }, revocationListShape, key, isRevoked), {
+    code: 'ERR_LINK_MESSAGE',
+  });
   assert.throws(
     () => openEnvelope(good, revocationListShape, key),
     { code: 'ERR_LINK_SIGNATURE' },

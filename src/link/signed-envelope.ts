@@ -52,20 +52,22 @@ export function openEnvelope<Shape extends z.ZodType>(
 }
 
 /**
- * An answer about routes, signed by the domain authority or by its route signer. The route signer may sign nothing
- * else.
+ * An answer about routes, signed by the domain authority or by its route signer, unless that one is revoked. The route
+ * signer may sign nothing else.
  * @throws BrambleError ERR_LINK_SIGNATURE, ERR_LINK_MESSAGE as {@link openEnvelope}.
  */
 export function openRoutes<Shape extends z.ZodType>(
   answer: unknown,
   shape: Shape,
   authorityKey: KeyObject,
+  isRevoked: (serial: string) => boolean,
 ): z.output<Shape> {
   const { signer, ...envelope } = parseMessage(routeEnvelopeShape, answer);
-  return openEnvelope(envelope, shape, signer === undefined ? authorityKey : routeSignerKey(signer, authorityKey));
+  const key = signer === undefined ? authorityKey : routeSignerKey(signer, authorityKey, isRevoked);
+  return openEnvelope(envelope, shape, key);
 }
 
-function routeSignerKey(signer: string, authorityKey: KeyObject): KeyObject {
+function routeSignerKey(signer: string, authorityKey: KeyObject, isRevoked: (serial: string) => boolean): KeyObject {
   let certificate: X509Certificate;
   try {
     certificate = new X509Certificate(Buffer.from(signer, 'base64'));
@@ -79,7 +81,8 @@ function routeSignerKey(signer: string, authorityKey: KeyObject): KeyObject {
     certificate.keyUsage?.length === 1 &&
     certificate.keyUsage[0] === routeSignerPurpose &&
     certificate.validFromDate.getTime() <= now &&
-    now < certificate.validToDate.getTime();
+    now < certificate.validToDate.getTime() &&
+    !isRevoked(certificate.serialNumber);
   if (isRouteSigner) return certificate.publicKey;
   throw new BrambleError(
     'ERR_LINK_SIGNATURE',

@@ -27,6 +27,8 @@ export const componentDetailShape = z.looseObject({
   clockAheadMs: z.number().optional(),
   /** Ids of the master keys that it holds, and of the one that it seals with; absent before 1.4, and where it has none. */
   masterKeys: z.object({ current: z.string(), held: z.array(z.string()) }).optional(),
+  /** Of an instance: the serial number of the route signer by which it signs; absent before 1.4. */
+  routeSigner: z.string().optional(),
 });
 export type ComponentDetail = z.output<typeof componentDetailShape>;
 

@@ -86,6 +86,14 @@ export const ownFeatures: readonly Feature[] = [
       'The device authority can be replaced; earlier releases issue by the one that they found when they started.',
     kinds: ['server', 'administration'],
   },
+  {
+    name: 'route-signer-rollover',
+    since: '1.4.0',
+    summary:
+      'The route signer can be replaced; earlier releases sign by the one that they found when they started, and their routers ' +
+      'believe a retired one.',
+    kinds: ['router', 'server', 'administration'],
+  },
 ];
 
 /** The schema that it needs. */

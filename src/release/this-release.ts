@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.4.0',
-  schemaVersion: 27,
+  schemaVersion: 28,
   leastSchemaVersion: 17,
   linkVersions: [1, 2],
   features: [
@@ -32,5 +32,6 @@ export const thisRelease: ReleaseNumbers = {
     'retention',
     'master-key-rotation',
     'device-authority-rollover',
+    'route-signer-rollover',
   ],
 };

@@ -272,6 +272,9 @@ async function walk(): Promise<Set<string>> {
   await call('POST /master-keys/prune', '/master-keys/prune');
   await call('POST /master-keys', '/master-keys');
   await call('POST /authorities/device/roll', '/authorities/device/roll');
+  for (const step of ['roll', 'revert', 'retire']) {
+    await call(`POST /authorities/route-signer/${step}`, `/authorities/route-signer/${step}`);
+  }
   await call('PUT /retention', '/retention', { sampleDays: 20 });
   await addAgedRecords(admin.db, 1, 0);
   await tamper(admin.db, "update audit_seal set sealed_at = now() - interval '60 days' where number = 1");

@@ -47,10 +47,15 @@ const kinds = {
     warnDays: 2 * 365,
     todo: 'it expires with the device authority: replace that one with `bramble authority roll`',
   },
-  below: {
-    renewal: 'with its authority, which cannot be replaced yet',
+  'route-signer': {
+    renewal: 'by hand: `bramble authority roll route-signer`, but none outlasts the domain authority',
     warnDays: 2 * 365,
-    todo: 'it expires with its authority',
+    todo: 'it expires with the domain authority',
+  },
+  'route-signer-former': {
+    renewal: 'none: `bramble authority retire route-signer` ends it',
+    warnDays: 2 * 365,
+    todo: 'retire it with `bramble authority retire route-signer`',
   },
   'profile-signer': {
     renewal: 'by an administration service, in the last third of its lifetime',
@@ -78,10 +83,11 @@ const authorityKinds: Record<AuthorityName, keyof typeof kinds> = {
   domain: 'authority',
   device: 'device-authority',
   registration: 'below-device',
-  'route-signer': 'below',
+  'route-signer': 'route-signer',
   'profile-signer': 'profile-signer',
   'device-former': 'former',
   'registration-former': 'former',
+  'route-signer-former': 'route-signer-former',
 };
 
 const dayMs = 86_400_000;

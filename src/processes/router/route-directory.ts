@@ -30,6 +30,8 @@ export type Route =
 interface RouteDirectoryOptions {
   links: LinkRegistry;
   authorityKey: KeyObject;
+  /** By the serial number of a certificate. */
+  isRevoked: (serial: string) => boolean;
   log: Logger;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -170,7 +172,7 @@ export class RouteDirectory {
 
   /** One instance after the other, until one answers; null when none does. */
   async #answers(questions: readonly Question[], batch: Batch): Promise<Map<string, RouteAnswer> | null> {
-    const { links, authorityKey, log } = this.#options;
+    const { links, authorityKey, isRevoked, log } = this.#options;
     const valuesOf = (kind: Question['kind']) => questions.filter((q) => q.kind === kind).map(({ value }) => value);
     const accounts = valuesOf('account');
     for (const link of links.servers().filter((server) => canAnswer(server, batch))) {
@@ -187,7 +189,7 @@ export class RouteDirectory {
           },
           this.#options.askTimeoutMs ?? 2000,
         );
-        const signed = openRoutes(envelope, routeAnswersShape, authorityKey);
+        const signed = openRoutes(envelope, routeAnswersShape, authorityKey, isRevoked);
         if (signed.nonce !== nonce) throw new Error('the answer is for another question');
         return byKey(signed.answers);
       } catch (error) {

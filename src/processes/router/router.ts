@@ -104,7 +104,8 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
   const memory = await openRouterMemory(options.statePath, authorityKey, log);
   const formerLinks = awaitFormerLinks(memory.linkedBefore);
   const links = new LinkRegistry();
-  const routes = new RouteDirectory({ links, authorityKey, log, now: clock.now });
+  const isRevoked = (serial: string) => memory.admission.isRevoked(serial);
+  const routes = new RouteDirectory({ links, authorityKey, isRevoked, log, now: clock.now });
   const now = () => performance.now();
   const counter = new OutcomeCounter();
   const outcomes = createOutcomeReporter({

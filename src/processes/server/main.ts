@@ -15,12 +15,10 @@ import { createPolicyService, type PolicyService } from '../../deliveries/policy
 import { connectLanes } from '../../devices/connect-batch.ts';
 import { connectDevices } from '../../devices/connect-statement.ts';
 import { answerRoutes } from '../../devices/route-store.ts';
-import { loadRouteSigner } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { ensureCredential } from '../../hosts/first-credential.ts';
 import { credentialRenewal } from '../../instances/credential-renewal.ts';
 import type { LinkHandlers } from '../../link/link-endpoint.ts';
-import { signRoutes } from '../../link/signed-envelope.ts';
 import { createMeasurementUpkeep } from '../../measurements/measurement-upkeep.ts';
 import { countOutcomes } from '../../measurements/outcome-store.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
@@ -33,6 +31,7 @@ import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 import { createFollowingWakes, type FollowingWakes } from './following-wakes.ts';
 import { type InstanceFacts, readInstanceFacts } from './instance-facts.ts';
 import { createRevocationFeed } from './revocation-feed.ts';
+import { createRouteSigning, type RouteSigning } from './route-signing.ts';
 
 export const serverSettings = z.object({
   /** Of this instance. */
@@ -119,16 +118,22 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   await warmUp(connectDb, facts.instance.id);
   const devices = createDeviceService({ db, connectDb, facts, platforms, registry, log });
   const background = createBackgroundWork(context.fail);
-  const links = await openLinks(context, { facts, devices, background });
+  const routeSigning = await createRouteSigning({ db, keys: facts.keys, log });
+  const links = await openLinks(context, { devices, background, routeSigning });
   const wakes = createFollowingWakes({ db, keys: facts.keys, platforms, log });
   const policyService = openPolicyService(context, facts, wakes);
   const enrolments = createEnrolmentUpkeep({ announcements: devices.announcements, clock: systemClock, log });
   const measurements = createMeasurementUpkeep({ db, clock: systemClock, log });
-  for (const work of [facts.keys, wakes, policyService, enrolments, measurements])
+  for (const work of [facts.keys, routeSigning, wakes, policyService, enrolments, measurements])
     background.start((signal) => work.run(signal));
   background.every(flushEveryMs, () => devices.flush());
   const work: Work = {
-    detail: () => ({ links: links.detail(), policyService: policyService.counts(), ...facts.keys.detail() }),
+    detail: () => ({
+      links: links.detail(),
+      policyService: policyService.counts(),
+      ...facts.keys.detail(),
+      ...routeSigning.detail(),
+    }),
     ready: () => links.ready(),
     serving: (signal) => links.serving(signal),
     drain: async () => {
@@ -148,12 +153,10 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
 /** Dials the routers, and answers what they ask on their links. */
 async function openLinks(
   context: ComponentContext<Settings>,
-  parts: { facts: InstanceFacts; devices: DeviceService; background: BackgroundWork },
+  parts: { devices: DeviceService; background: BackgroundWork; routeSigning: RouteSigning },
 ): Promise<SrpLinks> {
   const { db, log, registry, environment } = context;
-  const { facts, devices, background } = parts;
-  const { signer, name: signerName } = await loadRouteSigner(db, facts.keys);
-  const signerCertificate = signerName === 'route-signer' ? signer.certificateDer : undefined;
+  const { devices, background, routeSigning } = parts;
   const feed = createRevocationFeed(db);
   background.start((signal) =>
     feed.run(signal, (error) => log.warn({ reason: messageOf(error) }, 'the revocation list could not be read')),
@@ -162,7 +165,7 @@ async function openLinks(
     request: (request, response) => devices.serve(request, response, 'link'),
     routes: {
       answer: (question) => answerRoutes(db, question),
-      sign: (value) => signRoutes(value, signer.privateKeyPem, signerCertificate),
+      sign: routeSigning.sign,
     },
     control: (push, signal) => feed.follow(push, signal),
     router: async ({ links, tunnelsOpen, ...router }, key) => {

@@ -1,30 +1,63 @@
-/** The domain's authorities, and the rollover of the device authority. */
+/** The domain's authorities, and their rollovers. */
 import { X509Certificate } from 'node:crypto';
 import type { FastifyPluginAsync } from 'fastify';
 import { type AuthorityList, authorityOperations } from '../../../api/authorities.ts';
-import type { Queryable } from '../../../database/connection.ts';
+import type { Queryable, Transaction } from '../../../database/connection.ts';
 import { countFormerIdentities } from '../../../devices/former-identities.ts';
 import { listAuthorityCertificates } from '../../../domain/authorities.ts';
 import { readFormerIssuer, rollDeviceAuthority } from '../../../domain/device-authority-roll.ts';
 import { readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
+import { revertRouteSigner, rollRouteSigner } from '../../../domain/route-signer-roll.ts';
 import { fingerprintOf } from '../../../protocol/x509/certificate-fields.ts';
 import { requireFeature } from '../../../registry/features.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
+import { retireRouteSigner, routeSignerRollover } from '../route-signer-retirement.ts';
 
 export function authorityRoutes(context: AdministrationContext): FastifyPluginAsync {
+  const { db, features, masterKeys } = context;
+
+  /** With an event in the same transaction; answers how it stands then. */
+  async function change(event: { kind: string; message: string }, work: (tx: Transaction) => Promise<void>) {
+    await write(context, async (tx) => {
+      await work(tx);
+      await recordEvent(tx, event);
+    });
+    return await list(db);
+  }
+
   return async (app) => {
-    serve(app, authorityOperations.list, async () => await list(context.db));
+    serve(app, authorityOperations.list, async () => await list(db));
 
     serve(app, authorityOperations.roll, async ({ administrator }) => {
-      await write(context, async (tx) => {
-        await requireFeature(tx, context.features, 'device-authority-rollover', 'Replacing the device authority');
-        await rollDeviceAuthority(tx, context.masterKeys, await readDomain(tx), new Date());
-        const message = `${administrator} replaced the device authority; devices renew their identities.`;
-        await recordEvent(tx, { kind: 'device-authority-rolled', message });
+      const message = `${administrator} replaced the device authority; devices renew their identities.`;
+      return await change({ kind: 'device-authority-rolled', message }, async (tx) => {
+        await requireFeature(tx, features, 'device-authority-rollover', 'Replacing the device authority');
+        await rollDeviceAuthority(tx, masterKeys, await readDomain(tx), new Date());
       });
-      return await list(context.db);
+    });
+
+    serve(app, authorityOperations.rollRouteSigner, async ({ administrator }) => {
+      const message = `${administrator} replaced the route signer; the former one is believed until it is retired.`;
+      return await change({ kind: 'route-signer-rolled', message }, async (tx) => {
+        await requireFeature(tx, features, 'route-signer-rollover', 'Replacing the route signer');
+        await rollRouteSigner(tx, masterKeys, await readDomain(tx), new Date());
+      });
+    });
+
+    serve(app, authorityOperations.revertRouteSigner, async ({ administrator }) => {
+      const message = `${administrator} had the former route signer sign again; the other one is to be retired.`;
+      return await change({ kind: 'route-signer-reverted', message }, async (tx) => {
+        await revertRouteSigner(tx, masterKeys);
+      });
+    });
+
+    serve(app, authorityOperations.retireRouteSigner, async ({ administrator }) => {
+      const message = `${administrator} retired the former route signer: routers refuse what it signed.`;
+      return await change({ kind: 'route-signer-retired', message }, async (tx) => {
+        await retireRouteSigner(tx, masterKeys);
+      });
     });
   };
 }
@@ -38,5 +71,6 @@ async function list(q: Queryable): Promise<AuthorityList> {
       return { name, subject: commonName, fingerprint: fingerprintOf(certificate), endsAt: validToDate };
     }),
     former: formerIssuer === null ? null : await countFormerIdentities(q, formerIssuer),
+    routeSigner: await routeSignerRollover(q),
   };
 }
