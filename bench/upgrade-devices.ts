@@ -48,7 +48,7 @@ interface PromptDevice {
   wokenAgain: boolean;
 }
 
-/** Two devices for every odd account, one for the others: 30,000 of 20,000. */
+/** Two devices for every odd account, one for the others: 30,000 of 20,000. They enrolled yesterday: not all of them just now. */
 export async function addAccountsWithDevices(
   domain: RunningDomain,
   like: BenchDevice,
@@ -73,7 +73,7 @@ export async function addAccountsWithDevices(
     select copy.* from wanted w, device enrolled,
            lateral jsonb_populate_record(null::device, to_jsonb(enrolled) || jsonb_build_object(
              'id', w.id, 'account_id', w.account_id, 'token', rpad('bench-' || w.id, 43, '-'), 'udid', upper(w.id::text),
-             'push_token', sha256(uuid_send(w.id)),
+             'push_token', sha256(uuid_send(w.id)), 'authenticated_at', now() - interval '1 day',
              'identity_certificate', ${stem}::bytea || uuid_send(w.id),
              'identity_fingerprint', encode(sha256(${stem}::bytea || uuid_send(w.id)), 'hex'))) copy
      where enrolled.udid = ${like.udid}`;

@@ -24,7 +24,14 @@ import { type BenchDevice, readBenchDevices } from './connect.ts';
 import { trustLoopbackProxy, untilNothingIsOwed, usualSlots } from './measured-domain.ts';
 import { readMemory } from './memory.ts';
 import { cpuPerRequest, readProcessCpu } from './process-cpu.ts';
-import { callsBetween, countingSettings, openStatementCounter, type StatementCounter } from './statement-counts.ts';
+import {
+  countingSettings,
+  type DearStatement,
+  dearest,
+  openStatementCounter,
+  type StatementCounter,
+  usesBetween,
+} from './statement-counts.ts';
 import {
   addAccountsWithDevices,
   type PromptCounts,
@@ -72,8 +79,9 @@ export interface LiftedFigures {
   /** Of the domain's slots, on the average, while accounts were left. */
   slotsUsed: number;
   statementsPerAccount: number;
-  /** The most frequent ones, for each account. */
-  mostFrequent: { perAccount: number; query: string }[];
+  /** For each account: the most frequent ones, and those that PostgreSQL spent most time in. */
+  mostFrequent: DearStatement[];
+  longest: DearStatement[];
   /** Processor time for each account, by kind of process; `devices` is the bench itself. */
   cpuUs: Record<string, number>;
 }
@@ -84,6 +92,11 @@ export interface PacedFigures {
   effects: number;
   /** Of what the rate would have let through, while accounts were left. */
   share: number;
+  /** For each effect: time that PostgreSQL spent in statements, and in which. */
+  statementMs: number;
+  longest: DearStatement[];
+  /** Processor time for each effect, by kind of process. */
+  cpuUs: Record<string, number>;
 }
 
 /** Rates of an installation, which the plan counts with. */
@@ -214,7 +227,7 @@ async function measureWaves(
   say(`  ${describeLifted(lifted)}`);
   const perMinute = Math.max(60, Math.round(lifted.effectsPerSecond / 2) * 60);
   const [third] = await domain.sql`select /* bench */ 1 from upgrade_wave where number = 3`;
-  const paced = third === undefined ? undefined : await measurePaced(domain, { perMinute, seconds, memory });
+  const paced = third === undefined ? undefined : await measurePaced(domain, counter, { perMinute, seconds, memory });
   const at = (share: number) => memory[Math.min(memory.length - 1, Math.floor(share * memory.length))] ?? 0;
   const coordinatorMb = { start: at(0), middle: at(0.5), end: at(1), most: Math.max(...memory) };
   return { lifted, paced, coordinatorMb, contacts: devices.counts() };
@@ -245,7 +258,7 @@ async function measureLifted(
   counter: StatementCounter,
   memory: number[],
 ): Promise<LiftedFigures> {
-  const [calls, cpu, own] = [await counter.read(), await readProcessCpu(domain.home), process.cpuUsage()];
+  const [uses, cpu, own] = [await counter.read(), await readProcessCpu(domain.home), process.cpuUsage()];
   const slots: number[] = [];
   for (let open = true; open; ) {
     const look = await lookAtWave(domain, 2);
@@ -256,7 +269,7 @@ async function measureLifted(
   }
   const devicesUs = ({ user, system }: NodeJS.CpuUsage) => user + system;
   const cpuAfter = await readProcessCpu(domain.home);
-  const frequent = callsBetween(calls, await counter.read());
+  const used = usesBetween(uses, await counter.read());
   const { accounts, effects, seconds } = await readWave(domain, 2);
   const perAccount = (count: number) => Math.round((count / accounts) * 100) / 100;
   return {
@@ -264,10 +277,9 @@ async function measureLifted(
     accountsPerSecond: rounded(accounts / seconds),
     effectsPerSecond: rounded(effects / seconds),
     slotsUsed: rounded(slots.reduce((sum, share) => sum + share, 0) / Math.max(1, slots.length)),
-    statementsPerAccount: perAccount(frequent.reduce((sum, [, count]) => sum + count, 0)),
-    mostFrequent: frequent
-      .slice(0, 40)
-      .map(([query, count]) => ({ perAccount: perAccount(count), query: query.replace(/\s+/g, ' ').slice(0, 160) })),
+    statementsPerAccount: perAccount(used.reduce((sum, [, { calls }]) => sum + calls, 0)),
+    mostFrequent: dearest(used, 'calls', accounts),
+    longest: dearest(used, 'ms', accounts),
     cpuUs: {
       ...cpuPerRequest(cpu, cpuAfter, accounts),
       devices: Math.round(devicesUs(process.cpuUsage(own)) / accounts),
@@ -277,18 +289,20 @@ async function measureLifted(
 
 async function measurePaced(
   domain: RunningDomain,
+  counter: StatementCounter,
   { perMinute, seconds, memory }: { perMinute: number; seconds: number; memory: number[] },
 ): Promise<PacedFigures> {
   await setBudget(domain, { perMinuteDomain: perMinute, perMinuteInstance: perMinute });
   await untilWave(domain, 3);
   await delay(settlingMs);
-  const startMs = performance.now();
+  const [uses, cpu, startMs] = [await counter.read(), await readProcessCpu(domain.home), performance.now()];
   const [begin] = await domain.sql<{ at: Date }[]>`select /* bench */ clock_timestamp() as at`;
   for (let left = 1; left > 0 && performance.now() - startMs < seconds * 1000; ) {
     await delay(lookMs);
     memory.push(await coordinatorMemory(domain));
     left = (await lookAtWave(domain, 3)).unmoved;
   }
+  const [cpuAfter, used] = [await readProcessCpu(domain.home), usesBetween(uses, await counter.read())];
   const [row] = await domain.sql<{ effects: number; seconds: number }[]>`
     select /* bench */ count(*)::int as effects, extract(epoch from least(clock_timestamp(), w.last) - ${begin?.at ?? null})::float8 as seconds
       from delivery d,
@@ -297,7 +311,12 @@ async function measurePaced(
      where d.cause = 'move' and d.state = 'done' and d.settled_at between ${begin?.at ?? null} and least(clock_timestamp(), w.last)
      group by w.last`;
   const { effects, seconds: lasted } = row ?? { effects: 0, seconds: 1 };
-  return { perMinute, seconds: rounded(lasted), effects, share: rounded(effects / ((perMinute / 60) * lasted), 3) };
+  return {
+    ...{ perMinute, seconds: rounded(lasted), effects, share: rounded(effects / ((perMinute / 60) * lasted), 3) },
+    statementMs: rounded(used.reduce((sum, [, { ms }]) => sum + ms, 0) / Math.max(1, effects)),
+    longest: dearest(used, 'ms', effects),
+    cpuUs: cpuPerRequest(cpu, cpuAfter, effects),
+  };
 }
 
 /** Accounts of a wave that have not moved, that have not settled, and the slots of the domain that are taken. */
@@ -355,14 +374,19 @@ export function describeUpgrade(figures: readonly UpgradeFigures[]): string {
         ...(paced === undefined
           ? []
           : [
-              `  paced         ${paced.share * 100} % of ${paced.perMinute} a minute used over ${paced.seconds} s (goal: 95)`,
+              `  paced         ${rounded(paced.share * 100, 1)} % of ${paced.perMinute} a minute used over ${paced.seconds} s (goal: 95), ` +
+                `${paced.statementMs} ms of statements for an effect; ${describeCpu(paced.cpuUs)}`,
             ]),
         `  coordinator   ${coordinatorMb.start} MB, ${coordinatorMb.middle}, ${coordinatorMb.end}; ${coordinatorMb.most} at the most`,
-        `  processor time for an account, µs: ${Object.entries(lifted.cpuUs)
-          .map(([kind, us]) => `${kind} ${us}`)
-          .join(', ')}`,
+        `  processor time for an account, µs: ${describeCpu(lifted.cpuUs)}`,
         `  the devices: ${JSON.stringify(contacts)}`,
       ].join('\n'),
     )
     .join('\n');
+}
+
+function describeCpu(cpuUs: Readonly<Record<string, number>>): string {
+  return Object.entries(cpuUs)
+    .map(([kind, us]) => `${kind} ${us}`)
+    .join(', ');
 }
