@@ -38,9 +38,11 @@ interface PlanNode {
   Plans?: PlanNode[];
 }
 
+type Work = (db: Database & Transaction) => Promise<unknown>;
+
 export interface PlanWatch {
-  /** Runs `work` in a transaction that is rolled back, and returns every statement that was executed in it. */
-  watch(work: (db: Database & Transaction) => Promise<unknown>): Promise<ExecutedStatement[]>;
+  /** Runs `work`, behind `before`, in a transaction that is rolled back, and returns every statement that it executed. */
+  watch(work: Work, before?: Work): Promise<ExecutedStatement[]>;
   end(): Promise<void>;
 }
 
@@ -69,11 +71,12 @@ export async function watchPlans(
   await prepareSession(sql, false);
   await sql.unsafe(`set plan_cache_mode = ${planCacheMode}`);
   return {
-    async watch(work) {
-      executed = [];
+    async watch(work, before) {
       const undo = new Error('rolled back');
       await sql
         .begin(async (tx) => {
+          await before?.(withInnerTransactions(tx as Transaction));
+          executed = [];
           await work(withInnerTransactions(tx as Transaction));
           throw undo;
         })

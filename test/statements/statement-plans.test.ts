@@ -88,7 +88,10 @@ describe('with 20,000 accounts that the planner knows nothing of, then with stat
         const faults: string[] = [];
         try {
           for (const statement of hotStatements) {
-            const executed = await plans.watch((q) => statement.run(q, subjects));
+            const executed = await plans.watch(
+              (q) => statement.run(q, subjects),
+              (q) => statement.before?.(q, subjects) ?? Promise.resolve(),
+            );
             assert.ok(executed.length > 0, `${statement.name} executes nothing`);
             faults.push(...excessOf(statement, executed));
           }
