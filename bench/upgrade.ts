@@ -23,6 +23,7 @@ import { openGate } from '../test/harness/upgrade.ts';
 import { type BenchDevice, readBenchDevices } from './connect.ts';
 import { trustLoopbackProxy, untilNothingIsOwed, usualSlots } from './measured-domain.ts';
 import { readMemory } from './memory.ts';
+import { type AnswerTimes, askAsOperator, describeAnswers } from './operator-questions.ts';
 import { cpuPerRequest, readProcessCpu } from './process-cpu.ts';
 import {
   countingSettings,
@@ -60,14 +61,24 @@ export interface UpgradeFigures {
   step: string;
   accounts: number;
   devices: number;
-  /** As the plan says it, with the budget of an installation. */
-  planMinutes: number;
+  plan: PlanFigures;
   lifted: LiftedFigures;
   paced: PacedFigures | undefined;
+  /** While the paced wave goes on. */
+  answers: AnswerTimes | undefined;
   /** Of the coordinator, in MB, from the beginning of the first wave to the end of the last one. */
   coordinatorMb: { start: number; middle: number; end: number; most: number };
   /** What the devices did, and met. */
   contacts: PromptCounts;
+}
+
+export interface PlanFigures {
+  /** At the rates of an installation, as it says itself. */
+  minutes: number;
+  /** Of planning and of starting, checks included; and the most that the administration service had in memory meanwhile. */
+  planMs: number;
+  startMs: number;
+  administrationMb: number;
 }
 
 export interface LiftedFigures {
@@ -132,9 +143,9 @@ async function upgradeOnce(
     try {
       const devices = await prepareDomain(domain, accounts);
       try {
-        const planMinutes = await planInto(domain, to, Math.min(1, moved / accounts));
+        const plan = await planInto(domain, to, Math.min(1, moved / accounts));
         const measured = await measureWaves(domain, { counter, devices, seconds, say });
-        return { step, accounts, devices: devices.devices, planMinutes, ...measured };
+        return { step, accounts, devices: devices.devices, plan, ...measured };
       } finally {
         await devices.close();
       }
@@ -193,21 +204,30 @@ async function readInstances(domain: RunningDomain): Promise<Map<string, URL>> {
   return new Map(rows.map(({ owner, url }) => [owner, new URL(url)]));
 }
 
-/**
- * Plans with the rates of an installation, and starts with rates that hold nothing back.
- * @returns minutes that the plan says they would take
- */
-async function planInto(domain: RunningDomain, to: BuiltArchive, share: number): Promise<number> {
+/** Plans with the rates of an installation, and starts with rates that hold nothing back. */
+async function planInto(domain: RunningDomain, to: BuiltArchive, share: number): Promise<PlanFigures> {
   const options = {
     ...{ canariesPerInstance: 1, soakSeconds: 0, waveDeadlineSeconds: limitMs.wave / 1000, gate },
     wavePercentages: share === 1 ? [100] : [share * 100, 100],
   };
   await setBudget(domain, usualRates);
-  const planned = await domain.api.call(upgradeOperations.plan, { body: { archive: to.file, ...options } });
-  const { leastMinutes } = planned.plan.sends;
+  const memory: number[] = [];
+  const timed = async <Answer>(ask: () => Promise<Answer>): Promise<[Answer, number]> => {
+    const began = performance.now();
+    const looks = setInterval(() => void memoryOf(domain, 'administration').then((mb) => memory.push(mb)), 200);
+    try {
+      return [await ask(), Math.round(performance.now() - began)];
+    } finally {
+      clearInterval(looks);
+    }
+  };
+  const [planned, planMs] = await timed(() =>
+    domain.api.call(upgradeOperations.plan, { body: { archive: to.file, ...options } }),
+  );
   await setBudget(domain, { ...usualSlots, suspectAfterSeconds: 60 } satisfies Budget);
-  await domain.api.call(upgradeOperations.start, { body: { overrides: ['backup'] } });
-  return leastMinutes;
+  const [, startMs] = await timed(() => domain.api.call(upgradeOperations.start, { body: { overrides: ['backup'] } }));
+  const minutes = planned.plan.sends.leastMinutes;
+  return { minutes, planMs, startMs, administrationMb: Math.max(0, ...memory) };
 }
 
 interface Measuring {
@@ -220,7 +240,7 @@ interface Measuring {
 async function measureWaves(
   domain: RunningDomain,
   { counter, devices, seconds, say }: Measuring,
-): Promise<Pick<UpgradeFigures, 'lifted' | 'paced' | 'coordinatorMb' | 'contacts'>> {
+): Promise<Pick<UpgradeFigures, 'lifted' | 'paced' | 'answers' | 'coordinatorMb' | 'contacts'>> {
   await untilWave(domain, 2);
   const memory: number[] = [];
   const lifted = await measureLifted(domain, counter, memory);
@@ -228,9 +248,10 @@ async function measureWaves(
   const perMinute = Math.max(60, Math.round(lifted.effectsPerSecond / 2) * 60);
   const [third] = await domain.sql`select /* bench */ 1 from upgrade_wave where number = 3`;
   const paced = third === undefined ? undefined : await measurePaced(domain, counter, { perMinute, seconds, memory });
+  const answers = third === undefined ? undefined : await askAsOperator(domain);
   const at = (share: number) => memory[Math.min(memory.length - 1, Math.floor(share * memory.length))] ?? 0;
   const coordinatorMb = { start: at(0), middle: at(0.5), end: at(1), most: Math.max(...memory) };
-  return { lifted, paced, coordinatorMb, contacts: devices.counts() };
+  return { lifted, paced, answers, coordinatorMb, contacts: devices.counts() };
 }
 
 /**
@@ -262,7 +283,7 @@ async function measureLifted(
   const slots: number[] = [];
   for (let open = true; open; ) {
     const look = await lookAtWave(domain, 2);
-    memory.push(await coordinatorMemory(domain));
+    memory.push(await memoryOf(domain, 'coordinator'));
     open = look.unsettled > 0;
     if (look.unmoved > 0) slots.push(look.slotsTaken / usualSlots.perDomain);
     if (open) await delay(lookMs);
@@ -299,7 +320,7 @@ async function measurePaced(
   const [begin] = await domain.sql<{ at: Date }[]>`select /* bench */ clock_timestamp() as at`;
   for (let left = 1; left > 0 && performance.now() - startMs < seconds * 1000; ) {
     await delay(lookMs);
-    memory.push(await coordinatorMemory(domain));
+    memory.push(await memoryOf(domain, 'coordinator'));
     left = (await lookAtWave(domain, 3)).unmoved;
   }
   const [cpuAfter, used] = [await readProcessCpu(domain.home), usesBetween(uses, await counter.read())];
@@ -349,8 +370,8 @@ async function readWave(
   return { ...row, seconds: rounded(row.seconds) };
 }
 
-async function coordinatorMemory(domain: RunningDomain): Promise<number> {
-  return (await readMemory(domain.home)).find(({ what }) => what === 'coordinator')?.residentMb ?? 0;
+async function memoryOf(domain: RunningDomain, process: 'coordinator' | 'administration'): Promise<number> {
+  return (await readMemory(domain.home)).find(({ what }) => what === process)?.residentMb ?? 0;
 }
 
 function rounded(value: number, digits = 2): number {
@@ -367,9 +388,10 @@ function describeLifted(lifted: LiftedFigures): string {
 
 export function describeUpgrade(figures: readonly UpgradeFigures[]): string {
   return figures
-    .map(({ step, accounts, devices, planMinutes, lifted, paced, coordinatorMb, contacts }) =>
+    .map(({ step, accounts, devices, plan, lifted, paced, answers, coordinatorMb, contacts }) =>
       [
-        `Upgrade ${step}: ${accounts} accounts, ${devices} devices; at the usual rates ${planMinutes} min, the plan says`,
+        `Upgrade ${step}: ${accounts} accounts, ${devices} devices; at the usual rates ${plan.minutes} min, the plan says`,
+        `  planned in ${plan.planMs} ms, started in ${plan.startMs}; the administration service took ${plan.administrationMb} MB at the most`,
         `  lifted rates  ${describeLifted(lifted)}`,
         ...(paced === undefined
           ? []
@@ -377,6 +399,7 @@ export function describeUpgrade(figures: readonly UpgradeFigures[]): string {
               `  paced         ${rounded(paced.share * 100, 1)} % of ${paced.perMinute} a minute used over ${paced.seconds} s (goal: 95), ` +
                 `${paced.statementMs} ms of statements for an effect; ${describeCpu(paced.cpuUs)}`,
             ]),
+        ...(answers === undefined ? [] : [`  answers in ms: ${describeAnswers(answers)}`]),
         `  coordinator   ${coordinatorMb.start} MB, ${coordinatorMb.middle}, ${coordinatorMb.end}; ${coordinatorMb.most} at the most`,
         `  processor time for an account, µs: ${describeCpu(lifted.cpuUs)}`,
         `  the devices: ${JSON.stringify(contacts)}`,
