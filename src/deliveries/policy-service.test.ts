@@ -1,15 +1,24 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { beforeEach, test } from 'node:test';
+import type { Queryable } from '../database/connection.ts';
 import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { addAccount, addDevice, addDevices, domain } from '../policies/fleet-fixture.ts';
 import { replacePolicyRules } from '../policies/policy-store.ts';
 import { parseProfile } from '../protocol/apple/profile.ts';
+import { successorServes } from '../registry/successor.ts';
 import { putService } from '../services/service-store.ts';
 import { oweDeliveries } from './owe-deliveries.ts';
 import { readPermitUse } from './permits.ts';
 import { connect, db, drain, fast, move, one, reset, startService, states, two } from './policy-service-fixture.ts';
-import { type Candidate, listOwed, type PreparedDelivery, releaseBudgeted } from './release-store.ts';
+import {
+  type Candidate,
+  listOwed,
+  type PreparedDelivery,
+  releaseBudgeted,
+  releaseUnbudgeted,
+  settleWithoutSending,
+} from './release-store.ts';
 import { burstOf } from './token-bucket.ts';
 import { waitingReasons } from './waiting-reason.ts';
 
@@ -278,4 +287,37 @@ test('time in which sending is held back is added up, and none while nothing is 
   await tick();
   assert.equal(await held(), before);
   assert.equal((await db`select reason from delivery_hold`)[0]?.['reason'], 'nothing');
+});
+
+test('a process whose successor serves compiles and settles nothing any more, until that one is gone', async () => {
+  await addDevices(db, one.id, 2);
+  const process = { name: 'server-1', bootId: 'boot', processId: 1 };
+  const isReplaced = (q: Queryable) => successorServes(q, process);
+  await db`
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, detail, lease_until)
+    values ('server-1', 'server', 'here', 'boot', 2, '1.0.1', '{1}', '{}', '{"serving": false}', now() + interval '1 minute')`;
+  const report = async (change: object, leaseSeconds = 60) =>
+    await db`
+      update component set detail = ${db.json(change as never)}, lease_until = now() + make_interval(secs => ${leaseSeconds})`;
+  const owe = async (budgeted: boolean) => {
+    const ids = (await db<{ id: string }[]>`select id from device order by id`).map(({ id }) => id);
+    await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: ids, items: ['it-policy'], budgeted });
+    return (await listOwed(db, one.id, budgeted, 10)).map(preparedOf);
+  };
+  const by = { instanceId: one.id, release: '1.0.0', isReplaced };
+  const settlementsOf = (prepared: readonly PreparedDelivery[]) =>
+    prepared.map(({ candidate }) => ({ candidate, revision: 'r', state: 'superseded' as const, reason: 'unchanged' }));
+  await startService({ budget: fast });
+  const prepared = await owe(true);
+  assert.equal(prepared.length, 2);
+  await report({ serving: true });
+  assert.deepEqual((await releaseBudgeted(db, by, prepared)).released, []);
+  assert.deepEqual(await releaseUnbudgeted(db, by, prepared), []);
+  assert.deepEqual(await settleWithoutSending(db, by, settlementsOf(prepared)), []);
+  assert.deepEqual(await states(), { owed: 2 });
+  const successor = { ...by, isReplaced: (q: Queryable) => successorServes(q, { ...process, processId: 2 }) };
+  assert.equal((await settleWithoutSending(db, successor, settlementsOf(prepared.slice(0, 1)))).length, 1);
+  await report({ serving: true }, -1);
+  assert.equal((await releaseBudgeted(db, by, prepared)).released.length, 1, 'nobody else does it now');
+  await db`delete from component`;
 });

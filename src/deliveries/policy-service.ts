@@ -17,7 +17,7 @@ import type { Logger } from '../process/log/logger.ts';
 import { createGuardedSteps } from './guarded-steps.ts';
 import { createPaces } from './paces.ts';
 import { createPreparation, type RenewalOrders } from './prepare-deliveries.ts';
-import type { Candidate } from './release-store.ts';
+import type { Candidate, Compiler } from './release-store.ts';
 import { createReleasing } from './releasing.ts';
 import { createRenewalTurns } from './renewal-turns.ts';
 import { createServiceChores } from './service-chores.ts';
@@ -29,6 +29,7 @@ interface PolicyServiceOptions {
   readonly instance: { readonly id: string; readonly srpIdentifier: string; readonly name: string };
   /** Of this process: included in what it compiles. */
   readonly release: string;
+  readonly isReplaced?: Compiler['isReplaced'];
   readonly domain: {
     readonly domainId: string;
     readonly name: string;
@@ -84,7 +85,10 @@ export function createPolicyService(options: PolicyServiceOptions): PolicyServic
     renewalOrders: options.identityRenewal.orders,
   });
   const own = { db, instanceId: instance.id, clock };
-  const by = { instanceId: instance.id, release: options.release };
+  const by = {
+    ...{ instanceId: instance.id, release: options.release },
+    ...(options.isReplaced && { isReplaced: options.isReplaced }),
+  };
   const releasing = createReleasing({ db, by, prepare, clock });
   const chores = createServiceChores({ ...own, steps });
   const waker = createWaker({ ...own, log, channel: domain.wakeChannel, clients: options.wakeClients });

@@ -2,10 +2,11 @@
  * Releasing: an owed delivery becomes a queued command. Rates are charged in the same transaction. Invariant: released
  * content was compiled from the current state. A delivery renewed since its content was read (a policy changed) is
  * recognised by the version of its row and left for the next turn; one whose account has another owner or epoch by now
- * is left to that owner.
+ * is left to that owner. A process that has been replaced compiles nothing, however long it takes to end: its release may be what
+ * is repaired.
  */
 import { fencedAccounts, isServedBy } from '../accounts/account-fence.ts';
-import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { type DeliveryItem, deliveryItems } from '../devices/delivery-items.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { atOnce, isRipe, type PaceAfterMove } from './after-move.ts';
@@ -72,10 +73,18 @@ export async function listOwed(
      limit ${limit}`;
 }
 
+/** Who compiles: noted with each delivery. */
+export interface Compiler {
+  readonly instanceId: string;
+  readonly release: string;
+  /** A condition of SQL: another process serves in its place, and it may compile nothing any more. Default: none ever does. */
+  readonly isReplaced?: (q: Queryable) => SqlFragment;
+}
+
 /** Queues the commands and marks the deliveries released; returns the ids of those that were. */
 export async function releaseUnbudgeted(
   q: Queryable,
-  release: { readonly instanceId: string; readonly release: string },
+  release: Compiler,
   prepared: readonly PreparedDelivery[],
 ): Promise<string[]> {
   return await queueCommands(q, release, prepared);
@@ -93,7 +102,7 @@ interface BudgetedRelease {
  */
 export async function releaseBudgeted(
   db: Database,
-  release: { readonly instanceId: string; readonly release: string },
+  release: Compiler,
   prepared: readonly PreparedDelivery[],
 ): Promise<BudgetedRelease> {
   const outcome = await db.begin(async (tx): Promise<BudgetedRelease> => {
@@ -150,16 +159,16 @@ async function storeBuckets(tx: Transaction, buckets: Readonly<Record<string, Bu
      where s.scope = b.scope`;
 }
 
+function isReplaced(q: Queryable, by: Compiler): SqlFragment {
+  return by.isReplaced?.(q) ?? q`false`;
+}
+
 /**
  * The fenced statement behind both. Locks the accounts FOR SHARE and the deliveries FOR UPDATE, both SKIP LOCKED, so
  * that one moving account delays nobody: skipped deliveries stay owed. By account_pkey and delivery_pkey:
  * `any(array(…))` makes the planner use them even if it thinks the tables are small.
  */
-async function queueCommands(
-  q: Queryable,
-  by: { readonly instanceId: string; readonly release: string },
-  prepared: readonly PreparedDelivery[],
-): Promise<string[]> {
+async function queueCommands(q: Queryable, by: Compiler, prepared: readonly PreparedDelivery[]): Promise<string[]> {
   if (prepared.length === 0) return [];
   const rows = await q<{ deliveryId: string }[]>`
     with prepared as materialized (
@@ -178,6 +187,7 @@ async function queueCommands(
         join prepared p on p.delivery_id = d.id
         join fence f on f.id = p.account_id and f.epoch = p.epoch
        where d.id = any(array(select r.delivery_id from prepared r)) and d.state = 'owed' and d.xmin::text = p.version
+         and not ${isReplaced(q, by)}
        order by d.id
          for update of d skip locked
     ), released as (
@@ -212,7 +222,7 @@ export interface Settlement {
  */
 export async function settleWithoutSending(
   q: Queryable,
-  by: { readonly instanceId: string; readonly release: string },
+  by: Compiler,
   settlements: readonly Settlement[],
 ): Promise<string[]> {
   if (settlements.length === 0) return [];
@@ -231,6 +241,7 @@ export async function settleWithoutSending(
         join settlement s on s.id = d.id
         join fence f on f.id = s.account_id and f.epoch = s.epoch
        where d.id = any(array(select t.id from settlement t)) and d.state = 'owed' and d.xmin::text = s.version
+         and not ${isReplaced(q, by)}
          and (s.state = 'failed' or not exists (
            select 1 from delivery o where o.device_id = d.device_id and o.item = d.item and o.id <> d.id
               and (${deliveryStates.in(q, 'carried', 'o')}) is true))

@@ -9,12 +9,19 @@ import type { PaceAfterMove } from './after-move.ts';
 import { createPacedLook, type PacedLook } from './paced-look.ts';
 import type { Paces } from './paces.ts';
 import type { Prepare } from './prepare-deliveries.ts';
-import { listOwed, readTokens, releaseBudgeted, releaseUnbudgeted, settleWithoutSending } from './release-store.ts';
+import {
+  type Compiler,
+  listOwed,
+  readTokens,
+  releaseBudgeted,
+  releaseUnbudgeted,
+  settleWithoutSending,
+} from './release-store.ts';
 import { createOpenCount, type HoldReason, holdReason, readSlots, type Situation, waveWindow } from './situation.ts';
 
 interface ReleasingParts {
   readonly db: Database;
-  readonly by: { readonly instanceId: string; readonly release: string };
+  readonly by: Compiler;
   readonly prepare: Prepare;
   readonly clock: Clock;
 }

@@ -6,7 +6,7 @@
  * executed (statement-plans.test.ts compares).
  */
 import { newId } from '../../src/base/ids.ts';
-import type { Database, Transaction } from '../../src/database/connection.ts';
+import type { Database, Queryable, Transaction } from '../../src/database/connection.ts';
 import * as oweStore from '../../src/deliveries/owe-deliveries.ts';
 import * as renewals from '../../src/deliveries/owe-renewals.ts';
 import * as permits from '../../src/deliveries/permits.ts';
@@ -27,6 +27,7 @@ import * as batchStore from '../../src/moves/batch-store.ts';
 import * as moveStore from '../../src/moves/move-store.ts';
 import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import * as effectivePolicies from '../../src/policies/effective-policy-store.ts';
+import { successorServes } from '../../src/registry/successor.ts';
 import * as gateSamples from '../../src/upgrade/gates/gate-samples.ts';
 import type { Upgrade } from '../../src/upgrade/state/upgrade-store.ts';
 import * as waveStore from '../../src/upgrade/state/wave-store.ts';
@@ -63,6 +64,8 @@ export interface HotStatement {
 
 /** Of those that must do with a few rows for each of their subjects (48 devices of a batch, 100 deliveries). */
 const few = 2_000;
+/** As a process that can be replaced asks. */
+const isReplaced = (q: Queryable) => successorServes(q, { name: 'server-1', bootId: 'boot', processId: 1 });
 const pace = { againSeconds: 10, maxAgainSeconds: 1800, slotRetrySeconds: 1 };
 
 export const hotStatements: readonly HotStatement[] = [
@@ -231,7 +234,7 @@ export const hotStatements: readonly HotStatement[] = [
     of: [releaseStore.listOwed, releaseStore.readTokens, releaseStore.releaseBudgeted, releaseStore.releaseUnbudgeted],
     maxRows: few,
     run: async (q, { there }) => {
-      const by = { instanceId: there, release: '1.1.0' };
+      const by = { instanceId: there, release: '1.1.0', isReplaced };
       const prepared = (await releaseStore.listOwed(q, there, true, 100)).map(preparedOf);
       await releaseStore.readTokens(q, there);
       await releaseStore.releaseBudgeted(q, by, prepared);
@@ -249,7 +252,7 @@ export const hotStatements: readonly HotStatement[] = [
         state: 'superseded' as const,
         reason: 'unchanged',
       }));
-      await releaseStore.settleWithoutSending(q, { instanceId: there, release: '1.1.0' }, settlements);
+      await releaseStore.settleWithoutSending(q, { instanceId: there, release: '1.1.0', isReplaced }, settlements);
     },
   },
   {

@@ -26,6 +26,7 @@ import { addGauges, healthHandler } from '../../process/health.ts';
 import { type LoopbackListener, listenOnLoopback } from '../../process/loopback-listener.ts';
 import { registerRouter } from '../../registry/components.ts';
 import { poolSize } from '../../registry/database-sessions.ts';
+import { successorServes } from '../../registry/successor.ts';
 import { createDeviceService, type DeviceService } from './device-service.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 import { createFollowingWakes, type FollowingWakes } from './following-wakes.ts';
@@ -194,6 +195,7 @@ function openPolicyService(
     ...{ db, domain, platforms, log },
     instance: { id: instance.id, srpIdentifier: instance.srpIdentifier, name: instance.name },
     release: identity.release,
+    isReplaced: (q) => successorServes(q, identity),
     wakeClients: wakes.clients,
     identityRenewal: {
       isActive: renewalActive,
