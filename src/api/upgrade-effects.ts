@@ -53,6 +53,14 @@ export const upgradeEffectOperations = {
     body: z
       .object({ accounts: z.array(name).min(1).max(10_000).optional().describe('Default: all that have any of it.') })
       .nullish(),
-    answer: z.object({ accounts: z.number(), deliveriesOwed: z.number() }),
+    answer: z.object({
+      accounts: z.number(),
+      deliveriesOwed: z.number(),
+      left: z
+        .object({ accounts: z.number(), instances: z.array(z.string()) })
+        .describe(
+          'Accounts with anything from the new release whose instances do not run the old one (yet): ask again then.',
+        ),
+    }),
   },
 } as const satisfies Operations;

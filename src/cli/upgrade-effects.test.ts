@@ -27,6 +27,10 @@ await db`
 await db`
   insert into delivery (id, account_id, device_id, item, cause, budgeted, state, compiled_by, released_at, handed_out_at, settled_at)
   values (gen_random_uuid(), ${device.accountId}, ${device.deviceId}, 'it-policy', 'move', true, 'done', ${later}, now(), now(), now())`;
+await db`
+  insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, detail, lease_until)
+  values ('one', 'server', 'here', 'boot', 1, ${ownRelease}, '{1}', '{}',
+          '{"links": [{"router": "r:1", "up": true, "reconnects": 0}], "serving": true}', now() + interval '1 hour')`;
 const effects = async (...argv: string[]) => await runBramble(admin, ['upgrade', 'effects', ...argv]);
 
 test('it lists what the new release did, and has it sent again once the upgrade is reversed', async () => {
@@ -48,6 +52,13 @@ test('it lists what the new release did, and has it sent again once the upgrade 
   assert.match((await effects('--send-again', 'ada')).output, /^1 delivery is owed to devices of 1 account\.$/m);
   assert.match((await effects()).output, /^on devices +1 item .*, 1 being sent again$/m);
   assert.match((await effects('--send-again')).output, /^Nothing has to be sent again\.$/m);
+  await db`update component set detail = '{"serving": false}' where name = 'one'`;
+  await db`delete from delivery where state = 'owed'`;
+  const left = (await effects('--send-again')).output;
+  assert.match(
+    left,
+    /^Nothing is sent again\. Left out: 1 account at one, not at work in the previous release: repeat this/m,
+  );
   const recorded = await db`select from audit_record where operation = 'POST /upgrade/effects/send-again'`;
   assert.ok(recorded.length > 0, 'who had it sent again is recorded');
 });

@@ -2,8 +2,9 @@
  * What a release sent while an upgrade had it at work: deliveries that it compiled or its instances handed out, other commands,
  * and what devices still have of it. Each delivery notes who compiled it, each command who handed it out, in every release.
  */
-import type { Queryable, SqlFragment } from '../database/connection.ts';
+import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { accountItems } from '../devices/delivery-items.ts';
+import { commandStates } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 
 export interface ReleaseAtWork {
@@ -52,13 +53,18 @@ function effectTerms(q: Queryable, { release, since, instances }: ReleaseAtWork)
     )`;
 }
 
-/** A device has it from this release: it was done, and nothing later of another release was. Relies on delivery_device. */
-function isOnDevice(q: Queryable, release: string): SqlFragment {
+/** What was compiled by this release for accounts, unless a device has had something later of another. Relies on delivery_device. */
+function isLatest(q: Queryable, release: string): SqlFragment {
   return q`
-    ${deliveryStates.among(q, ['done'], 'e')} and e.compiled_by = ${release} and e.item = any(${[...accountItems]}::text[])
+    e.compiled_by = ${release} and e.item = any(${[...accountItems]}::text[])
     and not exists (select from delivery v
                      where v.device_id = e.device_id and v.item = e.item and v.state = 'done'
                        and v.compiled_by <> ${release} and v.released_at > e.released_at)`;
+}
+
+/** A device has it from this release, and nothing later of another. */
+function isOnDevice(q: Queryable, release: string): SqlFragment {
+  return q`${deliveryStates.among(q, ['done'], 'e')} and ${isLatest(q, release)}`;
 }
 
 /** By account. One pass over the deliveries of the domain. */
@@ -92,18 +98,59 @@ export async function countSent(q: Queryable, atWork: ReleaseAtWork): Promise<Se
       from counted group by account_id`;
 }
 
-export interface ItemOnDevice {
+export interface DeviceItem {
   accountId: string;
   deviceId: string;
   item: (typeof accountItems)[number];
 }
 
-/** What devices have from the release while nothing of another is under way to replace it. */
-export async function listOnDevices(q: Queryable, atWork: ReleaseAtWork): Promise<ItemOnDevice[]> {
-  return await q<ItemOnDevice[]>`
+/**
+ * What these accounts' devices have from the release, or may have by now, while nothing of another is under way to replace it:
+ * one that was handed out and not answered counts, too.
+ */
+export async function listToReplace(
+  q: Queryable,
+  atWork: ReleaseAtWork,
+  accountIds: readonly string[],
+): Promise<DeviceItem[]> {
+  return await q<DeviceItem[]>`
     with ${effectTerms(q, atWork)}
     select distinct e.account_id as "accountId", e.device_id as "deviceId", e.item from effect e
-     where ${isOnDevice(q, atWork.release)}
+     where e.account_id = any(${accountIds as string[]}::uuid[])
+       and (${deliveryStates.among(q, ['done'], 'e')} or ${deliveryStates.in(q, 'carried', 'e')})
+       and ${isLatest(q, atWork.release)}
        and not exists (select from delivery n where n.device_id = e.device_id and n.item = e.item
                           and n.compiled_by is distinct from ${atWork.release} and ${deliveryStates.in(q, 'open', 'n')})`;
+}
+
+/** The reason that such a delivery ends with. */
+const withdrawnText = 'withdrawn before it was handed out: the release that compiled it was reversed';
+
+/**
+ * Takes back from the queues of these accounts' devices what the release compiled and nobody handed out yet: it would still
+ * reach them, by whatever release serves them now. Returns whose items are owed anew for that. Takes the accounts' rows FOR NO
+ * KEY UPDATE, which a device that connects holds FOR SHARE, and sees the command as it is then.
+ */
+export async function withdrawQueued(
+  tx: Transaction,
+  { release, since }: Pick<ReleaseAtWork, 'release' | 'since'>,
+  accountIds: readonly string[],
+): Promise<DeviceItem[]> {
+  return await tx<DeviceItem[]>`
+    with queued as materialized (
+      select d.id, d.account_id from delivery d
+       where d.account_id = any(${accountIds as string[]}::uuid[]) and d.compiled_by = ${release} and d.released_at >= ${since}
+         and d.item = any(${[...accountItems]}::text[]) and ${deliveryStates.among(tx, ['released'], 'd')} and d.handed_out_at is null
+    ), locked as materialized (
+      select a.id from account a where a.id = any(array(select q.account_id from queued q)) order by a.id for no key update
+    ), waiting as materialized (
+      select c.id, c.delivery_id from command c join queued q on q.id = c.delivery_id join locked l on l.id = q.account_id
+       where ${commandStates.among(tx, ['queued'], 'c')} order by c.id for update of c
+    ), cancelled as (
+      update command c set state = 'cancelled', answered_at = statement_timestamp() from waiting w where c.id = w.id
+      returning c.delivery_id
+    )
+    update delivery d set state = 'superseded', settled_at = clock_timestamp(), failure = ${withdrawnText}
+      from cancelled c where d.id = c.delivery_id and ${deliveryStates.among(tx, ['released'], 'd')}
+    returning d.account_id as "accountId", d.device_id as "deviceId", d.item`;
 }

@@ -8,7 +8,7 @@
  *       │                               │                                     ▼         │
  *       │                               └─────── taken back, later ──────── suspect ────┤
  *       ▼                                                                               ▼
- *   superseded: nothing is owed after all ◀── owed again ─── failed: refused, given up, cancelled, or the enrolment ended
+ *   superseded: nothing is owed after all, or withdrawn from the queue ◀── owed again ─── failed: refused, given up, cancelled, or the enrolment ended
  *
  * *owed* has no command yet and is renewed in place, so there is at most one per item and device. From *released* on it
  * has a command; *handed-out* holds a slot of its instance and one of the domain, *suspect* a suspects' place. A
@@ -20,7 +20,7 @@ export const deliveryStates = stateMachine({
   initial: ['owed'],
   transitions: {
     owed: ['released', 'failed', 'superseded'],
-    released: ['handed-out', 'done', 'failed'],
+    released: ['handed-out', 'done', 'failed', 'superseded'],
     'handed-out': ['released', 'suspect', 'done', 'failed'],
     suspect: ['released', 'done', 'failed'],
     done: [],

@@ -1,5 +1,6 @@
 /** `bramble upgrade effects`: what the new release sent and wrote, and its repair after a reversal. */
 import type { Command } from 'commander';
+import type * as z from 'zod';
 import { AnsweredError } from '../../api/client.ts';
 import { type EffectCounts, type UpgradeEffects, upgradeEffectOperations } from '../../api/upgrade-effects.ts';
 import { counted } from '../../base/counted.ts';
@@ -10,6 +11,8 @@ import { homeFolder } from '../administration-access.ts';
 import { number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { columns, facts, type Style } from '../text-output.ts';
+
+type SentAgain = z.output<typeof upgradeEffectOperations.sendAgain.answer>;
 
 interface Flags {
   sendAgain: boolean;
@@ -40,11 +43,7 @@ export function addUpgradeEffectsCommand(upgrades: Command, frame: Frame): void 
 async function sendAgain(command: Command, accounts: readonly string[], frame: Frame): Promise<void> {
   const body = accounts.length === 0 ? {} : { accounts };
   try {
-    await frame.ask(command, upgradeEffectOperations.sendAgain, { body }, ({ accounts: count, deliveriesOwed }) =>
-      deliveriesOwed === 0
-        ? 'Nothing has to be sent again.'
-        : `${counted(deliveriesOwed, 'delivery is', 'deliveries are')} owed to devices of ${counted(count, 'account')}.`,
-    );
+    await frame.ask(command, upgradeEffectOperations.sendAgain, { body }, sentAgainText);
   } catch (error) {
     const release = releaseWithout(error);
     if (release === undefined) throw error;
@@ -74,6 +73,16 @@ async function list(
       throw error;
     frame.show(command, await readFromHome(frame, query), (value, style) => effectsText(shownValue(value), style));
   }
+}
+
+function sentAgainText({ accounts, deliveriesOwed, left }: SentAgain): string {
+  if (deliveriesOwed + left.accounts === 0) return 'Nothing has to be sent again.';
+  const owed = `${counted(deliveriesOwed, 'delivery is', 'deliveries are')} owed to devices of ${counted(accounts, 'account')}.`;
+  if (left.accounts === 0) return owed;
+  return (
+    `${deliveriesOwed === 0 ? 'Nothing is sent again.' : owed} Left out: ${counted(left.accounts, 'account')} at ${left.instances.join(', ')}, not at work in the previous ` +
+    'release: repeat this once `bramble status` shows that.'
+  );
 }
 
 /** The earlier release of a service that lacks the operation. */

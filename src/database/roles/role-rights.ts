@@ -146,7 +146,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   },
   device_repeat: { server: 'select insert update', administration: 'select' },
   device_user: { server: all, administration: 'select delete' },
-  command: { server: all, administration: 'select insert update', coordinator: 'select' },
+  command: { server: all, administration: 'select insert update', coordinator: 'select update(state,answered_at)' },
   request_sample: { server: all, coordinator: 'select' },
   request_outcome: { server: all, coordinator: 'select' },
   outcome_report: { server: all },

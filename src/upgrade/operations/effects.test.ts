@@ -36,8 +36,11 @@ async function deliver(
             ${state === 'released' ? null : at}, ${state === 'done' ? at : null})
     returning id`;
   assert.ok(made);
-  if (state === 'released') return;
-  await order({ accountId, deviceId }, instance, minutesAgo, made.id);
+  if (state === 'done') return await order({ accountId, deviceId }, instance, minutesAgo, made.id);
+  const sent = state === 'handed-out' ? { state: 'sent', at, instance } : { state: 'queued', at: null, instance: null };
+  await db`
+    insert into command (id, device_id, account_id, delivery_id, request_type, body, state, sent_at, sent_instance)
+    values (gen_random_uuid(), ${deviceId}, ${accountId}, ${made.id}, 'X', '', ${sent.state}, ${sent.at}, ${sent.instance})`;
 }
 
 async function order(
@@ -141,25 +144,28 @@ test('an emptied instance counts as one of the new release from when it was upgr
 const again = async (accounts?: string[]) =>
   await db.begin((tx) => sendAgain(tx, registeredPlatforms, { by: 'bea', accounts }));
 
+const nobodyLeft = { left: { accounts: 0, instances: [] } };
+
 test('it is sent again after a reversal only, once, under the budget, and to accounts that are back', async () => {
   await assert.rejects(again(), { code: 'ERR_UPGRADE_STATE', message: /reverse it first/ });
   await setState('reversing');
   await db`update account set instance_id = ${west.id} where name = 'ada'`;
-  assert.deepEqual(await again(), { accounts: 0, deliveriesOwed: 0 }, 'moving back sends it');
+  const left = { accounts: 1, instances: ['west'] };
+  assert.deepEqual(await again(['ada']), { accounts: 0, deliveriesOwed: 0, left }, 'moving back sends it');
   await db`update account set instance_id = ${east.id} where name = 'ada'`;
   await setState('reversed');
   await assert.rejects(again(['ada', 'eve']), { code: 'ERR_NOT_FOUND', message: /eve/ });
   assert.deepEqual(
-    await again(['bea']),
-    { accounts: 0, deliveriesOwed: 0 },
-    'its device has nothing of the new release',
+    await again(['cy']),
+    { accounts: 0, deliveriesOwed: 0, ...nobodyLeft },
+    'nothing is of the new release',
   );
-  assert.deepEqual(await again(['ada']), { accounts: 1, deliveriesOwed: 2 });
+  assert.deepEqual(await again(['ada']), { accounts: 1, deliveriesOwed: 2, ...nobodyLeft });
   assert.deepEqual(
     [...(await owed())],
     ['it-policy', 'service-books'].map((item) => ({ name: 'ada', item, cause: 'manual', budgeted: true })),
   );
-  assert.deepEqual(await again(), { accounts: 0, deliveriesOwed: 0 }, 'it is owed already');
+  assert.deepEqual(await again(['ada']), { accounts: 0, deliveriesOwed: 0, ...nobodyLeft }, 'it is owed already');
   const said = await db<{ message: string }[]>`select message from upgrade_event where message like '%send again%'`;
   assert.deepEqual(
     said.map(({ message }) => message),
@@ -171,7 +177,51 @@ test('it is sent again after a reversal only, once, under the budget, and to acc
 
   await db`delete from delivery where state = 'owed'`;
   await deliver(ada, { release: '1.0.0', instance: east.id, minutesAgo: 1 });
-  const [left] = (await readEffects(db, all)).accounts;
-  assert.deepEqual([left?.onDevices, left?.sendingAgain], [1, 0], 'the policy is the old release’s again');
-  assert.deepEqual(await again(), { accounts: 1, deliveriesOwed: 1 });
+  const [one] = (await readEffects(db, all)).accounts;
+  assert.deepEqual([one?.onDevices, one?.sendingAgain], [1, 0], 'the policy is the old release’s again');
+  assert.deepEqual(await again(['ada']), { accounts: 1, deliveriesOwed: 1, ...nobodyLeft });
+});
+
+test('what waits in a queue is withdrawn and compiled anew; what a device may have by now is followed by another', async () => {
+  await db`delete from delivery where state = 'owed'`;
+  await deliver(cy, { release: '1.1.0', instance: east.id, state: 'handed-out', minutesAgo: 10 });
+  // Of the old release, and waiting: it is left alone.
+  await deliver(cy, { release: '1.0.0', instance: east.id, item: 'service-books', state: 'released', minutesAgo: 10 });
+  assert.deepEqual(await again(['bea', 'cy']), { accounts: 2, deliveriesOwed: 2, ...nobodyLeft });
+  assert.deepEqual(
+    (await owed()).map(({ name, item }) => [name, item]),
+    [
+      ['bea', 'it-policy'],
+      ['cy', 'it-policy'],
+    ],
+  );
+  const queue = await db<{ what: string }[]>`
+    select a.name || ' ' || d.compiled_by || ' ' || d.item || ': ' || d.state || ', ' || c.state as what
+      from delivery d join account a on a.id = d.account_id join command c on c.delivery_id = d.id
+     where a.name in ('bea', 'cy') and d.state <> 'done' order by 1`;
+  assert.deepEqual(
+    queue.map(({ what }) => what),
+    [
+      'bea 1.1.0 it-policy: superseded, cancelled',
+      'cy 1.0.0 service-books: released, queued',
+      'cy 1.1.0 it-policy: handed-out, sent',
+    ],
+  );
+});
+
+test('an account whose instance was replaced in place is back once the process of the old release serves', async () => {
+  await db`delete from delivery where state = 'owed'`;
+  const report = async (release: string, serving: boolean) =>
+    await db`
+      update component set release = ${release}, detail = detail || ${db.json({ serving })} where name = 'east'`;
+  const left = { accounts: 1, instances: ['east'] };
+  for (const [release, serving] of [
+    ['1.1.0', true],
+    ['1.0.0', false],
+  ] as const) {
+    await report(release, serving);
+    assert.deepEqual(await again(['bea', 'cy']), { accounts: 0, deliveriesOwed: 0, left });
+  }
+  await report('1.0.0', true);
+  assert.deepEqual(await again(['cy']), { accounts: 1, deliveriesOwed: 1, ...nobodyLeft });
 });

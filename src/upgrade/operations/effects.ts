@@ -3,7 +3,8 @@
  * old release sends again what devices still have from the new one.
  *
  * Invariant: sending again owes each item of a device once, under the budget, to the instance that serves the account now, and
- * only where that is of the old release: nothing is compiled by the release that is to be repaired.
+ * only where that is of the old release: nothing is compiled by the release that is to be repaired, nor handed out any more if it
+ * was compiled by that before.
  */
 import { countRequests } from '../../access/audit/request-counts.ts';
 import type { EffectCounts, UpgradeEffects } from '../../api/upgrade-effects.ts';
@@ -11,10 +12,18 @@ import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import { announceDeliveries, oweDeliveries } from '../../deliveries/owe-deliveries.ts';
-import { countSent, type ItemOnDevice, listOnDevices, type ReleaseAtWork } from '../../deliveries/release-effects.ts';
+import {
+  countSent,
+  type DeviceItem,
+  listToReplace,
+  type ReleaseAtWork,
+  withdrawQueued,
+} from '../../deliveries/release-effects.ts';
 import { accountItems } from '../../devices/delivery-items.ts';
 import { countMovesBetween } from '../../moves/move-reports.ts';
 import type { Platforms } from '../../platforms/port.ts';
+import { listComponents } from '../../registry/components.ts';
+import { isAtWork } from '../components/component-readiness.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import {
   listUpgradeEvents,
@@ -55,37 +64,50 @@ export async function readEffects(q: Queryable, page: EffectsPage): Promise<Upgr
   };
 }
 
+interface SentAgain {
+  readonly accounts: number;
+  readonly deliveriesOwed: number;
+  /** Accounts with anything from the new release that are at instances which do not run the previous one; and these instances. */
+  readonly left: { readonly accounts: number; readonly instances: readonly string[] };
+}
+
 /**
- * Owes anew, by the present instances of the accounts, what their devices have from the new release; by default of all accounts.
+ * Owes anew, by the present instances of the accounts, what their devices have from the new release, by default of all accounts;
+ * and what waits for them in their queues is withdrawn first, so that nothing more of it reaches them.
  * @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE unless the upgrade is being reversed or was, ERR_NOT_FOUND.
  */
 export async function sendAgain(
   tx: Transaction,
   platforms: Platforms,
   { by, accounts: names }: Operator & { accounts?: readonly string[] | undefined },
-): Promise<{ accounts: number; deliveriesOwed: number }> {
+): Promise<SentAgain> {
   const upgrade = await latestUpgrade(tx);
   if (upgrade.state !== 'reversed' && (upgrade.pausedFrom ?? upgrade.state) !== 'reversing') {
     throw wrongState(upgrade, 'have anything sent again by the previous release; reverse it first');
   }
-  const ids = names === undefined ? undefined : new Set(await assertAccounts(tx, names));
+  const ids = names === undefined ? undefined : await assertAccounts(tx, names);
   const atWork = await readAtWork(tx, upgrade);
-  const found = atWork === undefined ? [] : await listOnDevices(tx, atWork);
-  const back = await listAccountsBack(tx, upgrade);
-  const wanted = found.filter(({ accountId }) => back.has(accountId) && (ids === undefined || ids.has(accountId)));
-  let deliveriesOwed = 0;
-  for (const item of accountItems) {
-    const deviceIds = wanted.filter((each) => each.item === item).map(({ deviceId }) => deviceId);
-    const owed = await oweDeliveries(tx, platforms, { deviceIds, cause: 'manual', budgeted: true, items: [item] });
-    deliveriesOwed += owed.length;
-  }
-  const accounts = new Set(wanted.map(({ accountId }: ItemOnDevice) => accountId)).size;
-  if (deliveriesOwed > 0) {
-    const what = `${counted(deliveriesOwed, 'delivery', 'deliveries')} to ${counted(accounts, 'account')}`;
+  if (atWork === undefined) return { accounts: 0, deliveriesOwed: 0, left: { accounts: 0, instances: [] } };
+  const { back, away } = await divideByInstance(tx, upgrade, ids);
+  const withdrawn = await withdrawQueued(tx, atWork, back);
+  const wanted = [...withdrawn, ...(await listToReplace(tx, atWork, back))];
+  const owed = await oweItems(tx, platforms, wanted);
+  const accounts = new Set(owed.map(({ accountId }) => accountId)).size;
+  if (owed.length > 0) {
+    const what = `${counted(owed.length, 'delivery', 'deliveries')} to ${counted(accounts, 'account')}`;
     await recordUpgradeEvent(tx, upgrade, `${by} has the previous release send again ${what}`);
     await announceDeliveries(tx);
   }
-  return { accounts, deliveriesOwed };
+  return { accounts, deliveriesOwed: owed.length, left: await readLeft(tx, atWork, away) };
+}
+
+async function oweItems(tx: Transaction, platforms: Platforms, wanted: readonly DeviceItem[]) {
+  const owed: { accountId: string }[] = [];
+  for (const item of accountItems) {
+    const deviceIds = wanted.filter((each) => each.item === item).map(({ deviceId }) => deviceId);
+    owed.push(...(await oweDeliveries(tx, platforms, { deviceIds, cause: 'manual', budgeted: true, items: [item] })));
+  }
+  return owed;
 }
 
 async function latestUpgrade(q: Queryable): Promise<Upgrade> {
@@ -157,11 +179,53 @@ function added(one: EffectCounts, other: EffectCounts): EffectCounts {
   return Object.fromEntries(keys.map((key) => [key, one[key] + other[key]])) as EffectCounts;
 }
 
-/** Ids of the accounts whose instance is of another release than the new one: they are back, or were never away. */
-async function listAccountsBack(q: Queryable, upgrade: Upgrade): Promise<ReadonlySet<string>> {
-  const old = (await listInstancesBehind(q, upgrade.toRelease)).map(({ id }) => id);
-  const rows = await q<{ id: string }[]>`select id from account where instance_id = any(${old}::uuid[])`;
-  return new Set(rows.map(({ id }) => id));
+interface PlacedAccount {
+  readonly id: string;
+  readonly instance: string;
+}
+
+/**
+ * The accounts, of these or of all, whose instance runs another release than the new one: they are back, or were never away. One
+ * that was replaced in place runs it only once it serves: until then, what is owed might be compiled by the process before it.
+ */
+async function divideByInstance(
+  q: Queryable,
+  upgrade: Upgrade,
+  ids: readonly string[] | undefined,
+): Promise<{ back: string[]; away: PlacedAccount[] }> {
+  const components = await listComponents(q);
+  const isBack = ({ name }: { name: string }) => {
+    const release = components.find((each) => each.name === name)?.release;
+    return (
+      release !== undefined && release !== upgrade.toRelease && isAtWork(components, { name, kind: 'server' }, release)
+    );
+  };
+  const old = (await listInstancesBehind(q, upgrade.toRelease)).filter(isBack).map(({ name }) => name);
+  const placed = await q<PlacedAccount[]>`
+    select a.id, i.name as instance from account a join instance i on i.id = a.instance_id
+     where ${ids === undefined ? q`true` : q`a.id = any(${ids as string[]}::uuid[])`}`;
+  return {
+    back: placed.filter(({ instance }) => old.includes(instance)).map(({ id }) => id),
+    away: placed.filter(({ instance }) => !old.includes(instance)),
+  };
+}
+
+async function readLeft(
+  q: Queryable,
+  atWork: ReleaseAtWork,
+  away: readonly PlacedAccount[],
+): Promise<SentAgain['left']> {
+  const left = new Set(
+    (
+      await listToReplace(
+        q,
+        atWork,
+        away.map(({ id }) => id),
+      )
+    ).map(({ accountId }) => accountId),
+  );
+  const instances = new Set(away.filter(({ id }) => left.has(id)).map(({ instance }) => instance));
+  return { accounts: left.size, instances: [...instances].sort() };
 }
 
 /** Their ids. @throws BrambleError ERR_NOT_FOUND */
