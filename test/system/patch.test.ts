@@ -16,6 +16,7 @@ import { isAnswering, type RunningDomain, startDomain } from '../harness/domain.
 import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
 import { configureDomain, enrolFleet } from '../harness/preparation.ts';
+import { commandJson } from '../harness/scene.ts';
 import { startCoordinatorKiller, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 import { startInternalHost, startWorkload, type Workload } from '../harness/workload.ts';
 
@@ -52,6 +53,14 @@ describe('a patch in place', () => {
 
   async function failed(): Promise<object> {
     return summarizeRequests((await readEvidence(fleet)).journal).failedByClass;
+  }
+
+  async function effects(): Promise<{ onDevices: number; accounts: number }> {
+    const { total, accounts } = await commandJson<{
+      total: { onDevices: number };
+      accounts: { onDevices: number }[];
+    }>(domain, 'upgrade', 'effects');
+    return { ...total, accounts: accounts.filter(({ onDevices }) => onDevices > 0).length };
   }
 
   async function releases(): Promise<string[]> {
@@ -107,6 +116,24 @@ describe('a patch in place', () => {
     assert.match(older.stdout, /is earlier than the domain’s/);
   });
 
+  test('what it compiled is listed, by account', async () => {
+    const names = (await domain.sql<{ name: string }[]>`select name from account`).map(({ name }) => name);
+    const assigned = await domain.command('policy', 'assign', 'Field staff', '--account', ...names);
+    assert.equal(assigned.code, 0, assigned.stderr);
+    await until('the policy is on the devices', 120_000, async () => {
+      const [row] = await domain.sql`
+        select 1 where exists (select from delivery where cause = 'policy-change' and state = 'done')
+           and not exists (select from delivery where state in ('owed', 'released', 'handed-out', 'suspect'))`;
+      return row !== undefined;
+    });
+    const { onDevices, accounts } = await effects();
+    const [row] = await domain.sql<{ items: number; accounts: number }[]>`
+      select count(distinct (device_id, item))::int as items, count(distinct account_id)::int as accounts
+        from delivery where compiled_by = ${number(1)} and state = 'done' and item <> 'device-identity'`;
+    assert.deepEqual([onDevices, accounts], [row?.items, row?.accounts]);
+    assert(onDevices > 0);
+  });
+
   test('is reversed the same way, the supervisor killed meanwhile, and the release before serves and administers', async () => {
     const before = await failed();
     const reversed = await domain.command('upgrade', 'reverse');
@@ -123,6 +150,20 @@ describe('a patch in place', () => {
     await untilServed(domain, fleet);
     assert.deepEqual(await failed(), before);
     await until('its administration answers', 60_000, () => isAnswering(domain));
+  });
+
+  test('what the devices still have of it is sent again by the release before, once', async () => {
+    const { onDevices } = await effects();
+    assert(onDevices > 0, 'nothing is sent by going back');
+    const sent = await commandJson<{ deliveriesOwed: number }>(domain, 'upgrade', 'effects', '--send-again');
+    assert.equal(sent.deliveriesOwed, onDevices);
+    await until('the devices have it from the release before', 120_000, async () => (await effects()).onDevices === 0);
+    const [row] = await domain.sql<{ budgeted: boolean; count: number }[]>`
+      select bool_and(budgeted) as budgeted, count(*)::int as count from delivery
+       where cause = 'manual' and compiled_by = ${from.release}`;
+    assert.deepEqual({ ...row }, { budgeted: true, count: onDevices });
+    const again = await commandJson<{ deliveriesOwed: number }>(domain, 'upgrade', 'effects', '--send-again');
+    assert.equal(again.deliveriesOwed, 0);
   });
 
   test('closed for good, though its coordinator is killed in every state on the way, and a number is left out', async () => {
