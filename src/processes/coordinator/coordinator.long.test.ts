@@ -15,7 +15,7 @@ import { takeLease } from '../../upgrade/state/upgrade-store.ts';
 import { insertTestProcess } from '../../upgrade/steps/domain-fixture.ts';
 import { countAt, endUnasked, operator, scene, until } from '../../upgrade/steps/scene-fixture.ts';
 import { stepTransaction, UpgradeChanged, type UpgradeEffects } from '../../upgrade/steps/step-context.ts';
-import { type CoordinatorOutcome, stepOnce } from './coordinator.ts';
+import { stepOnce } from './coordinator.ts';
 
 test('an upgrade goes from planned to done: waves through their gates, then finalized by an operator’s word', async () => {
   const it = await scene();
@@ -143,37 +143,6 @@ test('a wave in an unexpected state pauses the upgrade with the reason, and afte
   await until(it, context, ['soaking']);
 });
 
-test('a coordinator that is killed before or after any transaction is replaced by another, which goes on from the row', async () => {
-  const it = await scene();
-  const seen = new Set<string>();
-  let kills = 0;
-  const goals = ['soaking', 'done'];
-  for (let round = 0; round < 400 && goals.length > 0; round++) {
-    const observe = (step: string, when: string) => {
-      if (seen.has(`${step} ${when}`)) return;
-      seen.add(`${step} ${when}`);
-      kills++;
-      throw new Error('killed');
-    };
-    // The dead one's lease runs out by the database's clock.
-    await it.db`update upgrade set lease_until = clock_timestamp() - interval '1 second'`;
-    const outcome: CoordinatorOutcome | 'killed' = await stepOnce(it.context(`c${round}`, { observe })).catch(
-      (error: Error) => {
-        assert.equal(error.message, 'killed');
-        return 'killed' as const;
-      },
-    );
-    assert.notEqual(outcome, 'standby');
-    await it.world();
-    if ((await it.upgrade()).state !== goals[0]) continue;
-    if (goals.shift() === 'soaking') await it.db.begin((tx) => finalizeByOperator(tx, operator));
-  }
-  assert.equal((await it.upgrade()).state, 'done');
-  assert.ok(kills >= 24, `${kills} kills`);
-  assert.equal((await it.db`select 1 from instance`).length, 4);
-  assert.equal((await it.db`select 1 from account_move`).length, 6, 'every account moved once');
-});
-
 test('a step that was decided before the same state came again does nothing', async () => {
   const it = await scene();
   const context = it.context('one');
@@ -188,27 +157,6 @@ test('a step that was decided before the same state came again does nothing', as
   });
   await assert.rejects(step, UpgradeChanged);
   assert.equal(done, false);
-});
-
-test('a reversal survives the same kills', async () => {
-  const it = await scene();
-  await until(it, it.context('first'), ['soaking']);
-  await it.db.begin((tx) => reverseByOperator(tx, operator));
-  const seen = new Set<string>();
-  for (let round = 0; round < 200 && (await it.upgrade()).state !== 'reversed'; round++) {
-    const observe = (step: string, when: string) => {
-      if (seen.has(`${step} ${when}`)) return;
-      seen.add(`${step} ${when}`);
-      throw new Error('killed');
-    };
-    await it.db`update upgrade set lease_until = clock_timestamp() - interval '1 second'`;
-    await stepOnce(it.context(`c${round}`, { observe })).catch(() => undefined);
-    await it.world();
-  }
-  assert.equal((await it.upgrade()).state, 'reversed');
-  assert.ok(seen.size >= 12);
-  assert.equal(await countAt(it.db, '%-1-1'), 0);
-  assert.equal((await it.db`select 1 from account_move`).length, 12);
 });
 
 test('two coordinators behave as one: while one holds the lease the other stands by, and a late one commits nothing', async () => {

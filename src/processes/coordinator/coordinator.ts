@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { assertNever } from '../../base/assert-never.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { GateMemory } from '../../upgrade/gates/gate-past.ts';
-import { isPausable } from '../../upgrade/state/upgrade-states.ts';
+import { isPausable, isReversible } from '../../upgrade/state/upgrade-states.ts';
 import {
   LeaseLostError,
   readOpenUpgrade,
@@ -40,7 +40,7 @@ import {
 } from '../../upgrade/steps/step-context.ts';
 import { stepAllMoved, stepMoving, stepSoaking } from '../../upgrade/steps/wave-steps.ts';
 
-export type CoordinatorOutcome =
+type CoordinatorOutcome =
   | StepOutcome
   /** Another coordinator holds the lease. */
   | { kind: 'standby' }
@@ -96,9 +96,9 @@ async function stepFor(context: StepContext, upgrade: Upgrade): Promise<StepOutc
       return await stepReversing(context, upgrade);
     case 'paused':
       return waitingFor(
-        upgrade.pausedFrom === 'reversing'
-          ? 'an operator’s `bramble upgrade resume`'
-          : 'an operator’s `bramble upgrade resume` or `bramble upgrade reverse`',
+        upgrade.pausedFrom !== null && isReversible(upgrade.pausedFrom)
+          ? 'an operator’s `bramble upgrade resume` or `bramble upgrade reverse`'
+          : 'an operator’s `bramble upgrade resume`',
       );
     case 'done':
     case 'reversed':

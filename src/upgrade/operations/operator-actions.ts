@@ -19,7 +19,7 @@ import { checkNames } from '../plan/check-names.ts';
 import { planUpgrade } from '../plan/plan.ts';
 import { readPlanFacts, type TargetRelease } from '../plan/plan-facts.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
-import { isFinal, isPausable, undoTransition } from '../state/upgrade-states.ts';
+import { isFinal, isPausable, undoTransition, upgradeStates } from '../state/upgrade-states.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import {
   alreadyPlanned,
@@ -162,8 +162,10 @@ export async function resumeByOperator(tx: Transaction, order: Operator & { acce
   if (answered?.wave !== undefined) await acceptWave(tx, upgrade.id, answered.wave, order.by);
   await reopenWaves(tx, upgrade.id);
   // Outside of its windows the coordinator resumes them when one opens.
-  const isHeld = heldBySchedule(await readSchedule(tx, upgrade.plan.options)) !== undefined;
-  if (!isHeld || upgrade.pausedFrom === 'reversing') await resumeUpgradeBatches(tx, upgrade.id);
+  const isHeld =
+    upgradeStates.has('in-waves', upgrade.pausedFrom) &&
+    heldBySchedule(await readSchedule(tx, upgrade.plan.options)) !== undefined;
+  if (!isHeld) await resumeUpgradeBatches(tx, upgrade.id);
   const outcome = await transition(tx, upgrade, upgrade.pausedFrom, {
     message: answered ? `${order.by} takes responsibility for ${answered.what} and resumes` : `resumed by ${order.by}`,
   });
@@ -196,7 +198,7 @@ async function gateToAccept(tx: Transaction, upgrade: Upgrade): Promise<{ what: 
 export async function reverseByOperator(tx: Transaction, order: Operator): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
   const undo = undoTransition(positionOf(upgrade));
-  if (undo === undefined) throw wrongState(upgrade, 'be reversed');
+  if (undo === undefined) throw begunAlready(upgrade, 'reversing') ?? wrongState(upgrade, 'be reversed');
   const outcome = await transition(tx, upgrade, undo, { message: `${undo} by ${order.by}` });
   if (outcome.kind === 'conflict') return upgrade;
   if (undo === 'cancelled') {
@@ -223,7 +225,9 @@ export async function finalizeByOperator(
     await recordUpgradeEvent(tx, upgrade, message);
     return { ...upgrade, progress: { ...upgrade.progress, supervisorsLeft } };
   }
-  if (upgrade.state !== 'soaking') throw wrongState(upgrade, 'be finalized; it must be soaking');
+  if (upgrade.state !== 'soaking') {
+    throw begunAlready(upgrade, 'finalizing') ?? wrongState(upgrade, 'be finalized; it must be soaking');
+  }
   const left = (await listInstancesBehind(tx, upgrade.toRelease)).filter(({ accounts }) => accounts > 0);
   if (left.length > 0) {
     throw new BrambleError(
@@ -276,6 +280,20 @@ function noneOpen(last: Upgrade | undefined): BrambleError {
     {
       details: { state, toRelease, finishedAt: finishedAt?.toISOString() ?? null },
     },
+  );
+}
+
+/** Two operators at once, or one whose first answer was lost: what the second asks for is under way. */
+function begunAlready(upgrade: Upgrade, course: 'finalizing' | 'reversing'): BrambleError | undefined {
+  if ((upgrade.pausedFrom ?? upgrade.state) !== course) return undefined;
+  const { finalizedBy } = upgrade.progress;
+  const who = course === 'finalizing' && finalizedBy !== undefined ? `, as ${finalizedBy} ordered` : '';
+  const paused = upgrade.pausedFrom === null ? '' : '; it is paused: `bramble upgrade resume` lets it go on';
+  const what = course === 'finalizing' ? 'finalized' : 'reversed';
+  return new BrambleError(
+    'ERR_UPGRADE_STATE',
+    `The upgrade to ${upgrade.toRelease} is being ${what} already${who}${paused}. \`bramble upgrade status\` shows how far it is.`,
+    { details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom } },
   );
 }
 

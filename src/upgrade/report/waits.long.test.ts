@@ -19,7 +19,7 @@ import {
   reverseByOperator,
 } from '../operations/operator-actions.ts';
 import type { Schedule } from '../state/schedule-windows.ts';
-import { isFinal, pausableStates, upgradeStates } from '../state/upgrade-states.ts';
+import { isFinal, isReversible, pausableStates, upgradeStates } from '../state/upgrade-states.ts';
 import type { WaveState } from '../state/wave-states.ts';
 import { endUnasked, operator, scene, until as untilState } from '../steps/scene-fixture.ts';
 import { readUpgradeReport } from './report.ts';
@@ -145,7 +145,7 @@ test('whatever an open upgrade waits for has a reason, and one that is over wait
       assert.equal(kinds.includes('accounts'), given.behind.instances.length > 0);
       const commands = waits.map(({ command }) => command ?? '').join('\n');
       if (!canFinalize) assert.doesNotMatch(commands, /upgrade finalize(?! --leave-supervisor)/);
-      if (given.state === 'paused' && given.pausedFrom === 'reversing')
+      if (given.state === 'paused' && given.pausedFrom !== null && !isReversible(given.pausedFrom))
         assert.doesNotMatch(commands, /upgrade reverse/);
       assert.equal(kinds.includes('coordinator'), !given.coordinator.atWork && !isUnstarted(given));
       // What a person must do says what to type.

@@ -15,7 +15,7 @@ import {
 } from '../../registry/supervisors.ts';
 import { occupiedText, type PlacedInstance } from '../components/instances-behind.ts';
 import type { Schedule } from '../state/schedule-windows.ts';
-import { isFinal, type UpgradeState } from '../state/upgrade-states.ts';
+import { isFinal, isReversible, type UpgradeState } from '../state/upgrade-states.ts';
 import type { PauseCause } from '../state/upgrade-store.ts';
 import type { WaveState } from '../state/wave-states.ts';
 import { holdsUp, type OutOfReachRule, outOfReachFollows, outOfReachText } from '../waves/out-of-reach-rule.ts';
@@ -194,7 +194,7 @@ function decisionText({ now, decisionSince, lockedFeatures }: WaitFacts): string
 
 /** The ways out of a pause, without those that would be refused. */
 function waysOn({ pausedFrom, pauseCause }: Pick<WaitFacts, 'pausedFrom' | 'pauseCause'>): string {
-  if (pausedFrom === 'reversing') return 'bramble upgrade resume';
+  if (pausedFrom !== null && !isReversible(pausedFrom)) return 'bramble upgrade resume';
   if (pauseCause === 'failed-moves') {
     return 'bramble upgrade report; bramble upgrade retry to have only these moved again, or bramble upgrade reverse';
   }

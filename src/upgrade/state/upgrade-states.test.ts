@@ -47,11 +47,12 @@ test('from every state that is not final something can go on, and from a final o
   );
 });
 
-test('a paused upgrade goes back to where it came from or is reversed, and a paused reversal only goes on reversing', () => {
+test('a paused upgrade goes back to where it came from or is reversed; paused in reversing or finalizing, it only goes on', () => {
   fc.assert(
     fc.property(fc.constantFrom(...pausableStates), fc.constantFrom(...upgradeStates.states), (pausedFrom, next) => {
       const allowed = canFollow({ state: 'paused', pausedFrom }, next);
-      assert.equal(allowed, next === pausedFrom || next === 'reversing');
+      const isOnward = pausedFrom === 'reversing' || pausedFrom === 'finalizing';
+      assert.equal(allowed, next === pausedFrom || (next === 'reversing' && !isOnward));
     }),
   );
 });
@@ -63,7 +64,7 @@ test('finalizing is the last point: no walk leads from it to anything but done',
       const at = states.indexOf('finalizing');
       if (at >= 0)
         assert.deepEqual(
-          states.slice(at + 1).filter((state) => state !== 'done'),
+          states.slice(at + 1).filter((state) => !['done', 'paused', 'finalizing'].includes(state)),
           [],
         );
     }),
@@ -103,5 +104,6 @@ test('an upgrade is cancelled before the fence, reversed after it, and neither f
   assert.equal(undoTransition({ state: 'paused', pausedFrom: 'moving' }), 'reversing');
   assert.equal(undoTransition({ state: 'paused', pausedFrom: 'reversing' }), undefined);
   assert.equal(undoTransition({ state: 'finalizing', pausedFrom: null }), undefined);
+  assert.equal(undoTransition({ state: 'paused', pausedFrom: 'finalizing' }), undefined);
   assert.equal(undoTransition({ state: 'done', pausedFrom: null }), undefined);
 });

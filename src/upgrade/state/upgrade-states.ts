@@ -3,11 +3,11 @@
  * (by compare-and-set on state and generation), whoever asks: coordinator, gate or operator.
  *
  *   planned → checked → admin-fenced → expanded → admin-upgraded
- *           → moving ⇄ paused → all-moved → soaking → finalizing → done
+ *           → moving ⇄ paused → all-moved → soaking → finalizing ⇄ paused → done
  *   planned, checked → cancelled      admin-fenced … soaking → reversing ⇄ paused → reversed
  *
  * Invariants: paused returns only to the state it came from, or goes to reversing; from finalizing the only way is
- * forward; every state that is not final can be left. *Soaking* means the upgrade here: all its waves have passed, and
+ * forward, also after a pause; every state that is not final can be left. *Soaking* means the upgrade here: all its waves have passed, and
  * an operator is to finalize it. A single wave soaks, too (wave-states.ts).
  */
 import { stateMachine } from '../../database/state-machine.ts';
@@ -20,6 +20,7 @@ export const pausableStates = [
   'moving',
   'all-moved',
   'soaking',
+  'finalizing',
   'reversing',
 ] as const;
 export type PausableState = (typeof pausableStates)[number];
@@ -35,7 +36,7 @@ export const upgradeStates = stateMachine({
     moving: ['all-moved', 'paused', 'reversing'],
     'all-moved': ['soaking', 'moving', 'paused', 'reversing'],
     soaking: ['finalizing', 'moving', 'paused', 'reversing'],
-    finalizing: ['done'],
+    finalizing: ['done', 'paused'],
     done: [],
     /** Fewer from a known position: see {@link followers}. */
     paused: pausableStates,
@@ -68,7 +69,12 @@ export type UpgradePosition =
 /** The states that may follow. */
 export function followers(position: UpgradePosition): readonly UpgradeState[] {
   if (position.state !== 'paused') return upgradeStates.transitions[position.state];
-  return position.pausedFrom === 'reversing' ? ['reversing'] : [position.pausedFrom, 'reversing'];
+  return isReversible(position.pausedFrom) ? [position.pausedFrom, 'reversing'] : [position.pausedFrom];
+}
+
+/** Whether an upgrade that is paused in this state can be reversed instead of resumed. */
+export function isReversible(pausedFrom: UpgradeState): boolean {
+  return pausedFrom !== 'reversing' && pausedFrom !== 'finalizing';
 }
 
 export function canFollow(position: UpgradePosition, next: UpgradeState): boolean {
@@ -88,7 +94,7 @@ export function isPausable(state: UpgradeState): state is PausableState {
 export function undoTransition(position: UpgradePosition): 'cancelled' | 'reversing' | undefined {
   const next = followers(position);
   if (next.includes('cancelled')) return 'cancelled';
-  if (position.state === 'paused' && position.pausedFrom === 'reversing') return undefined;
+  if (position.state === 'paused' && !isReversible(position.pausedFrom)) return undefined;
   return next.includes('reversing') ? 'reversing' : undefined;
 }
 

@@ -9,7 +9,6 @@ import { listUpgradeEvents } from '../state/upgrade-store.ts';
 import { listWaves } from '../state/wave-store.ts';
 import { insertTestInstance } from './domain-fixture.ts';
 import { endUnasked, operator, type Scene, scene, until } from './scene-fixture.ts';
-import type { StepContext } from './step-context.ts';
 
 const limited = { timeout: 120_000 };
 const patch = async (options: object = {}) => await scene(options, '1.0.1');
@@ -279,41 +278,4 @@ test('with moves instead, new instances take the accounts over, and still nothin
       .length,
     0,
   );
-});
-
-/** Killed before and after each transaction that the way has, once each; the next coordinator goes on from the row. */
-async function killEverywhere(it: Scene, states: readonly string[]): Promise<string[]> {
-  const killed = new Set<string>();
-  let alive = 0;
-  for (let round = 0; round < 400; round++) {
-    const observe: StepContext['observe'] = (step, when) => {
-      if (killed.has(`${step} ${when}`)) return;
-      killed.add(`${step} ${when}`);
-      throw new Error('killed');
-    };
-    await it.db`update upgrade set lease_until = clock_timestamp() - interval '1 second'`;
-    await stepOnce(it.context(`c${alive++}`, { observe })).catch((error: Error) => {
-      if (error.message !== 'killed') throw error;
-    });
-    await it.world();
-    if (states.includes((await it.upgrade()).state)) break;
-  }
-  return [...killed];
-}
-
-test('whichever step the coordinator dies in, forward and back lead to one whole domain', limited, async () => {
-  const it = await patch();
-  const onward = await killEverywhere(it, ['soaking']);
-  for (const step of ['replace-process', 'instance-replaced', 'soak-wave', 'pass-wave', 'fence', 'replace-routers']) {
-    assert.ok(onward.includes(`${step} after`), step);
-  }
-  assert.deepEqual(await releases(it), everything('1.0.1'));
-  await it.db.begin((tx) => reverseByOperator(tx, operator));
-  await killEverywhere(it, ['reversed']);
-  assert.deepEqual(await releases(it), everything('1.0.0'));
-  await assertNothingMoved(it);
-  const twice = (await listUpgradeEvents(it.db, (await it.upgrade()).id)).filter(({ message }) =>
-    /passed its gate/.test(message),
-  );
-  assert.equal(twice.length, 2, 'each wave passed once');
 });

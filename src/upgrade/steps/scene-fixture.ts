@@ -140,3 +140,31 @@ let nextProcessId = 101;
 /** How many accounts are at the instances whose name fits. */
 export const countAt = async (db: Database, pattern: string) =>
   (await db`select 1 from account a join instance i on i.id = a.instance_id where i.name like ${pattern}`).length;
+
+const moments = ['before', 'during', 'after'] as const;
+
+/**
+ * Steps until the upgrade is in one of the states; the coordinator dies at each transaction that the way has: before it, when it is
+ * about to be committed, and after that, once each. The next one goes on from the row. Returns the names of the steps.
+ */
+export async function killEverywhere(it: Scene, states: readonly string[]): Promise<string[]> {
+  const killed = new Set<string>();
+  for (let round = 0; round < 400; round++) {
+    const observe: StepContext['observe'] = (step, when) => {
+      if (killed.has(`${step} ${when}`)) return;
+      killed.add(`${step} ${when}`);
+      throw new Error('killed');
+    };
+    // The dead one's lease runs out by the database's clock.
+    await it.db`update upgrade set lease_until = clock_timestamp() - interval '1 second'`;
+    await stepOnce(it.context(`c${round}`, { observe })).catch((error: Error) => {
+      if (error.message !== 'killed') throw error;
+    });
+    await it.world();
+    if (states.includes((await it.upgrade()).state)) break;
+  }
+  const steps = [...new Set([...killed].map((each) => each.split(' ')[0] ?? ''))];
+  const missed = steps.flatMap((step) => moments.map((when) => `${step} ${when}`)).filter((each) => !killed.has(each));
+  assert.deepEqual(missed, [], 'it died in each of them at each moment');
+  return steps;
+}

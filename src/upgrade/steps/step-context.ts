@@ -57,8 +57,8 @@ export interface StepContext {
   signal?: AbortSignal;
   /** Caches what gates read of the past. */
   gateMemory?: GateMemory;
-  /** Called with each transaction of a step, before it begins and after it is committed. */
-  observe?: (step: string, when: 'before' | 'after') => void;
+  /** Called with each transaction of a step: before it begins, when it is about to be committed, and after that. */
+  observe?: (step: string, when: 'before' | 'during' | 'after') => void;
 }
 
 /**
@@ -74,7 +74,9 @@ export async function stepTransaction<Result>(
   context.observe?.(step, 'before');
   const result = await context.db.begin(async (tx) => {
     const current = await lockAsRead(tx, context, read);
-    return await recordedStep(context, step, current, tx, () => work(tx, current));
+    const made = await recordedStep(context, step, current, tx, () => work(tx, current));
+    context.observe?.(step, 'during');
+    return made;
   });
   context.observe?.(step, 'after');
   return result as Result;
@@ -94,7 +96,9 @@ export async function fencedStep<Result>(
   context.observe?.(step, 'before');
   const result = await fenceRelease(context.db, options, async (tx, fence) => {
     const current = await lockAsRead(tx, context, read);
-    return await recordedStep(context, step, current, tx, () => work(tx, current, fence));
+    const made = await recordedStep(context, step, current, tx, () => work(tx, current, fence));
+    context.observe?.(step, 'during');
+    return made;
   });
   context.observe?.(step, 'after');
   return result;
