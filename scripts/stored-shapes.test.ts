@@ -36,6 +36,8 @@ const intended: Readonly<Record<string, string>> = {
   'file backup home': 'new: 1.3.0 has no backups',
   'file backup manifest': 'new: 1.3.0 has no backups',
   'file upgrade-rehearsals.json': 'new: 1.3.0 neither writes nor reads it',
+  'file backup-schedule.json': 'new: 1.3.0 makes no backups',
+  'file backup-schedule-state.json': 'new: 1.3.0 makes no backups',
   'file backup-verified.json': 'new: 1.3.0 looks for the file, and only that it is there',
   'notice_target.sealed': 'new: 1.3.0 does not know the table',
   'setting restored': 'new: 1.3.0 reads settings by their key',

@@ -62,6 +62,7 @@ import { coordinatorSettings } from '../src/processes/coordinator/main.ts';
 import { routerSettingsShape } from '../src/processes/router/main.ts';
 import { routerStateShape } from '../src/processes/router/router-state.ts';
 import { serverSettings } from '../src/processes/server/main.ts';
+import { backupScheduleShape, backupScheduleStateShape } from '../src/processes/supervisor/backup-schedule.ts';
 import { lockFileShape } from '../src/processes/supervisor/home-lock.ts';
 import { signShape } from '../src/processes/supervisor/process-signs.ts';
 import { componentDetailShape } from '../src/registry/component-detail.ts';
@@ -112,6 +113,8 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'file backup head': backupHeadShape,
   'file backup home': homeFilesShape,
   'file backup manifest': backupManifestShape,
+  'file backup-schedule.json': backupScheduleShape,
+  'file backup-schedule-state.json': backupScheduleStateShape,
   'file backup-verified.json': verifiedBackupsShape,
   'file upgrade-rehearsals.json': rehearsalsShape,
   'file config.json': configurationSchema,

@@ -73,6 +73,8 @@ create function notice_kind(event_kind text) returns text language sql immutable
     when 'certificate-ending'  then 'certificate-ending'
     when 'certificate-renewed' then 'certificate-ending'
     when 'backup-failed'       then 'backup-failed'
+    when 'backup-overdue'      then 'backup-overdue'
+    when 'backup-caught-up'    then 'backup-overdue'
   end
 $$;
 

@@ -76,6 +76,23 @@ const domainStatus = z.object({
     .array(z.object({ target: z.string(), waiting: z.number(), failures: z.number(), lastError: z.string() }))
     .describe('Targets of notices that cannot be told at the moment.')
     .default([]),
+  scheduledBackups: z
+    .array(
+      z.object({
+        host: z.string(),
+        daily: z.string(),
+        folder: z.string(),
+        keep: z.number().nullable(),
+        verifies: z.boolean(),
+        dueAt: instant,
+        goodAt: instant.nullable(),
+        goodFile: z.string().nullable(),
+        failure: z.string().nullable().describe('Of the last one; null if it was good.'),
+        overdue: z.boolean(),
+      }),
+    )
+    .describe('Backups that hosts make by themselves.')
+    .default([]),
   openMoves: z.array(
     z.object({ batch: z.string(), purpose: z.string(), state: z.string(), open: z.number(), outOfReach: z.number() }),
   ),

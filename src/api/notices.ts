@@ -12,6 +12,7 @@ export const noticeKinds = [
   'host-lost',
   'certificate-ending',
   'backup-failed',
+  'backup-overdue',
 ] as const;
 export type NoticeKind = (typeof noticeKinds)[number];
 

@@ -37,3 +37,13 @@ export async function removeOldBackups(folder: string, domainId: string, keep: n
   for (const file of old) await rm(file);
   return old;
 }
+
+/** `example-20261127T080000Z.backup` */
+export function fileNameOf({ domain, takenAt }: BackupHead): string {
+  const name =
+    domain.name
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-+|-+$/g, '') || 'bramble';
+  return `${name}-${takenAt.replace(/\.\d+/, '').replace(/[-:]/g, '')}${extension}`;
+}

@@ -5,11 +5,10 @@
  * during an upgrade, with components of two releases at work.
  */
 import { randomUUID } from 'node:crypto';
-import { messageOf } from '../base/errors.ts';
-import { openDatabase } from '../database/connection.ts';
+import { isBrambleError } from '../base/errors.ts';
 import { type Snapshot, withSnapshot } from '../database/copy/snapshot.ts';
 import { readDomain } from '../domain/domain.ts';
-import { recordEvent } from '../domain/events.ts';
+import { createdEvent, failedEvent, noteEvent } from './backup-events.ts';
 import { createBackupFile } from './backup-file.ts';
 import { readHomeFiles } from './home-files.ts';
 import type { BackupHead, BackupManifest, TableFacts } from './manifest.ts';
@@ -45,18 +44,25 @@ export interface CreatedBackup {
  * @throws BrambleError ERR_BACKUP_PASSPHRASE, ERR_BACKUP_TARGET, ERR_BACKUP_WRITE, and those of {@link ownDatabase}
  */
 export async function createBackup(options: CreateOptions): Promise<CreatedBackup> {
-  const { home, passphrase, signal } = options;
-  const { url, host } = await ownDatabase(home);
-  const key = await newBackupKeys(passphrase);
   try {
-    const made = await writeBackup(options, { url, host, key });
-    await note(url, createdEvent(made));
-    return made;
+    return await makeBackup(options);
   } catch (error) {
-    // Where the database is what failed, nobody can be told by way of it.
-    if (signal?.aborted !== true) await note(url, failedEvent(options.user, host, error)).catch(() => {});
+    if (options.signal?.aborted !== true && !isBrambleError(error, 'ERR_BACKUP_PASSPHRASE')) {
+      const { url, host } = await ownDatabase(options.home);
+      // Where the database is what failed, nobody can be told by way of it.
+      await noteEvent(url, failedEvent(options.user, host, error)).catch(() => {});
+    }
     throw error;
   }
+}
+
+/** The same, without telling that it failed. @throws as {@link createBackup} */
+export async function makeBackup(options: CreateOptions): Promise<CreatedBackup> {
+  const { url, host } = await ownDatabase(options.home);
+  const key = await newBackupKeys(options.passphrase);
+  const made = await writeBackup(options, { url, host, key });
+  await noteEvent(url, createdEvent(made));
+  return made;
 }
 
 async function writeBackup(
@@ -116,32 +122,4 @@ async function copyTables(
 
 async function listMigrations({ q }: Snapshot): Promise<BackupManifest['migrations']> {
   return await q<BackupManifest['migrations']>`select number, name, digest from migration order by number`;
-}
-
-type NewEvent = Parameters<typeof recordEvent>[1];
-
-function createdEvent({ path, head, sha256 }: CreatedBackup): NewEvent {
-  return {
-    kind: 'backup-created',
-    subject: head.id,
-    message: `A backup was made by ${head.madeBy.user} on ${head.madeBy.host}: ${path}. \`bramble backup verify\` tries it.`,
-    detail: { sha256, takenAt: head.takenAt },
-  };
-}
-
-function failedEvent(user: string, host: string, error: unknown): NewEvent {
-  return {
-    kind: 'backup-failed',
-    subject: host,
-    message: `A backup that ${user} was making on ${host} failed: ${messageOf(error)}`,
-  };
-}
-
-async function note(url: string, event: NewEvent): Promise<void> {
-  const db = openDatabase(url, { applicationName, max: 1 });
-  try {
-    await recordEvent(db, event);
-  } finally {
-    await db.end({ timeout: 5 });
-  }
 }

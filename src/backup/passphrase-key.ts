@@ -43,17 +43,21 @@ const derive = promisify<string, Buffer, number, { N: number; r: number; p: numb
 
 /** @throws BrambleError ERR_BACKUP_PASSPHRASE when it is too short */
 export async function newBackupKeys(passphrase: string): Promise<{ facts: KeyFacts; keys: BackupKeys }> {
-  if (passphrase.length < minPassphraseLength) {
-    throw new BrambleError(
-      'ERR_BACKUP_PASSPHRASE',
-      `The passphrase has ${passphrase.length} characters; at least ${minPassphraseLength} are needed, since whoever has ` +
-        'the file may try any number.',
-    );
-  }
+  assertLongEnough(passphrase);
   const salt = randomBytes(16).toString('base64');
   const facts = { kdf: 'scrypt', salt, cost: 2 ** 17, blockSize: 8, check: '' } as const;
   const root = await rootOf(passphrase, facts);
   return { facts: { ...facts, check: subkey(root, 'check', 16).toString('base64') }, keys: keysOf(root) };
+}
+
+/** Of a new one. @throws BrambleError ERR_BACKUP_PASSPHRASE */
+export function assertLongEnough(passphrase: string): void {
+  if (passphrase.length >= minPassphraseLength) return;
+  throw new BrambleError(
+    'ERR_BACKUP_PASSPHRASE',
+    `The passphrase has ${passphrase.length} characters; at least ${minPassphraseLength} are needed, since whoever has ` +
+      'the file may try any number.',
+  );
 }
 
 /** @throws BrambleError ERR_BACKUP_PASSPHRASE when it is not that of the backup */

@@ -4,7 +4,7 @@ import { progressBar, styleFor } from './text-output.ts';
 
 const redrawnEveryMs = 100;
 
-interface LiveProgress {
+export interface LiveProgress {
   show(what: string, done: number, of: number): void;
   /** Removes the line. */
   end(): void;

@@ -6,7 +6,6 @@ import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import { BrambleError } from '../base/errors.ts';
-import { readInputFile } from '../base/input-file.ts';
 import { isTerminal } from './confirmation.ts';
 import type { CommandStreams } from './frame.ts';
 
@@ -28,12 +27,8 @@ export async function readPassphrase(
   { twice }: { twice: boolean },
 ): Promise<string> {
   if (passphraseFile !== undefined) {
-    const [line = ''] = (await readInputFile(passphraseFile)).split(/\r?\n/);
-    if (line !== '') return line;
-    throw new BrambleError(
-      'ERR_BACKUP_PASSPHRASE',
-      `The first line of ${passphraseFile} is empty: write the passphrase there.`,
-    );
+    const { readPassphraseFile } = await import('../backup/passphrase-file.ts');
+    return await readPassphraseFile(passphraseFile);
   }
   if (!isTerminal(streams)) {
     throw new BrambleError(

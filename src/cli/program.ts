@@ -98,7 +98,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addKeyCommands(program, frame);
   addAuthorityCommands(program, frame);
   addDatabaseCommands(program, frame, setExitCode);
-  addBackupCommands(program, frame);
+  addBackupCommands(program, frame, setExitCode);
   addSetupCommands(program, frame);
   return program;
 }

@@ -40,6 +40,10 @@ const endings = {
     kind: 'fence-passed',
     message: (release) => `the fence of the upgrade to ${release} is not blocked any more`,
   },
+  'backup-overdue': {
+    kind: 'backup-caught-up',
+    message: (host) => `the backup that ${host} was to make is not overdue any more`,
+  },
   'upgrade-unfinalized': null,
 } as const satisfies Partial<Record<NoticeKind, { kind: string; message: (subject: string) => string } | null>>;
 

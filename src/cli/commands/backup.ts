@@ -11,18 +11,21 @@ import { thisRelease } from '../../release/this-release.ts';
 import { homeFolder } from '../administration-access.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
-import { withProgress } from '../live-progress.ts';
+import { type LiveProgress, withProgress } from '../live-progress.ts';
 import { ownProgram, userName } from '../local-operator.ts';
 import { type PassphraseFlags, readPassphrase, withPassphrase } from '../passphrase.ts';
+import { untilSignalled } from '../signalled.ts';
 import { columns, facts } from '../text-output.ts';
+import { addScheduleCommands } from './backup-schedule.ts';
 
-export function addBackupCommands(program: Command, frame: Frame): void {
+export function addBackupCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
   const backup = program.command('backup').description('backups of the domain: its database and the keys in this home');
   addCreate(backup, frame);
   addVerify(backup, frame);
   addRestore(backup, frame);
   addResume(backup, frame);
   addList(backup, frame);
+  addScheduleCommands(backup, frame, setExitCode);
 }
 
 function addCreate(backup: Command, frame: Frame): void {
@@ -47,13 +50,19 @@ function addCreate(backup: Command, frame: Frame): void {
         throw new BrambleError('ERR_USAGE', 'Say where to write the backup: --out with a file, or --to with a folder.');
       }
       const passphrase = await readPassphrase(frame, flags, { twice: true });
-      const [{ createBackup }, { removeOldBackups }] = await Promise.all([
+      const [{ createBackup }, { fileNameOf, removeOldBackups }] = await Promise.all([
         import('../../backup/create-backup.ts'),
         import('../../backup/backup-folder.ts'),
       ]);
-      const made = await withProgress(frame, async (progress) =>
+      const made = await working(frame, async (progress, signal) =>
         createBackup({
-          ...{ home: homeFolder(frame.environment), passphrase, release: thisRelease.release, user: userName() },
+          ...{
+            home: homeFolder(frame.environment),
+            passphrase,
+            release: thisRelease.release,
+            user: userName(),
+            signal,
+          },
           pathOf: (head) => resolve(out ?? join(to ?? '', fileNameOf(head))),
           onProgress: (done, of) => progress.show('copying, in MiB', inMebibytes(done), inMebibytes(of)),
         }),
@@ -92,9 +101,9 @@ function addVerify(backup: Command, frame: Frame): void {
     ).action(async (file: string, flags: PassphraseFlags & { scratch?: string }, command) => {
       const passphrase = await readPassphrase(frame, flags, { twice: false });
       const [{ verifyBackup }, program] = await Promise.all([import('../../backup/verify-backup.ts'), ownProgram()]);
-      const verified = await withProgress(frame, async (progress) =>
+      const verified = await working(frame, async (progress, signal) =>
         verifyBackup({
-          ...{ file: resolve(file), passphrase, home: homeFolder(frame.environment), program, by: userName() },
+          ...{ file: resolve(file), passphrase, home: homeFolder(frame.environment), program, by: userName(), signal },
           ...(flags.scratch === undefined ? {} : { scratch: resolve(flags.scratch) }),
           onProgress: (step, done, of) =>
             step === 'reading'
@@ -164,9 +173,17 @@ function addRestore(backup: Command, frame: Frame): void {
         );
       }
       const passphrase = await readPassphrase(frame, flags, { twice: false });
-      const restored = await withProgress(frame, async (progress) =>
+      const restored = await working(frame, async (progress, signal) =>
         restoreBackup({
-          ...{ file: resolve(file), passphrase, home, program, user: userName(), databaseUrl: flags.databaseUrl },
+          ...{
+            file: resolve(file),
+            passphrase,
+            home,
+            program,
+            user: userName(),
+            databaseUrl: flags.databaseUrl,
+            signal,
+          },
           formerHome: flags.formerHome === undefined ? undefined : resolve(flags.formerHome),
           onProgress: (step, done, of) =>
             step === 'reading'
@@ -282,6 +299,17 @@ function addList(backup: Command, frame: Frame): void {
   );
 }
 
+/** Until it is told to end; how far it is shows on a terminal. */
+async function working<Result>(
+  frame: Frame,
+  work: (progress: LiveProgress, signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  return await withProgress(
+    frame,
+    async (progress) => await untilSignalled(async (signal) => await work(progress, signal)),
+  );
+}
+
 /** Without what only the program needs. */
 function shownHead({
   id,
@@ -290,16 +318,6 @@ function shownHead({
   madeBy,
 }: BackupHead): Pick<BackupHead, 'id' | 'takenAt' | 'domain' | 'madeBy'> {
   return { id, takenAt, domain, madeBy };
-}
-
-/** `example-20261127T080000Z.backup` */
-function fileNameOf({ domain, takenAt }: BackupHead): string {
-  const name =
-    domain.name
-      .toLowerCase()
-      .replace(/[^a-z0-9]+/g, '-')
-      .replace(/^-+|-+$/g, '') || 'bramble';
-  return `${name}-${takenAt.replace(/\.\d+/, '').replace(/[-:]/g, '')}.backup`;
 }
 
 function inMebibytes(bytes: number): number {

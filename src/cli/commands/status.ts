@@ -32,6 +32,7 @@ function statusText(status: DomainStatus, style: Style): string {
     ...identityLines(status.identities, style),
     ...certificateLines(status.certificates),
     ...noticeLines(status, style),
+    ...backupLines(status, style),
     ...moveLines(status),
     ...upgradeLines(status, style),
   ];
@@ -102,6 +103,16 @@ function noticeLines({ failingNotices }: DomainStatus, style: Style): Line[] {
   return failingNotices.map(({ target, waiting, failures, lastError }, index) => {
     const what = `${waiting} wait for ${target}, which failed ${counted(failures, 'time')}: ${lastError}`;
     return [index === 0 ? 'notices' : '', style.yellow(`${what}: \`bramble notice list\``)];
+  });
+}
+
+function backupLines({ scheduledBackups }: DomainStatus, style: Style): Line[] {
+  return scheduledBackups.map(({ host, dueAt, goodAt, failure, overdue }, index) => {
+    const last = `on ${host}: ${goodAt === null ? 'none yet' : `the last of ${timeText(goodAt)}`}, the next at ${timeText(dueAt)}`;
+    const trouble = [...(overdue ? ['it is overdue'] : []), ...(failure === null ? [] : [`it failed: ${failure}`])];
+    const text =
+      trouble.length === 0 ? last : style.yellow(`${last}; ${trouble.join('; ')} (\`bramble backup schedule\`)`);
+    return [index === 0 ? 'backups' : '', text];
   });
 }
 

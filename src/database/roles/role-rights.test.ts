@@ -76,6 +76,7 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'insert authority, insert domain_key',
     'insert srp_renewal', // asked by a holder
     'delete activation_password', // used up at an instance
+    'insert backup_schedule, update backup_schedule, delete backup_schedule', // by commands on its host
     'insert upgrade_wave', // divided by the coordinator
   ],
   coordinator: [

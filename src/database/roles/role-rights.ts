@@ -77,6 +77,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
   event: { server: 'insert', administration: 'select insert delete', coordinator: 'insert' },
   notice_target: { administration: all, coordinator: 'select update' },
+  backup_schedule: { administration: 'select', coordinator: all },
   // Filled by a trigger on events, as the owner.
   notice: { administration: all, coordinator: 'select update delete' },
   notice_condition: { administration: all, coordinator: all },

@@ -20,6 +20,7 @@ import { announceAddress } from '../../component/service-address.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { offeredMasterKey } from '../../hosts/host-master-keys.ts';
 import { runMoves } from '../../moves/move-runner.ts';
+import { backupLook } from '../../notices/backup-look.ts';
 import { deliverNotices } from '../../notices/delivery.ts';
 import { hostLook } from '../../notices/host-look.ts';
 import { lookOut } from '../../notices/look-out.ts';
@@ -139,7 +140,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Pr
   const looking = lookOut({
     ...{ db, log, signal: stopping },
     looks: [
-      ...[hostLook(db), upgradeLook(db), endedFenceLook(db)],
+      ...[hostLook(db), upgradeLook(db), endedFenceLook(db), backupLook(db)],
       ...certificateLooks(
         { db, home: environment.home, host: identity.host, platforms: registeredPlatforms, masterKeys },
         systemClock,

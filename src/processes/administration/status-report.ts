@@ -14,6 +14,7 @@ import { holdText } from '../../deliveries/hold-text.ts';
 import { readPermitUse } from '../../deliveries/permits.ts';
 import { countUnansweredDevices } from '../../devices/device-list.ts';
 import { countIdentities } from '../../devices/renewal-report.ts';
+import { listScheduledBackups } from '../../domain/backup-schedules.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { type RestoredDomain, readRestored } from '../../domain/restored-domain.ts';
 import { type Instance, listInstances } from '../../instances/instances.ts';
@@ -46,17 +47,19 @@ export async function readStatus(context: AdministrationContext): Promise<Status
       listCertificates(context),
       readRestored(q),
     ]);
-  const [counts, holds, permits, budget, silent, unansweredDevices, identities, renewing, targets] = await Promise.all([
-    countOpenDeliveries(q),
-    listHolds(q),
-    readPermitUse(q),
-    readBudget(q),
-    countSilent(q),
-    countUnansweredDevices(q),
-    countIdentities(q),
-    isFeatureActive(q, features, 'device-identity-renewal'),
-    listTargets(q),
-  ]);
+  const [counts, holds, permits, budget, silent, unansweredDevices, identities, renewing, targets, backups] =
+    await Promise.all([
+      countOpenDeliveries(q),
+      listHolds(q),
+      readPermitUse(q),
+      readBudget(q),
+      countSilent(q),
+      countUnansweredDevices(q),
+      countIdentities(q),
+      isFeatureActive(q, features, 'device-identity-renewal'),
+      listTargets(q),
+      listScheduledBackups(q),
+    ]);
   const used = (scope: string): number => permits.find((use) => use.scope === scope)?.taken ?? 0;
   const instances = listed.filter((instance) => instance.retiredAt === null);
   return {
@@ -77,6 +80,7 @@ export async function readStatus(context: AdministrationContext): Promise<Status
     failingNotices: targets.flatMap(({ name: target, waiting, failures, lastError }) =>
       lastError === null ? [] : [{ target, waiting, failures, lastError }],
     ),
+    scheduledBackups: backups.map(({ setBy: _, triedAt: __, ...backup }) => backup),
     openMoves,
     restored: restored && restoredStatus(restored),
     upgrade: upgradeView(upgrade, featureStates(features, domain.featureLevel, components)),

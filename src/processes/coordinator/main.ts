@@ -14,6 +14,7 @@ import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { offeredMasterKey } from '../../hosts/host-master-keys.ts';
 import { runMoves } from '../../moves/move-runner.ts';
+import { backupLook } from '../../notices/backup-look.ts';
 import { deliverNotices } from '../../notices/delivery.ts';
 import { hostLook } from '../../notices/host-look.ts';
 import { lookOut } from '../../notices/look-out.ts';
@@ -93,7 +94,12 @@ async function coordinate(context: Context): Promise<Work> {
   const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
   // No administration service is at work while the domain is handed over.
   const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
-  const looking = lookOut({ db, looks: [hostLook(db), upgradeLook(db), fence.look], log, signal: stopping });
+  const looking = lookOut({
+    db,
+    looks: [hostLook(db), upgradeLook(db), backupLook(db), fence.look],
+    log,
+    signal: stopping,
+  });
   const following = masterKeys.run(stopping);
   return {
     detail: () => masterKeys.detail(),

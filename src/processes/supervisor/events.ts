@@ -25,6 +25,9 @@ export type SupervisorEvent =
   | { type: 'release-fetched'; release: string }
   | { type: 'release-removed'; release: string }
   | { type: 'release-not-fetched'; release: string; code: string; message: string }
+  | { type: 'backup-begun'; pid: number }
+  | { type: 'backup-ended'; code: number | null; signal: string | null }
+  | { type: 'backup-not-begun'; code: string; message: string }
   | { type: 'log-not-rotated'; name: string; message: string }
   | { type: 'stopped' };
 
@@ -94,6 +97,14 @@ export function eventText(event: SupervisorEvent): string {
       return `release ${event.release} is no longer wanted in the domain and was removed`;
     case 'release-not-fetched':
       return `release ${event.release} cannot be fetched; will retry: ${event.message} (${event.code})`;
+    case 'backup-begun':
+      return `the scheduled backup is being made (process ${event.pid})`;
+    case 'backup-ended':
+      return event.code === 0
+        ? 'the scheduled backup is done'
+        : `the scheduled backup has failed (${event.signal ?? `code ${event.code}`}); logs/backup.log says why`;
+    case 'backup-not-begun':
+      return `the scheduled backup could not be begun; will retry: ${event.message} (${event.code})`;
     case 'log-not-rotated':
       return `the log of ${event.name} keeps growing because it cannot be rotated: ${event.message}`;
     case 'stopped':

@@ -1,6 +1,6 @@
 /**
- * Allows one supervisor for each home. The lock is the file `supervisor.lock.<n>` with the highest number; its holder
- * is named in it by process id and birth.
+ * Allows one supervisor for each home, and one scheduled backup. The lock is the file `supervisor.lock.<n>` (`backup.lock.<n>`)
+ * with the highest number; its holder is named in it by process id and birth.
  *
  * A process that finds the holder of the highest one dead creates the next number, which the file system grants to one
  * process only, and then looks again: it holds the lock if no higher number has appeared. Numbers never fall, because
@@ -36,63 +36,75 @@ type Holder = z.output<typeof lockFileShape>;
 export const holderShape = z.object({ pid: z.number(), birth: z.string(), release: z.string().nullable() });
 export type LockHolder = z.output<typeof holderShape>;
 
-const prefix = 'supervisor.lock.';
-const draftPrefix = '.supervisor-lock-';
+/** What there is one of in a home. */
+type Kind = 'supervisor' | 'backup';
 /** Errors for a full disk, a user's quota, or the process's file size limit. */
 const diskLimits = ['ENOSPC', 'EDQUOT', 'EFBIG'];
 
 /** @throws BrambleError ERR_ALREADY_RUNNING with the holder in its details ({@link holderShape}); ERR_HOME_DISK. */
-export async function lockHome(home: string, release: string): Promise<HomeLock> {
+export async function lockHome(home: string, release: string, kind: Kind = 'supervisor'): Promise<HomeLock> {
+  const place = { home, kind };
   for (;;) {
-    const highest = await highestNumber(home);
-    const holder = highest === 0 ? null : await readHolder(home, highest);
+    const highest = await highestNumber(place);
+    const holder = highest === 0 ? null : await readHolder(place, highest);
     if (holder !== null && holder.pid !== null && holder.birth === (await birthOf(holder.pid))) {
-      throw new BrambleError(
-        'ERR_ALREADY_RUNNING',
-        `A supervisor (process ${holder.pid}) already runs on ${home}. Leave it running, stop it (\`bramble ` +
-          'down`), or have this one take its place without touching its processes (`bramble up --take-over`).',
-        { details: { pid: holder.pid, birth: holder.birth, release: holder.release ?? null } },
-      );
+      throw new BrambleError('ERR_ALREADY_RUNNING', heldText(place, holder.pid), {
+        details: { pid: holder.pid, birth: holder.birth, release: holder.release ?? null },
+      });
     }
     const own = highest + 1;
-    const made = await makeFile(home, own, { pid: process.pid, birth: await birthOf(process.pid), release });
-    if (made && (await highestNumber(home)) === own) {
-      await removeLower(home, own);
-      return { release: async () => await releaseFile(home, own) };
+    const made = await makeFile(place, own, { pid: process.pid, birth: await birthOf(process.pid), release });
+    if (made && (await highestNumber(place)) === own) {
+      await removeLower(place, own);
+      return { release: async () => await releaseFile(place, own) };
     }
     if (made) {
-      await rm(fileOf(home, own), { force: true });
+      await rm(fileOf(place, own), { force: true });
     }
   }
 }
 
-async function numbersOf(home: string): Promise<number[]> {
-  const names = await readdir(home);
+interface Place {
+  home: string;
+  kind: Kind;
+}
+
+function heldText({ home, kind }: Place, pid: number): string {
+  return kind === 'backup'
+    ? `A scheduled backup (process ${pid}) is at work in ${home}. Wait until it has ended.`
+    : `A supervisor (process ${pid}) already runs on ${home}. Leave it running, stop it (\`bramble ` +
+        'down`), or have this one take its place without touching its processes (`bramble up --take-over`).';
+}
+
+async function numbersOf(place: Place): Promise<number[]> {
+  const prefix = prefixOf(place);
+  const names = await readdir(place.home);
   return names
     .filter((name) => name.startsWith(prefix))
     .map((name) => Number(name.slice(prefix.length)))
     .filter((number) => Number.isSafeInteger(number) && number > 0);
 }
 
-async function highestNumber(home: string): Promise<number> {
-  return Math.max(0, ...(await numbersOf(home)));
+async function highestNumber(place: Place): Promise<number> {
+  return Math.max(0, ...(await numbersOf(place)));
 }
 
-async function removeLower(home: string, own: number): Promise<void> {
-  for (const number of await numbersOf(home)) {
+async function removeLower(place: Place, own: number): Promise<void> {
+  const { home } = place;
+  for (const number of await numbersOf(place)) {
     if (number < own) {
-      await rm(fileOf(home, number), { force: true });
+      await rm(fileOf(place, number), { force: true });
     }
   }
   // If the draft belongs to a rival, it finds it gone and looks again.
   for (const name of await readdir(home)) {
-    if (name.startsWith(draftPrefix)) await rm(path.join(home, name), { force: true });
+    if (name.startsWith(draftPrefixOf(place))) await rm(path.join(home, name), { force: true });
   }
 }
 
 /** null when it was removed meanwhile: then a higher one exists. */
-async function readHolder(home: string, number: number): Promise<Holder | null> {
-  const text = await readPresent(fileOf(home, number));
+async function readHolder(place: Place, number: number): Promise<Holder | null> {
+  const text = await readPresent(fileOf(place, number));
   return text === null ? null : lockFileShape.parse(JSON.parse(text));
 }
 
@@ -100,36 +112,36 @@ async function readHolder(home: string, number: number): Promise<Holder | null> 
  * The file appears with its contents or not at all; false when the number is taken, or another supervisor took the home
  * meanwhile.
  */
-async function makeFile(home: string, number: number, holder: Holder): Promise<boolean> {
+async function makeFile(place: Place, number: number, holder: Holder): Promise<boolean> {
   try {
-    await withDraft(home, holder, async (draft) => await link(draft, fileOf(home, number)));
+    await withDraft(place, holder, async (draft) => await link(draft, fileOf(place, number)));
     return true;
   } catch (error) {
     const code = codeOf(error);
     if (code === 'EEXIST') return false;
     // The draft is gone, or the home is.
-    if (code === 'ENOENT' && (await numbersOf(home)).length > 0) return false;
+    if (code === 'ENOENT' && (await numbersOf(place)).length > 0) return false;
     if (!diskLimits.includes(code)) throw error;
     throw new BrambleError(
       'ERR_HOME_DISK',
-      `The supervisor cannot lock ${home}, for which it writes a small file there: ${messageOf(error)}. Free some ` +
-        `disk space for ${home}, or raise the quota, and try again.`,
+      `The ${place.kind} cannot lock ${place.home}, for which it writes a small file there: ${messageOf(error)}. Free some ` +
+        `disk space for ${place.home}, or raise the quota, and try again.`,
       { cause: error },
     );
   }
 }
 
 /** If the disk is full the file stays unchanged, which locks nothing once its process has ended. */
-async function releaseFile(home: string, number: number): Promise<void> {
+async function releaseFile(place: Place, number: number): Promise<void> {
   try {
-    await withDraft(home, { pid: null, birth: null }, async (draft) => await rename(draft, fileOf(home, number)));
+    await withDraft(place, { pid: null, birth: null }, async (draft) => await rename(draft, fileOf(place, number)));
   } catch (error) {
     if (!diskLimits.includes(codeOf(error))) throw error;
   }
 }
 
-async function withDraft(home: string, holder: Holder, use: (draft: string) => Promise<void>): Promise<void> {
-  const draft = path.join(home, `${draftPrefix}${randomBytes(6).toString('hex')}`);
+async function withDraft(place: Place, holder: Holder, use: (draft: string) => Promise<void>): Promise<void> {
+  const draft = path.join(place.home, `${draftPrefixOf(place)}${randomBytes(6).toString('hex')}`);
   try {
     await writeFile(draft, JSON.stringify(holder), { mode: 0o600 });
     await use(draft);
@@ -142,6 +154,14 @@ function codeOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? '';
 }
 
-function fileOf(home: string, number: number): string {
-  return path.join(home, `${prefix}${number}`);
+function fileOf(place: Place, number: number): string {
+  return path.join(place.home, `${prefixOf(place)}${number}`);
+}
+
+function prefixOf({ kind }: Place): string {
+  return `${kind}.lock.`;
+}
+
+function draftPrefixOf({ kind }: Place): string {
+  return `.${kind}-lock-`;
 }

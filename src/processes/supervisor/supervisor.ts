@@ -22,6 +22,7 @@ import { type Configuration, readConfiguration } from '../../process/configurati
 import { thisRelease } from '../../release/this-release.ts';
 import type { AdoptedProcess } from './adopted-process.ts';
 import { type AdoptionDesk, openAdoptionDesk } from './adoption-desk.ts';
+import { type BackupTimer, backupLog, startBackupTimer } from './backup-timer.ts';
 import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts';
 import { type DesiredProcess, watchDesired } from './desired-state.ts';
 import type { OnEvent } from './events.ts';
@@ -57,6 +58,8 @@ export interface SupervisorOptions {
   /** How long to wait for a listening port that is still in use, default 30 s. */
   portWaitMs?: number;
   logLimits?: LogLimits;
+  /** Arguments of Node.js for a scheduled backup; default those of this program. */
+  backupCommand?: readonly string[];
 }
 
 const logCheckMs = 1000;
@@ -83,6 +86,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const logTimer = setInterval(logRotation(home, slots, options), logCheckMs);
   const newSlot = slotMaker(home, configuration, sockets, slots, options);
   let desk: AdoptionDesk | undefined;
+  let backups: BackupTimer | undefined;
   try {
     desk = await openAdoptionDesk({
       ...{ home, hungAfterMs: options.hungAfterMs ?? 30_000, gatherMs: options.gatherMs ?? 15_000 },
@@ -105,6 +109,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     });
     // Everything needed to start a router is known even without a database.
     for (const { spec } of routers) slots.get(spec.name)?.want({ ...spec, credentialUnknown: false });
+    backups = startBackupTimer({ home, command: options.backupCommand ?? ownBackupCommand(), onEvent });
     const releases = createHostReleases({ home, host: configuration.host, release, onEvent });
     const known = { credentials, balancers: configuration.balancers, releases };
     const reconcile = reconciler(slots, newSlot, known, options);
@@ -126,10 +131,11 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     // come.
     const leaves = !options.signal.aborted;
     if (leaves) {
+      backups?.letGo();
       await desk?.close();
       await Promise.all([...slots.values()].map(async (slot) => await slot.letGo()));
     } else {
-      await stopInOrder(slots);
+      await Promise.all([stopInOrder(slots), backups?.end(options.stopGraceMs ?? defaultStopGraceMs)]);
       await desk?.endOthers(options.stopGraceMs ?? defaultStopGraceMs);
       await desk?.close();
     }
@@ -143,6 +149,11 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     await lock.release();
     onEvent({ type: leaves && handOver.signal.aborted ? 'handed-over' : 'stopped' });
   }
+}
+
+/** The program that runs, with the command for it. */
+function ownBackupCommand(): string[] {
+  return [process.argv[1] ?? '', 'backup', 'schedule', 'run', '--due'];
 }
 
 async function gather(desk: AdoptionDesk, options: SupervisorOptions, signal: AbortSignal): Promise<AdoptedProcess[]> {
@@ -181,7 +192,7 @@ function adoptAll(
 function logRotation(home: string, slots: ReadonlyMap<string, ProcessSlot>, options: SupervisorOptions): () => void {
   const reported = new Set<string>();
   return () => {
-    for (const name of slots.keys()) {
+    for (const name of [...slots.keys(), backupLog]) {
       try {
         rotateLog(home, name, options.logLimits ?? defaultLogLimits);
         reported.delete(name);
