@@ -175,6 +175,8 @@ async function startUpgrade({ domain, follower, hosts, watched }: Stage, to: Bui
     soakSeconds: 2,
     fenceGraceMs: 1500,
     instances: placesOf(hosts),
+    // The scene ends with the first computer upgraded, ready to take accounts again.
+    oldInstances: 'upgrade',
     gate: { leastRequests: 2, baselineHours: 1, patienceSeconds: 40, latencyFactor: 5, latencySlackMs: 250 },
   };
   const { plan } = await domain.api.call(upgradeOperations.plan, { body: { archive: to.file, ...options } });

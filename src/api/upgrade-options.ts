@@ -62,10 +62,11 @@ export const planOptionsSchema = z.looseObject({
   /** … unless it waits, only once it has run for this long. */
   outOfReachSeconds: z.number().min(0).max(2_592_000).default(0),
   /**
-   * One new instance takes the accounts of the first old one; each emptied one is upgraded in place and takes those of the next, and the
-   * last is retired. The waves follow the instances, whatever the percentages.
+   * One new instance takes the accounts of the first old one; each emptied one is upgraded in place and takes those of the next. The
+   * waves follow the instances, whatever the percentages. By default where instances are on two hosts or more; a plan that was made
+   * says which.
    */
-  reuseInstances: z.boolean().default(false),
+  reuseInstances: z.boolean().optional(),
   /** How much one new instance may take. */
   mostAccounts: z.number().int().min(1).max(10_000_000).optional(),
   mostDevices: z.number().int().min(1).max(10_000_000).optional(),
@@ -87,8 +88,11 @@ export const planOptionsSchema = z.looseObject({
   inPlace: z.boolean().optional(),
   /** How long a process replaced in place may take to become operational. */
   readySeconds: z.number().min(1).max(86_400).default(120),
-  /** What happens to the emptied instances when finalizing: upgraded in place, or stopped and retired. */
-  oldInstances: z.enum(['upgrade', 'retire']).default('upgrade'),
+  /**
+   * What happens to the instances that are empty when finalizing: upgraded in place, or stopped and retired. By default retired where
+   * emptied instances are reused, or instances are on two hosts or more; a plan that was made says which.
+   */
+  oldInstances: z.enum(['upgrade', 'retire']).optional(),
 });
 export type PlanOptions = z.output<typeof planOptionsSchema>;
 

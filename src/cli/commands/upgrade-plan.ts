@@ -16,7 +16,7 @@ interface PlanFlags extends AcceptanceFlags, WaveFlags {
   preview: boolean;
   replace: boolean;
   inPlace?: boolean;
-  reuseInstances?: true;
+  reuseInstances?: boolean;
   budget: Record<string, unknown>;
   gate: Record<string, unknown>;
   place: Record<string, unknown>;
@@ -54,8 +54,9 @@ function planOptions(command: Command): Command {
     .option(
       '--reuse-instances',
       'one new instance takes the accounts of the first old one; each emptied one is upgraded in place and takes those of ' +
-        'the next, and the last is retired',
+        'the next, and the last is retired (the default where instances are on two hosts or more)',
     )
+    .option('--no-reuse-instances', 'a new instance takes over from each old one')
     .option(
       '--in-place',
       'patches only, and their default: each instance is replaced under its own name, and no account moves',
@@ -114,7 +115,7 @@ function bodyOf(release: string | undefined, flags: PlanFlags): Record<string, u
     ...(flags.archive === undefined ? {} : { archive: resolve(flags.archive) }),
     ...waveOptionsOf(flags),
     ...acceptanceOf(flags),
-    ...(flags.reuseInstances === undefined ? {} : { reuseInstances: true }),
+    ...(flags.reuseInstances === undefined ? {} : { reuseInstances: flags.reuseInstances }),
     ...(flags.inPlace === undefined ? {} : { inPlace: flags.inPlace }),
     ...(isGiven(flags.place) ? { instances: placedIn(flags) } : {}),
     ...(isGiven(flags.budget) ? { budget: flags.budget } : {}),

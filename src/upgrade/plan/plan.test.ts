@@ -164,6 +164,66 @@ test('where emptied instances become destinations, one is added, each takes over
   );
 });
 
+test('over two hosts emptied instances become destinations by default, and each host keeps as many as it had', () => {
+  const [east, west] = facts.instances;
+  assert.ok(east && west);
+  const over: PlanFacts = { ...facts, instances: [east, { ...west, host: 'two' }], hosts: ['one', 'two'] };
+  const plan = (given: object = {}, of: PlanFacts = over) => planUpgrade(of, planOptionsSchema.parse(given));
+  const placed = (of: ReturnType<typeof plan>) =>
+    of.instances.map(({ name, replaces, host, reused = false }) => [name, replaces, host, reused]);
+  const chosen = plan();
+  assert.deepEqual(placed(chosen), [
+    ['east-1-1', 'east', 'two', false],
+    ['east', 'west', 'one', true],
+  ]);
+  assert.deepEqual([chosen.options.reuseInstances, chosen.options.oldInstances], [true, 'retire']);
+  assert.deepEqual([chosen.needs.processes, chosen.sends.leastMinutes], [2, 5], 'one takes accounts at a time');
+  const text = planText(chosen);
+  assert.match(text, /Emptied instances become destinations: east upgraded in place.*--no-reuse-instances/);
+  assert.match(
+    text,
+    /Reversing stays possible.*: west, emptied last, runs 1\.0\.0 until then\..*restarts east with 1\.0\.0/,
+  );
+  assert.match(text, /When finalizing, west is stopped and retired: there are as many instances as before/);
+
+  const without = plan({ reuseInstances: false });
+  assert.deepEqual(placed(without), [
+    ['east-1-1', 'east', 'one', false],
+    ['west-1-1', 'west', 'two', false],
+  ]);
+  assert.equal(without.options.oldInstances, 'retire');
+  assert.equal(plan({ oldInstances: 'upgrade' }).options.oldInstances, 'upgrade');
+  const alone = plan({}, facts);
+  assert.deepEqual([alone.options.reuseInstances, alone.options.oldInstances], [false, 'upgrade']);
+  const placing = plan({ instances: { west: { host: 'three' } } }, facts);
+  assert.deepEqual(placed(placing), [
+    ['west-1-1', 'west', 'three', false],
+    ['west', 'east', 'one', true],
+  ]);
+  const each = plan({ instances: { west: { host: 'three' }, east: { host: 'two' } } });
+  assert.deepEqual(placed(each), [
+    ['east-1-1', 'east', 'two', false],
+    ['west-1-1', 'west', 'three', false],
+  ]);
+  assert.deepEqual([each.options.reuseInstances, each.options.oldInstances], [false, 'retire']);
+
+  const apart = plan(
+    {},
+    {
+      ...over,
+      instances: [
+        { ...east, reaches: '["mail:993"]' },
+        { ...west, host: 'two' },
+      ],
+    },
+  );
+  assert.equal(apart.options.reuseInstances, false);
+  assert.match(
+    planText(apart),
+    /do not become destinations: east cannot take over from west: .* different internal hosts/,
+  );
+});
+
 test('features that only the target knows are shown as locked, and few accounts as a smaller sample', () => {
   const plan = planUpgrade(facts, options);
   assert.deepEqual(

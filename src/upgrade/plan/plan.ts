@@ -20,7 +20,7 @@ import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import { assertLimits } from './instance-limits.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
 import { rehearsalText } from './rehearsal-record.ts';
-import { assertReusable, emptyingOrder, planReused, reuseWaves } from './reuse-plan.ts';
+import { placedForReuse, planReuse, planReused, reuseNotes, reuseWaves, settledForReuse } from './reuse-plan.ts';
 import { assignWaves } from './wave-assignment.ts';
 
 /** Resident memory of one process: measured, rounded up. */
@@ -37,13 +37,17 @@ export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan
   assertWindows(options.windows);
   const canaries = chosenCanaries(facts.accounts, options, facts.foundCanaries);
   return goesInPlace(step, facts, options)
-    ? planInPlace(facts, options, canaries)
+    ? planInPlace(
+        facts,
+        { ...options, reuseInstances: false, oldInstances: options.oldInstances ?? 'upgrade' },
+        canaries,
+      )
     : planWaves(step, facts, options, canaries);
 }
 
 /** @throws BrambleError ERR_UPGRADE_IN_PLACE if that is requested but impossible. */
 function goesInPlace(step: ReleaseStep, facts: PlanFacts, options: PlanOptions): boolean {
-  const { inPlace, instances, reuseInstances } = options;
+  const { inPlace, instances, reuseInstances = false } = options;
   if (inPlace === true && step === 'minor') {
     throw new BrambleError(
       'ERR_UPGRADE_IN_PLACE',
@@ -92,19 +96,18 @@ function planInPlace(facts: PlanFacts, options: PlanOptions, canaries: string[])
   };
 }
 
-function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions, canaries: string[]): UpgradePlan {
-  const { replaced, empty } = splitInstances(facts, options);
-  const order = options.reuseInstances ? emptyingOrder(replaced, facts.accounts) : [];
-  assertReusable(order);
-  const added = options.reuseInstances ? order.slice(0, 1) : replaced;
-  const all = [...planInstances({ ...facts, instances: added }, options), ...planReused(order)];
+function planWaves(step: ReleaseStep, facts: PlanFacts, given: PlanOptions, canaries: string[]): UpgradePlan {
+  const { replaced, empty } = splitInstances(facts, given);
+  const reuse = planReuse(replaced, facts.accounts, given);
+  const options = settledForReuse(given, reuse);
+  const all = [...planInstances({ ...facts, instances: placedForReuse(reuse) }, options), ...planReused(reuse)];
   const instances = all.map((planned) => ({
     ...planned,
     accounts: facts.accounts.filter(({ instance }) => instance === planned.replaces).length,
     devices: facts.devices.get(planned.replaces) ?? 0,
   }));
   assertLimits(instances, options);
-  const names = order.map(({ name }) => name);
+  const names = reuse.order.map(({ name }) => name);
   const divided = options.reuseInstances
     ? reuseWaves(facts.accounts, names, { ...options, canaries })
     : assignWaves(facts.accounts, { ...options, canaries });
@@ -118,7 +121,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions, ca
   const services = made.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
   const processes = made.length + services;
   const budget = budgetSchema.parse({ ...facts.budget, ...options.budget });
-  const leastMinutes = minutesToSend(facts, budget, made.length);
+  const leastMinutes = minutesToSend(facts, budget, options.reuseInstances ? 1 : made.length);
   return {
     ...{ options, patch: step === 'patch', inPlace: false, replacements: [], instances, waves },
     needs: {
@@ -136,6 +139,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, options: PlanOptions, ca
     losses: [...facts.losses],
     notes: [
       ...notesOf(facts, options, waves, empty),
+      ...reuseNotes(reuse, options, { from: facts.fromRelease, to: facts.target.release }),
       ...windowNotes(facts, options, leastMinutes),
       ...releaseNotes(facts, step),
     ],
@@ -238,9 +242,10 @@ function letterOf(attempt: number): string {
   return 'z'.repeat(Math.floor((attempt - 1) / 25)) + String.fromCharCode(98 + ((attempt - 1) % 25));
 }
 
-function minutesToSend(facts: PlanFacts, budget: Budget, newInstances: number): number {
+/** @param takers how many instances take accounts at a time */
+function minutesToSend(facts: PlanFacts, budget: Budget, takers: number): number {
   const { itPolicies, serviceBooks, synchronizations } = facts.deliveries;
-  const perMinute = Math.min(budget.perMinuteDomain, budget.perMinuteInstance * Math.max(1, newInstances));
+  const perMinute = Math.min(budget.perMinuteDomain, budget.perMinuteInstance * Math.max(1, takers));
   return Math.ceil(((itPolicies + serviceBooks + synchronizations) / perMinute) * 10) / 10;
 }
 
@@ -305,18 +310,5 @@ function notesOf(
         'the option `instances` names it.',
     );
   }
-  if (options.reuseInstances) {
-    notes.push(
-      'Each emptied instance is upgraded in place and takes the accounts of the next one: the waves follow the ' +
-        'instances. When finalizing, the last one is retired.',
-    );
-    return notes;
-  }
-  notes.push(
-    options.oldInstances === 'upgrade'
-      ? `When finalizing, the emptied instances are upgraded in place to ${facts.target.release} and accept ` +
-          'accounts again; retire those that you do not need with `bramble instance retire`.'
-      : 'When finalizing, the emptied instances are stopped and retired.',
-  );
   return notes;
 }

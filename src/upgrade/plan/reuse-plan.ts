@@ -1,9 +1,10 @@
 /**
- * Repetition, as the original has it: one new instance takes the accounts of the first old one; that one, emptied, is upgraded in place
+ * Repetition, as the original has it: a new instance takes the accounts of the first old one; that one, emptied, is upgraded in place
  * and takes the accounts of the second, and so on. The last one is left over and is retired: there are as many instances as before,
- * and only one is needed beside them. Pure.
+ * on each host, and only one is needed beside them. Where more new ones are asked for, as many begin. Pure.
  *
- * Invariant: an instance takes accounts only once its own have left, so the waves follow the instances.
+ * Invariants: an instance takes accounts only once its own have left, so the waves follow the instances; the last instances to be
+ * emptied stand by in the old release until the upgrade is finalized.
  */
 import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { PlannedInstance } from '../../api/upgrade-plan.ts';
@@ -11,20 +12,83 @@ import { BrambleError } from '../../base/errors.ts';
 import type { InstanceFacts } from './plan-facts.ts';
 import type { PlacedAccount, WaveDefinition } from './wave-assignment.ts';
 
-/** The old instances in the order in which they are emptied: those with the fewest accounts first. */
-export function emptyingOrder<Instance extends { readonly name: string }>(
-  instances: readonly Instance[],
-  accounts: readonly PlacedAccount[],
-): Instance[] {
-  const sizes = new Map<string, number>();
-  for (const { instance } of accounts) sizes.set(instance, (sizes.get(instance) ?? 0) + 1);
-  const sizeOf = ({ name }: Instance) => sizes.get(name) ?? 0;
-  return [...instances].sort((a, b) => sizeOf(a) - sizeOf(b) || (a.name < b.name ? -1 : 1));
+/** Which instances are replaced by new ones, and which by emptied ones. */
+export interface ReusePlan {
+  /** The old instances in the order in which they are emptied. */
+  readonly order: readonly InstanceFacts[];
+  /** Those of them, from the first on, that a new instance takes over from; all of them if nothing is reused. */
+  readonly added: readonly InstanceFacts[];
+  /** Instances are, or are to be, on two hosts or more. */
+  readonly spansHosts: boolean;
+  /** Why nothing is reused although that would be the default. */
+  readonly obstacle: string | undefined;
 }
 
-/** Each of them, but for the first, is taken over by the one before. */
-export function planReused(order: readonly InstanceFacts[]): PlannedInstance[] {
-  return order.slice(1).flatMap(({ name: replaces }, index) => {
+/** @throws BrambleError ERR_UPGRADE_INSTANCE if reuse is asked for, and accounts would lose or gain a way to internal hosts. */
+export function planReuse(
+  replaced: readonly InstanceFacts[],
+  accounts: readonly PlacedAccount[],
+  { instances: wishes, reuseInstances }: Pick<PlanOptions, 'instances' | 'reuseInstances'>,
+): ReusePlan {
+  const hosts = replaced.flatMap(({ name, host }) => [host, wishes[name]?.host ?? host]);
+  const spansHosts = new Set(hosts).size > 1;
+  const all = { order: replaced, added: replaced, spansHosts, obstacle: undefined };
+  if (!(reuseInstances ?? spansHosts)) return all;
+  const named = (name: string) => Object.hasOwn(wishes, name);
+  const order = emptyingOrder(replaced, accounts, named);
+  const added = order.slice(0, Math.max(1, order.filter(({ name }) => named(name)).length));
+  if (added.length === order.length) return all;
+  const obstacle = otherReach(order);
+  if (obstacle === undefined) return { order, added, spansHosts, obstacle };
+  if (reuseInstances === undefined) return { ...all, obstacle };
+  throw new BrambleError(
+    'ERR_UPGRADE_INSTANCE',
+    `${obstacle} Give them the same (\`bramble connection-service\`), or plan without --reuse-instances.`,
+  );
+}
+
+/** Those with new instances of their own first, then those with the fewest accounts. */
+function emptyingOrder(
+  instances: readonly InstanceFacts[],
+  accounts: readonly PlacedAccount[],
+  named: (name: string) => boolean,
+): InstanceFacts[] {
+  const sizes = new Map<string, number>();
+  for (const { instance } of accounts) sizes.set(instance, (sizes.get(instance) ?? 0) + 1);
+  const sizeOf = ({ name }: InstanceFacts) => sizes.get(name) ?? 0;
+  return [...instances].sort(
+    (a, b) => Number(named(b.name)) - Number(named(a.name)) || sizeOf(a) - sizeOf(b) || (a.name < b.name ? -1 : 1),
+  );
+}
+
+/** Accounts keep the way to internal hosts only if the instance that takes them has it, too. */
+function otherReach([first, ...others]: readonly InstanceFacts[]): string | undefined {
+  const other = others.find(({ reaches }) => reaches !== first?.reaches);
+  return first === undefined || other === undefined
+    ? undefined
+    : `${first.name} cannot take over from ${other.name}: their connection services reach different internal hosts.`;
+}
+
+/** Of `order`, those that are emptied last: they are retired in the end, and stand by until then. */
+export function leftOver({ order, added }: ReusePlan): InstanceFacts[] {
+  return order.slice(order.length - added.length);
+}
+
+/** The old instances that a new one replaces, on the hosts that would otherwise have one less in the end. */
+export function placedForReuse(reuse: ReusePlan): InstanceFacts[] {
+  const last = leftOver(reuse);
+  return reuse.added.map((instance, index) => ({ ...instance, host: last[index]?.host ?? instance.host }));
+}
+
+/** The choices that were left open. */
+export function settledForReuse(options: PlanOptions, { order, added, spansHosts }: ReusePlan): PlanOptions {
+  const { reuseInstances = spansHosts, oldInstances = reuseInstances || spansHosts ? 'retire' : 'upgrade' } = options;
+  return { ...options, reuseInstances: added.length < order.length, oldInstances };
+}
+
+/** Each of the others is taken over by one that was emptied before. */
+export function planReused({ order, added }: ReusePlan): PlannedInstance[] {
+  return order.slice(added.length).flatMap(({ name: replaces }, index) => {
     const taker = order[index];
     return taker === undefined
       ? []
@@ -32,20 +96,35 @@ export function planReused(order: readonly InstanceFacts[]): PlannedInstance[] {
   });
 }
 
-/**
- * Accounts keep the way to internal hosts only if the instance that takes them has one, too.
- * @throws BrambleError ERR_UPGRADE_INSTANCE
- */
-export function assertReusable(order: readonly Pick<InstanceFacts, 'name' | 'reaches'>[]): void {
-  const [first] = order;
-  const other = order.find(({ reaches }) => reaches !== first?.reaches);
-  if (first === undefined || other === undefined) return;
-  throw new BrambleError(
-    'ERR_UPGRADE_INSTANCE',
-    `${first.name} cannot take over from ${other.name}: their connection services reach different internal hosts. Give ` +
-      'them the same (`bramble connection-service`), or plan without --reuse-instances.',
-    { details: { instances: [first.name, other.name] } },
-  );
+/** What it means for the domain, and what it costs. */
+export function reuseNotes(reuse: ReusePlan, options: PlanOptions, releases: { from: string; to: string }): string[] {
+  const { from, to } = releases;
+  const { order, added, obstacle } = reuse;
+  const list = (instances: readonly InstanceFacts[]) => instances.map(({ name }) => name).join(', ');
+  const last = list(leftOver(reuse));
+  const without = '--no-reuse-instances (`reuseInstances: false`) plans a new instance for each instead';
+  if (obstacle !== undefined)
+    return [`Emptied instances do not become destinations: ${obstacle}`, afterwards(options, to)];
+  if (added.length === order.length) return [afterwards(options, to)];
+  const emptied = list(order.slice(0, order.length - added.length));
+  return [
+    `Emptied instances become destinations: ${emptied} upgraded in place, each once it is empty. The waves follow the instances, ` +
+      `whatever the percentages; ${without}.`,
+    `Reversing stays possible until finalizing: ${last}, emptied last, runs ${from} until then. What it costs: one instance takes ` +
+      `accounts at a time, and reversing restarts ${emptied} with ${from} before the accounts can return to it; ${to} serves their ` +
+      'devices meanwhile.',
+    options.oldInstances === 'retire'
+      ? `When finalizing, ${last} is stopped and retired: there are as many instances as before.`
+      : afterwards(options, to),
+  ];
+}
+
+/** What happens to emptied instances that no account went to. */
+function afterwards({ oldInstances }: PlanOptions, release: string): string {
+  return oldInstances === 'retire'
+    ? 'When finalizing, the emptied instances are stopped and retired: there are as many instances as before.'
+    : `When finalizing, the emptied instances are upgraded in place to ${release} and accept accounts again; retire those that you ` +
+        'do not need with `bramble instance retire`.';
 }
 
 /** The canaries first, then what is left of one instance after the other. */

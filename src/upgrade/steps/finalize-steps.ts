@@ -37,7 +37,7 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
   if (occupied !== undefined) return occupied;
   const desired = await listDesiredProcesses(context.db);
   const components = await listComponents(context.db);
-  if (upgrade.plan.options.oldInstances === 'retire' || upgrade.plan.options.reuseInstances) {
+  if (upgrade.plan.options.oldInstances === 'retire') {
     const retired = await retireEmptied(context, upgrade, components);
     if (retired !== undefined) return retired;
   }

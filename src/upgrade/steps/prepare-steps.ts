@@ -258,7 +258,7 @@ function assignmentsOf(
   const { options } = upgrade.plan;
   const placed = moving.map(({ name, instanceId }) => ({ name, instance: byReplaced.get(instanceId)?.replaces ?? '' }));
   const canaries = [...new Set([...options.canaries, ...found])].filter((name) => byAccount.has(name));
-  const order = newInstances.map(({ replaces }) => replaces);
+  const order = [...new Set([...upgrade.plan.instances, ...newInstances].map(({ replaces }) => replaces))];
   const waves = options.reuseInstances
     ? reuseWaves(placed, order, { ...options, canaries })
     : assignWaves(placed, { ...options, canaries });
