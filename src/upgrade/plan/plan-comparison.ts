@@ -7,8 +7,8 @@ import type { PlannedInstance } from '../../api/upgrade-plan.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { listInstancesBehind, type PlacedInstance } from '../components/instances-behind.ts';
 import { mergeProgress, recordUpgradeEvent, replacePlan, type Upgrade } from '../state/upgrade-store.ts';
-import { freeName, planInstances } from './plan.ts';
 import { readInstanceFacts } from './plan-facts.ts';
+import { freeName, planInstances } from './planned-instances.ts';
 
 /** The parts of the domain that a plan depends on. */
 interface DomainFacts {

@@ -6,8 +6,9 @@ import { planOptionsSchema } from '../../api/upgrade-options.ts';
 import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { isBrambleError } from '../../base/errors.ts';
 import { planText } from '../report/report-text.ts';
-import { freeName, planUpgrade } from './plan.ts';
+import { planUpgrade } from './plan.ts';
 import type { PlanFacts } from './plan-facts.ts';
+import { freeName } from './planned-instances.ts';
 import type { Rehearsal } from './rehearsal-record.ts';
 
 const options = planOptionsSchema.parse({});

@@ -5,10 +5,9 @@
 
 import { type Budget, budgetSchema } from '../../api/budget.ts';
 import type { PlanOptions } from '../../api/upgrade-options.ts';
-import type { PlannedInstance, UpgradePlan } from '../../api/upgrade-plan.ts';
+import type { UpgradePlan } from '../../api/upgrade-plan.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
-import { parseRelease } from '../../base/release-number.ts';
 import { supervisorCaution, supervisorCommand } from '../../registry/supervisors.ts';
 import { assertPatch, type ReleaseStep, releaseStep } from '../fence/release-step.ts';
 import { requestsToPass } from '../gates/gate.ts';
@@ -19,6 +18,7 @@ import { chosenCanaries } from './canaries.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import { assertLimits } from './instance-limits.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
+import { assertInstanceOptions, planInstances } from './planned-instances.ts';
 import { rehearsalText } from './rehearsal-record.ts';
 import { placedForReuse, planReuse, planReused, reuseNotes, reuseWaves, settledForReuse } from './reuse-plan.ts';
 import { assignWaves } from './wave-assignment.ts';
@@ -157,89 +157,6 @@ function splitInstances(
     replaced: facts.instances.filter(isReplaced),
     empty: facts.instances.filter((instance) => !isReplaced(instance)).map(({ name }) => name),
   };
-}
-
-const instanceName = /^[a-z0-9][a-z0-9-]{0,62}$/;
-
-/**
- * @throws BrambleError ERR_UPGRADE_INSTANCE for options about unknown instances, and names that are taken or invalid.
- */
-function assertInstanceOptions(
-  facts: Pick<PlanFacts, 'instances' | 'takenNames'>,
-  options: Pick<PlanOptions, 'instances'>,
-): void {
-  const known = facts.instances.map(({ name }) => name);
-  const unknown = Object.keys(options.instances).filter((name) => !known.includes(name));
-  if (unknown.length > 0) {
-    throw new BrambleError(
-      'ERR_UPGRADE_INSTANCE',
-      `\`instances\` contains names that are not instances of this domain: ${unknown.slice(0, 10).join(', ')}. The ` +
-        `instances are: ${known.join(', ')}.`,
-      { details: { unknown, known } },
-    );
-  }
-  const taken = new Set(facts.takenNames);
-  for (const { name } of Object.values(options.instances)) {
-    if (name === undefined) continue;
-    if (!instanceName.test(name) || taken.has(name)) {
-      throw new BrambleError(
-        'ERR_UPGRADE_INSTANCE',
-        taken.has(name)
-          ? `The name ${name} is already taken. Choose another one in \`instances\`.`
-          : `${name} is not a valid instance name: use lower-case letters, digits and hyphens.`,
-        { details: { name } },
-      );
-    }
-    taken.add(name);
-  }
-}
-
-/** A new instance for each old one, with as many connection services: each of them belongs to one instance. */
-export function planInstances(
-  facts: Pick<PlanFacts, 'instances' | 'takenNames'> & { target: Pick<PlanFacts['target'], 'release'> },
-  options: Pick<PlanOptions, 'instances'>,
-): PlannedInstance[] {
-  const wished = Object.values(options.instances).flatMap(({ name }) => name ?? []);
-  const taken = new Set([...facts.takenNames, ...wished]);
-  return facts.instances.map((instance) => {
-    const wish = options.instances[instance.name];
-    return {
-      name: wish?.name ?? freeName(instance.name, facts.target.release, taken),
-      replaces: instance.name,
-      host: wish?.host ?? instance.host,
-      connectionServices: instance.connectionServices.map((service) => ({
-        name: freeName(service, facts.target.release, taken),
-        replaces: service,
-      })),
-    };
-  });
-}
-
-/** `east` becomes `east-1-1`, and that `east-1-2` in the next upgrade; a letter follows if the name is taken. */
-export function freeName(name: string, release: string, taken: Set<string>): string {
-  const { major, minor } = parseRelease(release);
-  const plain = name
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '');
-  const base =
-    plain
-      .replace(/-\d+-\d+(-z*[a-z])?$/, '')
-      .slice(0, 45)
-      .replace(/-+$/, '') || 'instance';
-  const stem = `${base}-${major}-${minor}`;
-  for (let attempt = 0; ; attempt++) {
-    const candidate = attempt === 0 ? stem : `${stem}-${letterOf(attempt)}`;
-    if (!taken.has(candidate)) {
-      taken.add(candidate);
-      return candidate;
-    }
-  }
-}
-
-/** b, c … z, then zb, zc …: the second with a name gets b. */
-function letterOf(attempt: number): string {
-  return 'z'.repeat(Math.floor((attempt - 1) / 25)) + String.fromCharCode(98 + ((attempt - 1) % 25));
 }
 
 /** @param takers how many instances take accounts at a time */
