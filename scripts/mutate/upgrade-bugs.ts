@@ -131,8 +131,8 @@ export const upgradeBugs: readonly KnownBug[] = [
   {
     name: 'joining-instance-without-gate',
     file: 'src/upgrade/waves/latecomers.ts',
-    find: `made.wave !== undefined || last.state === 'waiting' || goTo === 'last-wave';`,
-    replace: 'true;',
+    find: `wave !== undefined || last.state === 'waiting' || goTo === 'last-wave' ? last.number : number;`,
+    replace: 'last.number;',
     seenBy: [
       {
         file: 'src/upgrade/plan/plan-comparison.long.test.ts',

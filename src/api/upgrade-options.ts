@@ -31,6 +31,14 @@ export const gateSettingsSchema = z.looseObject({
 });
 export type GateSettings = z.output<typeof gateSettingsSchema>;
 
+/** A new instance; `share` of the accounts, if several take those of one. */
+const destinationSchema = z.looseObject({
+  name: z.string().optional(),
+  host: z.string().optional(),
+  share: z.number().int().min(1).max(1000).optional(),
+});
+export type DestinationWish = z.output<typeof destinationSchema>;
+
 export const planOptionsSchema = z.looseObject({
   /** Names of the accounts that go first; otherwise the first few of each instance. */
   canaries: z.array(z.string().min(1)).max(10_000).default([]),
@@ -77,9 +85,16 @@ export const planOptionsSchema = z.looseObject({
   gate: gateSettingsSchema.default(() => gateSettingsSchema.parse({})),
   /** Deliveries of the upgrade; without it the domain's budget stays as it is. */
   budget: budgetChangeSchema.optional(),
-  /** New instances, if not one for each old one: name and host by the old one's name. */
+  /** New instances by the old one's name: the name and host of one, or several destinations that share its accounts. */
   instances: z
-    .record(z.string(), z.looseObject({ name: z.string().optional(), host: z.string().optional() }))
+    .record(
+      z.string(),
+      z.looseObject({
+        name: z.string().optional(),
+        host: z.string().optional(),
+        destinations: z.array(destinationSchema).min(1).max(20).optional(),
+      }),
+    )
     .default({}),
   /**
    * Each instance is replaced under its own name instead of a new one that takes its accounts over. For patches alone, and

@@ -6,6 +6,7 @@ const plannedInstanceSchema = z.looseObject({
   name: z.string(),
   replaces: z.string().describe('The instance of the old release whose accounts it takes.'),
   host: z.string(),
+  share: z.number().int().optional().describe('Of the accounts, where several instances take them; 1 if absent.'),
   accounts: z.number().int().optional().describe('Accounts that it takes, counted when planning.'),
   devices: z.number().int().optional().describe('Their active devices.'),
   reused: z.boolean().optional().describe('It is an old one, upgraded in place once its own accounts have left.'),

@@ -51,6 +51,20 @@ export function collectTexts(text: string, previous: Readonly<Record<string, unk
   return { ...previous, [name]: typeof value === 'string' || (typeof value === 'object' && value) ? value : typed };
 }
 
+/** Hosts by the name of an instance, each with a share if one is given. */
+export type Places = Readonly<Record<string, readonly { host: string; share?: number }[]>>;
+
+/** `instance=host` or `instance=host:share`; may be repeated, and for one instance too. */
+export function collectPlaces(text: string, previous: Places): Places {
+  const [name, place] = nameAndValue(text);
+  const [, host, share] = /^([^:]+)(?::([1-9]\d{0,2}))?$/.exec(place) ?? [];
+  if (host === undefined) {
+    throw new InvalidArgumentError('use instance=host, or instance=host:share with a share from 1 to 999.');
+  }
+  const added = share === undefined ? { host } : { host, share: Number(share) };
+  return { ...previous, [name]: [...(previous[name] ?? []), added] };
+}
+
 function nameAndValue(text: string): [name: string, value: string] {
   const split = text.indexOf('=');
   if (split < 1) throw new InvalidArgumentError('use name=value.');

@@ -343,14 +343,21 @@ export const hotStatements: readonly HotStatement[] = [
   },
   {
     name: 'waves: queue what has not moved',
-    of: [waveStore.closeOutOfReachElsewhere, waveStore.listUnmoved, batchStore.createMoveBatch],
+    of: [
+      waveStore.closeOutOfReachElsewhere,
+      waveStore.listUnmoved,
+      batchStore.createMoveBatch,
+      waveStore.listLatecomers,
+      waveStore.countAssigned,
+    ],
     maxRows: { perAccount: 12 },
-    run: async (q, { upgradeId, here, there }) => {
+    run: async (q, { upgradeId, here }) => {
       await waveStore.closeOutOfReachElsewhere(q, upgradeId, 2);
       await q`update account_move set state = 'cancelled' where state = 'queued'`;
       const moves = await waveStore.listUnmoved(q, upgradeId, 2);
       await batchStore.createMoveBatch(q, { purpose: 'wave', createdBy: 'test', upgradeId, waveNumber: 2, moves });
-      await waveStore.assignLatecomers(q, upgradeId, 2, [{ fromInstanceId: here, toInstanceId: there }]);
+      await waveStore.listLatecomers(q, upgradeId, [here]);
+      await waveStore.countAssigned(q, upgradeId);
     },
   },
   {
@@ -379,7 +386,6 @@ export const seldom: readonly unknown[] = [
   moveStore.listenForMoves,
   oweStore.announceDeliveries,
   waveStore.acceptWave,
-  waveStore.assignLatecomers,
   waveStore.changeAssignment,
   waveStore.insertAssignment,
   waveStore.insertAssignments,

@@ -6,7 +6,7 @@ import { upgradeOperations } from '../../api/upgrade.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { planText } from '../../upgrade/report/report-text.ts';
 import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
-import { collectValues, jsonObject } from '../arguments.ts';
+import { collectPlaces, collectValues, jsonObject, type Places } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { rejectAccidentalPlan } from '../plan-precautions.ts';
 import { type WaveFlags, waveOptions, waveOptionsOf } from './upgrade-options.ts';
@@ -19,7 +19,7 @@ interface PlanFlags extends AcceptanceFlags, WaveFlags {
   reuseInstances?: boolean;
   budget: Record<string, unknown>;
   gate: Record<string, unknown>;
-  place: Record<string, unknown>;
+  place: Places;
   options?: Record<string, unknown>;
 }
 
@@ -63,8 +63,9 @@ function planOptions(command: Command): Command {
     )
     .option(
       '--place <instance=host>',
-      'the host on which the new instance for this one is to run (default: its own); may be repeated',
-      collectValues,
+      'the host on which the new instance for this one is to run (default: its own); may be repeated, and for one instance ' +
+        'too: its accounts are spread over several, evenly or by shares, as in server-1=berlin:2',
+      collectPlaces,
       {},
     )
     .option('--no-in-place', 'for a patch too, new instances take over the accounts in waves')
@@ -101,7 +102,11 @@ function plannedText({ plan, release }: AnswerOf<typeof upgradeOperations.plan>,
 /** What `--options` says of the same instances stays. */
 function placedIn({ place, options }: Pick<PlanFlags, 'place' | 'options'>): Record<string, unknown> {
   const instances = { ...Object(options?.['instances']) };
-  for (const [name, host] of Object.entries(place)) instances[name] = { ...Object(instances[name]), host };
+  for (const [name, places] of Object.entries(place)) {
+    const [only, another] = places;
+    const chosen = another === undefined && only?.share === undefined ? { ...only } : { destinations: places };
+    instances[name] = { ...Object(instances[name]), ...chosen };
+  }
   return instances;
 }
 

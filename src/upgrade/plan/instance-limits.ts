@@ -12,15 +12,6 @@ interface InstanceLoad {
   readonly devices: number;
 }
 
-/** Active devices by the name of their account's instance. */
-export async function countDevicesByInstance(q: Queryable): Promise<Map<string, number>> {
-  const rows = await q<{ name: string; devices: number }[]>`
-    select i.name, count(*)::int as devices
-      from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
-     where d.state = 'active' group by i.name`;
-  return new Map(rows.map(({ name, devices }) => [name, devices]));
-}
-
 /** Active devices of these accounts. */
 export async function countDevicesOf(q: Queryable, accountIds: readonly string[]): Promise<Map<string, number>> {
   const rows = await q<{ id: string; devices: number }[]>`
@@ -50,5 +41,5 @@ export function assertLimits(loads: readonly InstanceLoad[], limits: InstanceLim
 }
 
 export const limitsHelp =
-  'Move accounts to another instance first (`bramble move start --account … --to …`), or raise the limit ' +
-  '(--most-accounts, --most-devices).';
+  'Plan several destinations (--place, repeated), move accounts to another instance first (`bramble move start --account … ' +
+  '--to …`), or raise the limit (--most-accounts, --most-devices).';

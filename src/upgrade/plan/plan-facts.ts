@@ -12,7 +12,6 @@ import type { Platforms } from '../../platforms/port.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { listSupervisors, supervisorsBehind, supervisorText } from '../../registry/supervisors.ts';
 import { type FoundCanaries, findCanaries } from './canaries.ts';
-import { countDevicesByInstance } from './instance-limits.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import type { Rehearsal } from './rehearsal-record.ts';
 import type { PlacedAccount } from './wave-assignment.ts';
@@ -43,8 +42,6 @@ export interface PlanFacts {
   takenNames: readonly string[];
   /** Hosts that run something of the domain. */
   hosts: readonly string[];
-  /** Active devices by instance. */
-  devices: ReadonlyMap<string, number>;
   /** Deliveries that moving every account causes. */
   deliveries: { itPolicies: number; serviceBooks: number; synchronizations: number };
   budget: Budget;
@@ -73,8 +70,12 @@ export async function readPlanFacts(
   options: PlanOptions,
 ): Promise<PlanFacts> {
   const domain = await readDomain(q);
-  const accounts = await q<{ name: string; instance: string }[]>`
-    select a.name, i.name as instance from account a join instance i on i.id = a.instance_id order by a.name`;
+  const accounts = await q<{ name: string; instance: string; devices: number }[]>`
+    select a.name, i.name as instance, coalesce(d.devices, 0) as devices
+      from account a join instance i on i.id = a.instance_id
+      left join (select account_id, count(*)::int as devices from device where state = 'active' group by account_id) d
+             on d.account_id = a.id
+     order by a.name`;
   return {
     now: await readNow(q),
     fromRelease: domain.release,
@@ -84,7 +85,6 @@ export async function readPlanFacts(
     accounts,
     foundCanaries: await findCanaries(q, options, own.platforms),
     ...(await readInstanceFacts(q, own.host)),
-    devices: await countDevicesByInstance(q),
     deliveries: await countDeliveries(q, own.platforms),
     budget: await readBudget(q),
     supervisorsBehind: supervisorsBehind(await listSupervisors(q), target.release).map(supervisorText),

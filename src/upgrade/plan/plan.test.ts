@@ -21,12 +21,9 @@ const facts: PlanFacts = {
   accounts: Array.from({ length: 24 }, (_, index) => ({
     name: `a${index}`,
     instance: index % 2 === 0 ? 'east' : 'west',
+    devices: index < 16 ? 2 : 1,
   })),
   foundCanaries: undefined,
-  devices: new Map([
-    ['east', 20],
-    ['west', 20],
-  ]),
   instances: [
     { name: 'east', host: 'one', connectionServices: ['east-mds'], reaches: '' },
     { name: 'west', host: 'one', connectionServices: ['west-mds'], reaches: '' },
@@ -385,4 +382,42 @@ test('a patch by its number alone, and a minor release in place, are refused wit
       (error) => isBrambleError(error, 'ERR_UPGRADE_IN_PLACE'),
     );
   }
+});
+
+test('the accounts of one old instance are spread over several new ones, evenly or by their shares, in every wave', () => {
+  const plan = (instances: object, more: object = {}) =>
+    planUpgrade(facts, planOptionsSchema.parse({ instances, ...more }));
+  const spread = plan({ east: { destinations: [{ host: 'two' }, { host: 'three', share: 2 }] } });
+  assert.deepEqual(
+    spread.instances.map(({ name, replaces, host, accounts }) => [name, replaces, host, accounts]),
+    [
+      ['east-1-1', 'east', 'two', 4],
+      ['east-1-1-b', 'east', 'three', 8],
+      // Over several hosts, east takes over from west once it is empty.
+      ['east', 'west', 'one', 12],
+    ],
+  );
+  assert.match(planText(spread), /1 instance more than before, as planned/);
+  assert.deepEqual(spread.instances[1]?.connectionServices, [{ name: 'east-mds-1-1-b', replaces: 'east-mds' }]);
+  const even = plan({ east: { destinations: [{}, {}] } });
+  assert.deepEqual(
+    even.instances.map(({ accounts, devices }) => [accounts, devices]),
+    [
+      [6, 10],
+      [6, 10],
+      [12, 20],
+    ],
+  );
+  assert.throws(() => plan({ east: { destinations: [{}, {}] } }, { mostAccounts: 5 }), {
+    code: 'ERR_UPGRADE_LIMIT',
+    message: /east-1-1 would take 6 accounts, and may take 5; .* Plan several destinations/,
+  });
+  assert.throws(() => plan({ east: { host: 'two', destinations: [{}] } }), {
+    code: 'ERR_UPGRADE_INSTANCE',
+    message: /says both `destinations` and a name or host/,
+  });
+  assert.throws(() => plan({ east: { destinations: [{ name: 'same' }, { name: 'same' }] } }), {
+    code: 'ERR_UPGRADE_INSTANCE',
+    message: /same is already taken/,
+  });
 });

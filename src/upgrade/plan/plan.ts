@@ -5,7 +5,7 @@
 
 import { type Budget, budgetSchema } from '../../api/budget.ts';
 import type { PlanOptions } from '../../api/upgrade-options.ts';
-import type { UpgradePlan } from '../../api/upgrade-plan.ts';
+import type { PlannedInstance, UpgradePlan } from '../../api/upgrade-plan.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { supervisorCaution, supervisorCommand } from '../../registry/supervisors.ts';
@@ -14,6 +14,7 @@ import { requestsToPass } from '../gates/gate.ts';
 import { chosenGate } from '../state/plan-options.ts';
 import { assertWindows, endWithin } from '../state/schedule-windows.ts';
 import { minuteText } from '../state/upgrade-store.ts';
+import { accountDestinations } from './account-destinations.ts';
 import { chosenCanaries } from './canaries.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import { assertLimits } from './instance-limits.ts';
@@ -21,7 +22,7 @@ import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
 import { assertInstanceOptions, planInstances } from './planned-instances.ts';
 import { rehearsalText } from './rehearsal-record.ts';
 import { placedForReuse, planReuse, planReused, reuseNotes, reuseWaves, settledForReuse } from './reuse-plan.ts';
-import { assignWaves } from './wave-assignment.ts';
+import { assignWaves, type PlacedAccount } from './wave-assignment.ts';
 
 /** Resident memory of one process: measured, rounded up. */
 const memoryMb = { server: 160, connection: 100 } as const;
@@ -101,16 +102,12 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, given: PlanOptions, cana
   const reuse = planReuse(replaced, facts.accounts, given);
   const options = settledForReuse(given, reuse);
   const all = [...planInstances({ ...facts, instances: placedForReuse(reuse) }, options), ...planReused(reuse)];
-  const instances = all.map((planned) => ({
-    ...planned,
-    accounts: facts.accounts.filter(({ instance }) => instance === planned.replaces).length,
-    devices: facts.devices.get(planned.replaces) ?? 0,
-  }));
-  assertLimits(instances, options);
   const names = reuse.order.map(({ name }) => name);
   const divided = options.reuseInstances
     ? reuseWaves(facts.accounts, names, { ...options, canaries })
     : assignWaves(facts.accounts, { ...options, canaries });
+  const instances = withLoads(all, facts.accounts, accountDestinations(divided, facts.accounts, all));
+  assertLimits(instances, options);
   const waves = divided.map((wave) => ({
     number: wave.number,
     name: wave.name,
@@ -121,7 +118,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, given: PlanOptions, cana
   const services = made.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
   const processes = made.length + services;
   const budget = budgetSchema.parse({ ...facts.budget, ...options.budget });
-  const leastMinutes = minutesToSend(facts, budget, options.reuseInstances ? 1 : made.length);
+  const leastMinutes = minutesToSend(facts, budget, takersAtATime(options, facts.accounts, instances));
   return {
     ...{ options, patch: step === 'patch', inPlace: false, replacements: [], instances, waves },
     needs: {
@@ -139,7 +136,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, given: PlanOptions, cana
     losses: [...facts.losses],
     notes: [
       ...notesOf(facts, options, waves, empty),
-      ...reuseNotes(reuse, options, { from: facts.fromRelease, to: facts.target.release }),
+      ...reuseNotes(reuse, options, { from: facts.fromRelease, to: facts.target.release, added: made.length }),
       ...windowNotes(facts, options, leastMinutes),
       ...releaseNotes(facts, step),
     ],
@@ -159,11 +156,41 @@ function splitInstances(
   };
 }
 
-/** @param takers how many instances take accounts at a time */
-function minutesToSend(facts: PlanFacts, budget: Budget, takers: number): number {
+/** Each with the accounts and devices that go to it. */
+function withLoads(
+  planned: readonly PlannedInstance[],
+  accounts: readonly PlacedAccount[],
+  destinations: ReadonlyMap<string, PlannedInstance>,
+): (PlannedInstance & { accounts: number; devices: number })[] {
+  const going = Map.groupBy(accounts, ({ name }) => destinations.get(name));
+  return planned.map((instance) => {
+    const own = going.get(instance) ?? [];
+    const devices = own.reduce((sum, account) => sum + (account.devices ?? 0), 0);
+    return { ...instance, accounts: own.length, devices };
+  });
+}
+
+/** How many instances take accounts together, and which part of all accounts: where some are reused, one old instance after the other. */
+function takersAtATime(
+  { reuseInstances }: PlanOptions,
+  accounts: readonly PlacedAccount[],
+  instances: readonly PlannedInstance[],
+): { takers: number; part: number }[] {
+  if (reuseInstances !== true) return [{ takers: instances.length, part: 1 }];
+  const at = Map.groupBy(accounts, ({ instance }) => instance);
+  return [...Map.groupBy(instances, ({ replaces }) => replaces)].map(([replaces, takers]) => ({
+    takers: takers.length,
+    part: (at.get(replaces)?.length ?? 0) / Math.max(1, accounts.length),
+  }));
+}
+
+function minutesToSend(facts: PlanFacts, budget: Budget, phases: ReturnType<typeof takersAtATime>): number {
   const { itPolicies, serviceBooks, synchronizations } = facts.deliveries;
-  const perMinute = Math.min(budget.perMinuteDomain, budget.perMinuteInstance * Math.max(1, takers));
-  return Math.ceil(((itPolicies + serviceBooks + synchronizations) / perMinute) * 10) / 10;
+  const minutes = phases.reduce((sum, { takers, part }) => {
+    const perMinute = Math.min(budget.perMinuteDomain, budget.perMinuteInstance * Math.max(1, takers));
+    return sum + ((itPolicies + serviceBooks + synchronizations) * part) / perMinute;
+  }, 0);
+  return Math.ceil(Number((minutes * 10).toFixed(6))) / 10;
 }
 
 function accountNotes(options: PlanOptions, waves: readonly { name: string; accounts: number }[]): string[] {

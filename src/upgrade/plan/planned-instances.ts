@@ -1,19 +1,24 @@
 /** The instances that a plan adds: whose accounts they take, where, and under which names. Pure. */
-import type { PlanOptions } from '../../api/upgrade-options.ts';
+import type { DestinationWish, PlanOptions } from '../../api/upgrade-options.ts';
 import type { PlannedInstance } from '../../api/upgrade-plan.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { parseRelease } from '../../base/release-number.ts';
 import type { PlanFacts } from './plan-facts.ts';
+
+type Wishes = Pick<PlanOptions, 'instances'>;
+
+/** What is asked for in place of an old instance: one destination, or several that share its accounts. */
+export function wishesFor({ instances }: Wishes, replaced: string): readonly DestinationWish[] {
+  const { destinations, ...one } = instances[replaced] ?? {};
+  return destinations ?? [one];
+}
 
 const instanceName = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 /**
  * @throws BrambleError ERR_UPGRADE_INSTANCE for options about unknown instances, and names that are taken or invalid.
  */
-export function assertInstanceOptions(
-  facts: Pick<PlanFacts, 'instances' | 'takenNames'>,
-  options: Pick<PlanOptions, 'instances'>,
-): void {
+export function assertInstanceOptions(facts: Pick<PlanFacts, 'instances' | 'takenNames'>, options: Wishes): void {
   const known = facts.instances.map(({ name }) => name);
   const unknown = Object.keys(options.instances).filter((name) => !known.includes(name));
   if (unknown.length > 0) {
@@ -24,8 +29,15 @@ export function assertInstanceOptions(
       { details: { unknown, known } },
     );
   }
+  for (const [old, { destinations, name, host }] of Object.entries(options.instances)) {
+    if (destinations === undefined || (name ?? host) === undefined) continue;
+    throw new BrambleError(
+      'ERR_UPGRADE_INSTANCE',
+      `For ${old}, \`instances\` says both \`destinations\` and a name or host of one: say it within \`destinations\`.`,
+    );
+  }
   const taken = new Set(facts.takenNames);
-  for (const { name } of Object.values(options.instances)) {
+  for (const { name } of Object.keys(options.instances).flatMap((old) => wishesFor(options, old))) {
     if (name === undefined) continue;
     if (!instanceName.test(name) || taken.has(name)) {
       throw new BrambleError(
@@ -40,19 +52,21 @@ export function assertInstanceOptions(
   }
 }
 
-/** A new instance for each old one, with as many connection services: each of them belongs to one instance. */
+/** A new instance for each old one, or as many as are asked for, each with as many connection services: these belong to one instance. */
 export function planInstances(
   facts: Pick<PlanFacts, 'instances' | 'takenNames'> & { target: Pick<PlanFacts['target'], 'release'> },
-  options: Pick<PlanOptions, 'instances'>,
+  options: Wishes,
 ): PlannedInstance[] {
-  const wished = Object.values(options.instances).flatMap(({ name }) => name ?? []);
-  const taken = new Set([...facts.takenNames, ...wished]);
-  return facts.instances.map((instance) => {
-    const wish = options.instances[instance.name];
+  const wishes = facts.instances.flatMap((instance) =>
+    wishesFor(options, instance.name).map((wish) => ({ instance, wish })),
+  );
+  const taken = new Set([...facts.takenNames, ...wishes.flatMap(({ wish }) => wish.name ?? [])]);
+  return wishes.map(({ instance, wish }) => {
     return {
-      name: wish?.name ?? freeName(instance.name, facts.target.release, taken),
+      name: wish.name ?? freeName(instance.name, facts.target.release, taken),
       replaces: instance.name,
-      host: wish?.host ?? instance.host,
+      host: wish.host ?? instance.host,
+      ...(wish.share === undefined ? {} : { share: wish.share }),
       connectionServices: instance.connectionServices.map((service) => ({
         name: freeName(service, facts.target.release, taken),
         replaces: service,

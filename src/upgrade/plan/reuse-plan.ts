@@ -8,12 +8,14 @@
  */
 import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { PlannedInstance } from '../../api/upgrade-plan.ts';
+import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { InstanceFacts } from './plan-facts.ts';
+import { wishesFor } from './planned-instances.ts';
 import type { PlacedAccount, WaveDefinition } from './wave-assignment.ts';
 
 /** Which instances are replaced by new ones, and which by emptied ones. */
-export interface ReusePlan {
+interface ReusePlan {
   /** The old instances in the order in which they are emptied. */
   readonly order: readonly InstanceFacts[];
   /** Those of them, from the first on, that a new instance takes over from; all of them if nothing is reused. */
@@ -28,13 +30,16 @@ export interface ReusePlan {
 export function planReuse(
   replaced: readonly InstanceFacts[],
   accounts: readonly PlacedAccount[],
-  { instances: wishes, reuseInstances }: Pick<PlanOptions, 'instances' | 'reuseInstances'>,
+  { instances, reuseInstances }: Pick<PlanOptions, 'instances' | 'reuseInstances'>,
 ): ReusePlan {
-  const hosts = replaced.flatMap(({ name, host }) => [host, wishes[name]?.host ?? host]);
+  const hosts = replaced.flatMap(({ name, host }) => [
+    host,
+    ...wishesFor({ instances }, name).map((wish) => wish.host ?? host),
+  ]);
   const spansHosts = new Set(hosts).size > 1;
   const all = { order: replaced, added: replaced, spansHosts, obstacle: undefined };
   if (!(reuseInstances ?? spansHosts)) return all;
-  const named = (name: string) => Object.hasOwn(wishes, name);
+  const named = (name: string) => Object.hasOwn(instances, name);
   const order = emptyingOrder(replaced, accounts, named);
   const added = order.slice(0, Math.max(1, order.filter(({ name }) => named(name)).length));
   if (added.length === order.length) return all;
@@ -70,7 +75,7 @@ function otherReach([first, ...others]: readonly InstanceFacts[]): string | unde
 }
 
 /** Of `order`, those that are emptied last: they are retired in the end, and stand by until then. */
-export function leftOver({ order, added }: ReusePlan): InstanceFacts[] {
+function leftOver({ order, added }: ReusePlan): InstanceFacts[] {
   return order.slice(order.length - added.length);
 }
 
@@ -96,35 +101,36 @@ export function planReused({ order, added }: ReusePlan): PlannedInstance[] {
   });
 }
 
-/** What it means for the domain, and what it costs. */
-export function reuseNotes(reuse: ReusePlan, options: PlanOptions, releases: { from: string; to: string }): string[] {
-  const { from, to } = releases;
+/** What it means for the domain, and what it costs. @param upgrade `added` is the number of new instances */
+export function reuseNotes(
+  reuse: ReusePlan,
+  options: PlanOptions,
+  upgrade: { from: string; to: string; added: number },
+): string[] {
+  const { from, to } = upgrade;
   const { order, added, obstacle } = reuse;
   const list = (instances: readonly InstanceFacts[]) => instances.map(({ name }) => name).join(', ');
-  const last = list(leftOver(reuse));
-  const without = '--no-reuse-instances (`reuseInstances: false`) plans a new instance for each instead';
-  if (obstacle !== undefined)
-    return [`Emptied instances do not become destinations: ${obstacle}`, afterwards(options, to)];
-  if (added.length === order.length) return [afterwards(options, to)];
-  const emptied = list(order.slice(0, order.length - added.length));
-  return [
-    `Emptied instances become destinations: ${emptied} upgraded in place, each once it is empty. The waves follow the instances, ` +
-      `whatever the percentages; ${without}.`,
-    `Reversing stays possible until finalizing: ${last}, emptied last, runs ${from} until then. What it costs: one instance takes ` +
-      `accounts at a time, and reversing restarts ${emptied} with ${from} before the accounts can return to it; ${to} serves their ` +
-      'devices meanwhile.',
+  const more = upgrade.added - added.length;
+  const number =
+    more === 0 ? 'as many instances as before' : `${counted(more, 'instance')} more than before, as planned`;
+  const end = (emptied: string) =>
     options.oldInstances === 'retire'
-      ? `When finalizing, ${last} is stopped and retired: there are as many instances as before.`
-      : afterwards(options, to),
+      ? `When finalizing, ${emptied} stopped and retired: there are ${number}.`
+      : `When finalizing, ${emptied} upgraded in place to ${to} and can take accounts again; retire what you do not need with ` +
+        '`bramble instance retire`.';
+  const all = end('the emptied instances are');
+  if (obstacle !== undefined) return [`Emptied instances do not become destinations: ${obstacle}`, all];
+  if (added.length === order.length) return order.length === 0 ? [] : [all];
+  const [emptied, last] = [order.slice(0, order.length - added.length), leftOver(reuse)];
+  const are = last.length === 1 ? 'is' : 'are';
+  return [
+    `Emptied instances become destinations: ${list(emptied)} upgraded in place, each once it is empty. The waves follow the instances, ` +
+      'whatever the percentages; --no-reuse-instances (`reuseInstances: false`) plans a new instance for each instead.',
+    `Reversing stays possible until finalizing: ${list(last)}, emptied last, ${last.length === 1 ? 'runs' : 'run'} ${from} until then. ` +
+      `What it costs: one instance after the other hands its accounts over, and reversing restarts ${list(emptied)} with ${from} ` +
+      `before the accounts can return; ${to} serves their devices meanwhile.`,
+    end(`${list(last)} ${are}`),
   ];
-}
-
-/** What happens to emptied instances that no account went to. */
-function afterwards({ oldInstances }: PlanOptions, release: string): string {
-  return oldInstances === 'retire'
-    ? 'When finalizing, the emptied instances are stopped and retired: there are as many instances as before.'
-    : `When finalizing, the emptied instances are upgraded in place to ${release} and accept accounts again; retire those that you ` +
-        'do not need with `bramble instance retire`.';
 }
 
 /** The canaries first, then what is left of one instance after the other. */

@@ -10,6 +10,8 @@ export interface PlacedAccount {
   name: string;
   /** Name of its instance. */
   instance: string;
+  /** Its active devices, where they were counted. */
+  devices?: number;
 }
 
 export interface WaveDefinition {

@@ -25,6 +25,8 @@ const newInstanceSchema = z.looseObject({
   processes: z.array(z.string()),
   srpIdentifiers: z.array(z.string()).default([]),
   connectionServices: z.array(z.string()).default([]),
+  /** Of the accounts that it takes with others; 1 if absent. */
+  share: z.number().int().optional(),
   /** An old instance that was emptied and upgraded in place. */
   reused: z.boolean().default(false),
   /** A wave that moves accounts to it and whose gate judges it; none yet if it was added later, or took no accounts. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, beforeEach, test } from 'node:test';
 import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { isBrambleError } from '../../base/errors.ts';
+import type { InstanceId } from '../../base/ids.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { pauseUpgradeBatches, resumeUpgradeBatches } from '../../moves/move-reports.ts';
@@ -24,10 +25,11 @@ import {
   type Upgrade,
 } from './upgrade-store.ts';
 import {
-  assignLatecomers,
   changeAssignment,
+  countAssigned,
   insertAssignments,
   insertWaves,
+  listLatecomers,
   listUnmoved,
   listWaves,
   readWaveMoves,
@@ -197,9 +199,12 @@ test('waves keep their states with times; a failed one that is reopened runs aga
 test('accounts without a wave join the last one, and an assignment can be changed', async () => {
   const { id } = await withWaves();
   const [first, second] = await accountIds();
-  const replacements = [{ fromInstanceId: east.id, toInstanceId: west.id }];
-  assert.deepEqual(await db.begin((tx) => assignLatecomers(tx, id, 2, replacements)), [west.id]);
-  assert.deepEqual(await db.begin((tx) => assignLatecomers(tx, id, 2, replacements)), []);
+  const late = await listLatecomers(db, id, [east.id]);
+  assert.deepEqual([...late], [{ accountId: second, fromInstanceId: east.id }]);
+  const assignments = late.map((account) => ({ ...account, waveNumber: 2, toInstanceId: west.id as InstanceId }));
+  await db.begin((tx) => insertAssignments(tx, id, assignments));
+  assert.equal((await listLatecomers(db, id, [east.id])).length, 0);
+  assert.deepEqual(await countAssigned(db, id), new Map([['west', 2]]));
   assert.deepEqual(
     (await listUnmoved(db, id, 1)).map((move) => move.accountId),
     [first],

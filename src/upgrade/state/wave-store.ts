@@ -165,25 +165,25 @@ export async function insertAssignments(
     on conflict do nothing`;
 }
 
-/**
- * Adds accounts at these old instances that are in no wave to this one; an account that was moved back by hand stays in
- * its wave. Returns the destinations of those that were added.
- */
-export async function assignLatecomers(
-  tx: Transaction,
+/** Accounts at these old instances that are in no wave; one that was moved back by hand stays in its wave. */
+export async function listLatecomers(
+  q: Queryable,
   id: UpgradeId,
-  wave: number,
-  replacements: readonly { fromInstanceId: string; toInstanceId: string }[],
-): Promise<string[]> {
-  const rows = await tx<{ to: string }[]>`
-    insert into upgrade_assignment (upgrade_id, account_id, wave_number, from_instance_id, to_instance_id)
-    select ${id}, a.id, ${wave}, r.from_id, r.to_id
-      from unnest(${replacements.map((pair) => pair.fromInstanceId)}::uuid[],
-                  ${replacements.map((pair) => pair.toInstanceId)}::uuid[]) as r(from_id, to_id)
-      join account a on a.instance_id = r.from_id
-    on conflict do nothing
-    returning to_instance_id as "to"`;
-  return rows.map(({ to }) => to);
+  instanceIds: readonly string[],
+): Promise<Pick<Assignment, 'accountId' | 'fromInstanceId'>[]> {
+  return await q<Pick<Assignment, 'accountId' | 'fromInstanceId'>[]>`
+    select a.id as "accountId", a.instance_id as "fromInstanceId" from account a
+     where a.instance_id = any(${[...instanceIds]}::uuid[])
+       and not exists (select 1 from upgrade_assignment s where s.upgrade_id = ${id} and s.account_id = a.id)
+     order by a.name`;
+}
+
+/** How many accounts are assigned to each instance, by its name. */
+export async function countAssigned(q: Queryable, id: UpgradeId): Promise<Map<string, number>> {
+  const rows = await q<{ name: string; count: number }[]>`
+    select i.name, count(*)::int as count from upgrade_assignment s join instance i on i.id = s.to_instance_id
+     where s.upgrade_id = ${id} group by i.name`;
+  return new Map(rows.map(({ name, count }) => [name, count]));
 }
 
 /** Changes an account's destination and wave; `not-assigned` if it has no assignment. */

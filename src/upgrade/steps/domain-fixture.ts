@@ -52,6 +52,15 @@ export async function insertTestInstance(
   return { id, name, accounts };
 }
 
+/** Another account, at the instance of this name. */
+export async function insertTestAccount(q: Queryable, name: string, instance: string): Promise<void> {
+  await q`
+    with made as (
+      insert into account (id, name, display_name, instance_id)
+      select gen_random_uuid(), ${name}, ${name}, id from instance where name = ${instance} returning id, epoch, instance_id)
+    insert into account_epoch (account_id, epoch, instance_id) select id, epoch, instance_id from made`;
+}
+
 /** By the column where there is one, as 1.0 does, and by the relation on a contracted schema. */
 async function insertTestConnectionService(q: Queryable, name: string, instanceId: string): Promise<void> {
   const [service] = await q<{ id: string }[]>`

@@ -78,6 +78,7 @@ export async function addNewInstance(
     processes: [created.name, ...services],
     connectionServices: services,
     srpIdentifiers: identifiers,
+    share: planned.share,
     reused: false,
   };
 }

@@ -18,6 +18,7 @@ import { missingOf, notYetRunning } from '../components/component-readiness.ts';
 import { hostsFetching } from '../components/host-readiness.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { grantRights } from '../fence/patch-rights.ts';
+import { accountDestinations } from '../plan/account-destinations.ts';
 import { findCanaries } from '../plan/canaries.ts';
 import { withOverrides } from '../plan/check-overrides.ts';
 import { countDevicesOf, limitsHelp, overloadText } from '../plan/instance-limits.ts';
@@ -251,30 +252,28 @@ function assignmentsOf(
   found: readonly string[],
 ): WaveWithAssignments[] {
   const { newInstances, assignments } = upgrade.progress;
-  const byReplaced = new Map(newInstances.map((made) => [made.replacesId, made]));
+  const names = new Map(newInstances.map(({ replacesId, replaces }) => [replacesId, replaces]));
   const byName = new Map(newInstances.map((made) => [made.name, made]));
-  const moving = accounts.filter((account) => byReplaced.has(account.instanceId));
+  const moving = accounts.filter((account) => names.has(account.instanceId));
   const byAccount = new Map(moving.map((account) => [account.name, account]));
   const { options } = upgrade.plan;
-  const placed = moving.map(({ name, instanceId }) => ({ name, instance: byReplaced.get(instanceId)?.replaces ?? '' }));
+  const placed = moving.map(({ name, instanceId }) => ({ name, instance: names.get(instanceId) ?? '' }));
   const canaries = [...new Set([...options.canaries, ...found])].filter((name) => byAccount.has(name));
   const order = [...new Set([...upgrade.plan.instances, ...newInstances].map(({ replaces }) => replaces))];
   const waves = options.reuseInstances
     ? reuseWaves(placed, order, { ...options, canaries })
     : assignWaves(placed, { ...options, canaries });
-  // The others become destinations only once they are empty.
-  const first = options.reuseInstances ? newInstances[0] : undefined;
-  return waves.map((wave) => ({
-    number: wave.number,
-    name: wave.name,
-    assignments: wave.accounts.flatMap((name) => {
-      const account = byAccount.get(name);
-      const usual = wave.name === 'canary' && first !== undefined ? first : byReplaced.get(account?.instanceId ?? '');
-      const goal = byName.get(assignments[name] ?? '') ?? usual;
+  const assigned = (account: string) => byName.get(assignments[account] ?? '');
+  const destinations = accountDestinations(waves, placed, newInstances, assigned);
+  return waves.map(({ number, name, accounts }) => ({
+    number,
+    name,
+    assignments: accounts.flatMap((accountName) => {
+      const [account, goal] = [byAccount.get(accountName), destinations.get(accountName)];
       if (account === undefined || goal === undefined) return [];
       return {
         accountId: account.id,
-        waveNumber: wave.number,
+        waveNumber: number,
         fromInstanceId: account.instanceId,
         toInstanceId: goal.instanceId as InstanceId,
       };

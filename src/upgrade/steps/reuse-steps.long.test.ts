@@ -5,7 +5,7 @@ import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { assignAccount } from '../operations/account-assignment.ts';
 import { finalizeByOperator, reverseByOperator } from '../operations/operator-actions.ts';
 import { listWaves } from '../state/wave-store.ts';
-import { insertTestInstance } from './domain-fixture.ts';
+import { insertTestAccount, insertTestInstance } from './domain-fixture.ts';
 import { operator, type Scene, scene, until } from './scene-fixture.ts';
 import type { StepContext } from './step-context.ts';
 
@@ -58,11 +58,7 @@ test(
       await stepOnce(context);
       await it.world();
     }
-    await it.db`
-    with made as (
-      insert into account (id, name, display_name, instance_id)
-      select gen_random_uuid(), 'late', 'late', id from instance where name = 'east' returning id, epoch, instance_id)
-    insert into account_epoch (account_id, epoch, instance_id) select id, epoch, instance_id from made`;
+    await insertTestAccount(it.db, 'late', 'east');
     await until(it, context, ['soaking']);
     assert.deepEqual(await placed(it), ['east 1.1.0: 3', 'east-1-1 1.1.0: 4', 'west 1.0.0: 0']);
     const [late] = await it.db<{ name: string }[]>`

@@ -4,18 +4,21 @@
  *
  * Invariant: a new instance takes accounts in a wave whose gate judges it, before others follow without one.
  */
-import type { UpgradeId } from '../../base/ids.ts';
+import type { InstanceId, UpgradeId } from '../../base/ids.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import { createMoveBatch } from '../../moves/batch-store.ts';
 import { listComponents } from '../../registry/components.ts';
 import { missingOf } from '../components/component-readiness.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
+import { createShares } from '../state/shares.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
 import {
-  assignLatecomers,
   closeOutOfReachElsewhere,
+  countAssigned,
+  insertAssignments,
   insertWaves,
+  listLatecomers,
   listUnmoved,
   listWaves,
   readWaveMoves,
@@ -51,42 +54,39 @@ export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, goTo: La
   );
   if (goTo === 'last-wave') await joinLatecomerWave(tx, upgrade);
   const last = (await listWaves(tx, upgrade.id)).at(-1) ?? { number: 0, state: 'passed' };
-  const followsLast = (made: NewInstance) =>
-    made.wave !== undefined || last.state === 'waiting' || goTo === 'last-wave';
-  // Where emptied instances become destinations, who comes late goes with the others of his instance: it has to be empty soon.
-  const ownStage =
-    upgrade.plan.options.reuseInstances && goTo === 'own-wave' ? ready.filter(({ wave }) => wave !== undefined) : [];
-  for (const made of ownStage) await assign(tx, upgrade, made.wave ?? last.number, [made]);
-  const following = await assign(tx, upgrade, last.number, ready.filter(followsLast));
   const number = last.number + 1;
-  const joining = await assign(
+  const waveOf = ({ wave }: NewInstance) => {
+    // Where emptied instances become destinations, who comes late goes with the others of his instance: it has to be empty soon.
+    if (wave !== undefined && upgrade.plan.options.reuseInstances === true && goTo === 'own-wave') return wave;
+    return wave !== undefined || last.state === 'waiting' || goTo === 'last-wave' ? last.number : number;
+  };
+  const late = await shareLatecomers(tx, upgrade, ready);
+  if (late.length === 0) return;
+  const waves = new Map(late.map(({ goal }) => [goal, waveOf(goal)]));
+  const joining = [...waves].filter(([, wave]) => wave === number).map(([{ replaces }]) => replaces);
+  if (joining.length > 0) await insertWaves(tx, upgrade.id, [{ number, name: [...new Set(joining)].join(', ') }]);
+  await insertAssignments(
     tx,
-    upgrade,
-    number,
-    ready.filter((made) => !followsLast(made)),
+    upgrade.id,
+    late.map(({ account, goal }) => ({
+      ...account,
+      waveNumber: waveOf(goal),
+      toInstanceId: goal.instanceId as InstanceId,
+    })),
   );
-  if (joining.length > 0) {
-    await insertWaves(tx, upgrade.id, [{ number, name: joining.map(({ replaces }) => replaces).join(', ') }]);
-  }
-  if (following.length + joining.length === 0) return;
-  const newInstances = upgrade.progress.newInstances.map((made) => {
-    if (made.wave !== undefined) return made;
-    if (joining.includes(made)) return { ...made, wave: number };
-    return following.includes(made) ? { ...made, wave: last.number } : made;
-  });
+  const newInstances = upgrade.progress.newInstances.map((made) => ({ ...made, wave: made.wave ?? waves.get(made) }));
   await mergeProgress(tx, upgrade.id, { newInstances });
 }
 
-/** Returns which of the instances received an account. */
-async function assign(
-  tx: Transaction,
-  { id }: Upgrade,
-  wave: number,
-  takers: readonly NewInstance[],
-): Promise<NewInstance[]> {
-  const replacements = takers.map((made) => ({ fromInstanceId: made.replacesId, toInstanceId: made.instanceId }));
-  const taken = await assignLatecomers(tx, id, wave, replacements);
-  return takers.filter(({ instanceId }) => taken.includes(instanceId));
+/** Each with one of the instances that take over from its own, by their shares of all accounts so far. */
+async function shareLatecomers(tx: Transaction, { id }: Upgrade, takers: readonly NewInstance[]) {
+  const byReplaced = Map.groupBy(takers, ({ replacesId }) => replacesId);
+  const late = await listLatecomers(tx, id, [...byReplaced.keys()]);
+  const shares = createShares(late.length === 0 ? new Map() : await countAssigned(tx, id));
+  return late.flatMap((account) => {
+    const goal = shares.next(byReplaced.get(account.fromInstanceId) ?? []);
+    return goal === undefined ? [] : { account, goal };
+  });
 }
 
 /** Accounts that are not where they are to go, or at an earlier release, whether a wave has them or not. */
