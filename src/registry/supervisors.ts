@@ -61,7 +61,7 @@ export function supervisorText({ host, release, atWork }: Pick<HostSupervisor, '
  * what runs in it. Pure.
  */
 export function supervisorCommand(release: string): string {
-  return `setsid node BRAMBLE_HOME/releases/${release}/bramble.mjs up </dev/null >>BRAMBLE_HOME/logs/supervisor.log 2>&1 &`;
+  return `setsid node "$BRAMBLE_HOME/releases/${release}/bramble.mjs" up </dev/null >>"$BRAMBLE_HOME/logs/supervisor.log" 2>&1 &`;
 }
 
 /** What must hold before it is run; otherwise processes end with the previous supervisor. */

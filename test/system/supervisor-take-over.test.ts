@@ -82,7 +82,7 @@ describe('a supervisor that another takes the place of', () => {
       /^supervisors of an earlier release: /.test((await viewUpgrade(domain)).waitingFor ?? ''),
     );
     const status = await domain.command('upgrade', 'status');
-    assert.match(status.stdout, new RegExp(`node BRAMBLE_HOME/releases/${to.release}/bramble\\.mjs up`));
+    assert.match(status.stdout, new RegExp(`node "\\$BRAMBLE_HOME/releases/${to.release}/bramble\\.mjs" up`));
     const sealed = domain.supervisor;
     await unnoticed(async () => {
       await domain.startSupervisor();

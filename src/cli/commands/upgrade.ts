@@ -217,7 +217,8 @@ function shortText(answer: UpgradeReport, style: Style): string {
   const waits = shownWaits(answer);
   const waiting = waits.length === 0 ? [] : ['', style.bold('Waits'), ...waitLines(waits)];
   const head = [facts(style, entries), ...waiting].join('\n');
-  if (answer.waves.length === 0) return head;
+  // Where everybody is back, how far each wave had come says nothing any more.
+  if (answer.waves.length === 0 || answer.state === 'reversed') return head;
   const waves = columns(style, answer.waves, {
     wave: (row) => String(row.number),
     name: (row) => row.name,

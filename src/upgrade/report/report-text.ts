@@ -3,7 +3,7 @@ import type { Unchanged } from '../../api/operation.ts';
 import type { UpgradePlan } from '../../api/upgrade-plan.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
 import { counted } from '../../base/counted.ts';
-import { durationText, timeText } from '../../base/time-text.ts';
+import { durationText, timesInText, timeText } from '../../base/time-text.ts';
 import { supervisorText } from '../../registry/supervisors.ts';
 import { notReturnedText } from '../components/absent-process-text.ts';
 import { overrideText } from './override-text.ts';
@@ -57,7 +57,7 @@ export function reportText(report: Report): string {
 
 function checkLine(check: NonNullable<Report['checks']>[number]): string {
   const how = overrideText(check);
-  return `  ${check.result.padEnd(10)} ${check.name}: ${check.message}${how === undefined ? '' : ` (${how})`}`;
+  return `  ${check.result.padEnd(10)} ${check.name}: ${timesInText(check.message)}${how === undefined ? '' : ` (${how})`}`;
 }
 
 function heldLine({ instance, heldSeconds, waiting, reason }: Report['heldBack'][number]): string {
@@ -166,7 +166,7 @@ function wavesText(plan: UpgradePlan): string {
     ),
     ...section(
       'Notes',
-      plan.notes.map((note) => `  ${note}`),
+      plan.notes.map((note) => `  ${timesInText(note)}`),
     ),
   ];
   return `${lines.join('\n')}\n`;
