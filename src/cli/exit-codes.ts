@@ -58,6 +58,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_COMPONENT_NAME_TAKEN: exitCode.replaced,
   ERR_ENVIRONMENT: exitCode.configuration,
   ERR_CONFIGURATION: exitCode.configuration,
+  ERR_NODE_TOO_OLD: exitCode.configuration,
   ERR_NOT_RUNNING: exitCode.notFound,
   ERR_RELEASE_ARCHIVE_MISSING: exitCode.usage,
   ERR_RELEASE_ARCHIVE_CHANGED: exitCode.refused,

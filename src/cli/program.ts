@@ -34,6 +34,7 @@ import { addUpgradeCommands } from './commands/upgrade.ts';
 import { Declined } from './confirmation.ts';
 import { exitCode, exitCodeOf } from './exit-codes.ts';
 import { type CommandStreams, createFrame, type Frame, type GlobalFlags } from './frame.ts';
+import { assertNodeVersion } from './node-version.ts';
 import { styleFor } from './text-output.ts';
 
 /** Runs one command line (`argv` without node and script) and returns the exit code. Never throws. */
@@ -44,6 +45,7 @@ export async function runCommandLine(argv: readonly string[], streams: CommandSt
     result.code = code;
   });
   try {
+    assertNodeVersion(process.versions.node);
     await program.parseAsync([...argv], { from: 'user' });
     return result.code;
   } catch (error) {

@@ -203,7 +203,7 @@ function addJoin(program: Command, frame: Frame): void {
           command,
           joined,
           ({ domain, host, program }) =>
-            `This computer has joined the domain ${domain} as the host ${host}. Run it with:\n  node ${program} up`,
+            `This computer has joined the domain ${domain} as the host ${host}. Run it with:\n  ${process.execPath} ${program} up`,
         );
       }),
     'BRAMBLE_HOME=/var/lib/bramble bramble join --invitation berlin-2.invitation',
