@@ -12,12 +12,16 @@ const typed = document.flatMap((block) => block.typed);
 test('the document goes from a domain of the sealed release to its end', () => {
   const commands = typed.map(({ command }) => command).join('\n');
   for (const part of [
-    /^bramble domain create --archive releases\/bramble-1\.1\.0\.tgz/m,
+    /^bramble domain create --archive releases\/bramble-1\.3\.0\.tgz/m,
+    /^bramble upgrade rehearse /m,
+    /^bramble backup verify /m,
     /^bramble upgrade plan .* --preview$/m,
     /^bramble upgrade start --override backup$/m,
     /^bramble upgrade pause /m,
+    /^bramble upgrade reverse$/m,
+    /^bramble upgrade set /m,
     /^bramble account assign /m,
-    /^bramble upgrade resume$/m,
+    /^bramble upgrade retry$/m,
     /^bramble upgrade finalize$/m,
     /^bramble instance retire /m,
     /^bramble release compatible /m,
@@ -68,20 +72,46 @@ test('what a terminal shows at its end is held against the document', { timeout:
   await assert.rejects(walked('ctrl-c', command, ''), /goes on in no terminal/);
 });
 
+test('a terminal that ends by itself has ended well, and shown what is written', { timeout: 120_000 }, async () => {
+  const differences: string[] = [];
+  const walk = await startWalk(() => undefined, {
+    document: 'some.md',
+    differs: ({ message }) => differences.push(message),
+  });
+  after(async () => await walk.end());
+  const follow = async (...lines: string[]) => {
+    for (const block of parseDocument(lines.join('\n'))) await walk.follow(block);
+  };
+  for (const [status, refused] of [
+    [0, undefined],
+    [3, /some\.md line 2: .* ended with 3\ngone/],
+  ] as const) {
+    const command = `$ bash -c 'until [ -e ~/over ]; do sleep 0.1; done; echo gone; exit ${status}'`;
+    await follow('```console terminal', command, '```', '```console', '$ touch ~/over', '```');
+    const ended = follow('```console ends', command, 'gone', 'forever', '```');
+    await (refused === undefined ? ended : assert.rejects(ended, refused));
+    await follow('```console', '$ rm ~/over', '```');
+  }
+  // What was carried out and shown otherwise ends the walk only if its listener does.
+  assert.deepEqual(differences, [
+    `some.md line 2: \`bash -c 'until [ -e ~/over ]; do sleep 0.1; done; echo gone; exit 0'\` has not shown: forever\ngone`,
+  ]);
+});
+
 test('its beginning makes a domain of the sealed release, as is written', { timeout: 240_000 }, async () => {
   const walk = await startWalk(() => undefined);
   after(async () => await walk.end());
-  const first = document.findIndex(({ typed: [one] }) => one?.command === 'bramble up');
+  const first = document.findIndex(({ mode }) => mode === 'terminal');
   assert.ok(first > 0);
   for (const block of document.slice(0, first)) await walk.follow(block);
   const configuration = JSON.parse(await readFile(`${walk.folder}/bramble-walk/home/config.json`, 'utf8'));
   assert.equal(configuration.database.embedded, true);
-  const again = parseDocument('```console\n$ bramble domain create --archive releases/bramble-1.1.0.tgz\n```');
+  const again = parseDocument('```console\n$ bramble domain create --archive releases/bramble-1.3.0.tgz\n```');
   await assert.rejects(walk.follow(again[0] ?? assert.fail()), /ended with \d+\n.*holds the domain "Walk" already/);
 });
 
 test('a command that does not end is ended with what it has started, and named', { timeout: 60_000 }, async (t) => {
-  const walk = await startWalk(() => undefined, { commandMs: 500, againMs: 0 });
+  const walk = await startWalk(() => undefined, { limits: { commandMs: 500, againMs: 0 } });
   t.after(async () => await walk.end());
   const endless = parseDocument('```console\n$ sleep 600 & echo $! > ~/endless; wait\n```');
   await assert.rejects(walk.follow(endless[0] ?? assert.fail()), /line 2: .*sleep 600.* was not done in 500 ms/);

@@ -1,11 +1,12 @@
 /**
- * What docs/upgrading.md says to type and what one then sees. In its blocks of `console` a line that begins with `$ ` is typed,
+ * What a document of `docs/` says to type and what one then sees. In its blocks of `console` a line that begins with `$ ` is typed,
  * and the lines below it are what is shown: `…` stands for anything in a line, lines may be left out between two that are
  * there, and blanks count as one. Beside `console` stands how a block is meant:
  *
  *     terminal   the command goes on in a terminal of its own
  *     again      the command is repeated until it shows this
  *     ctrl-c     the terminal in which this command goes on is ended so, and has shown this
+ *     ends       the terminal in which this command goes on ends by itself, and has shown this
  */
 
 export interface Typed {
@@ -17,7 +18,7 @@ export interface Typed {
 }
 
 export interface Block {
-  mode: 'once' | 'again' | 'terminal' | 'ctrl-c';
+  mode: 'once' | 'again' | 'terminal' | 'ctrl-c' | 'ends';
   typed: Typed[];
 }
 
@@ -26,6 +27,7 @@ const modes: Readonly<Record<string, Block['mode']>> = {
   again: 'again',
   terminal: 'terminal',
   'ctrl-c': 'ctrl-c',
+  ends: 'ends',
 };
 
 /** @throws Error that names the line, for a block that nobody could follow. */

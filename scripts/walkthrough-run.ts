@@ -1,9 +1,9 @@
 /**
- * Types what docs/upgrading.md says, in one shell's environment, and holds what is shown against it. `~` is a folder of its
+ * Types what a document says, in one shell's environment, and holds what is shown against it. `~` is a folder of its
  * own. Invariant: every wait has an end and says what for; whatever was started is ended.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, glob, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,6 +23,14 @@ export interface WalkLimits {
   readonly againMs: number;
 }
 
+export interface WalkOptions {
+  limits?: WalkLimits;
+  /** Named with the line where something differs. */
+  document?: string;
+  /** Told what a command that was carried out did not show; the walk goes on unless this throws, which is the default. */
+  differs?: (difference: Error) => void;
+}
+
 const usualLimits: WalkLimits = { commandMs: 120_000, againMs: 300_000 };
 
 export interface Walk {
@@ -34,12 +42,17 @@ export interface Walk {
   end(): Promise<void>;
 }
 
-export async function startWalk(say: (text: string) => void, limits = usualLimits): Promise<Walk> {
+export async function startWalk(
+  say: (text: string) => void,
+  { limits = usualLimits, document = '', differs = fail }: WalkOptions = {},
+): Promise<Walk> {
   const folder = await mkdtemp(join(tmpdir(), 'bramble-walk-'));
   // Under root PostgreSQL is another user, who has to pass through.
   await chmod(folder, 0o711);
   let environment: NodeJS.ProcessEnv = { ...process.env, HOME: folder, NO_COLOR: '1' };
   for (const name of ['BRAMBLE_HOME', 'BRAMBLE_URL', 'BRAMBLE_TOKEN', 'DATABASE_URL']) delete environment[name];
+  const failure = (typed: Typed, why: string, output: string) =>
+    new Error(`${document} line ${typed.line}: \`${typed.command}\` ${why}\n${output.trimEnd()}`.trim());
   const terminals: { command: string; child: ChildProcess; output: () => string }[] = [];
 
   let typing: ChildProcess | undefined;
@@ -83,7 +96,7 @@ export async function startWalk(say: (text: string) => void, limits = usualLimit
     if (code !== 0)
       throw failure(typed, code === null ? `was not done in ${limits.commandMs} ms` : `ended with ${code}`, output);
     const missing = missingLine(typed.shown, output);
-    if (missing !== undefined) throw failure(typed, `does not show: ${missing}`, output);
+    if (missing !== undefined) differs(failure(typed, `does not show: ${missing}`, output));
   }
 
   async function again(typed: Typed): Promise<void> {
@@ -106,22 +119,27 @@ export async function startWalk(say: (text: string) => void, limits = usualLimit
     }
   }
 
-  async function interrupt(typed: Typed): Promise<void> {
-    say(`^C    # in the terminal of ${typed.command}`);
+  async function endOf(typed: Typed, byItself: boolean): Promise<void> {
+    say(byItself ? `# the terminal of ${typed.command} ends` : `^C    # in the terminal of ${typed.command}`);
     const index = terminals.findLastIndex(({ command }) => command === typed.command);
     const [terminal] = index < 0 ? [] : terminals.splice(index, 1);
     if (terminal === undefined) throw failure(typed, 'goes on in no terminal', '');
-    await endTerminal(terminal.child);
+    const { child, command } = terminal;
+    const code = byItself ? await exitWithin(child, endMs, command).finally(() => endTerminal(child)) : undefined;
+    if (byItself && code !== 0) throw failure(typed, `ended with ${code}`, terminal.output());
+    if (!byItself) await endTerminal(child);
     say(terminal.output().trimEnd());
     const missing = missingLine(typed.shown, terminal.output());
-    if (missing !== undefined) throw failure(typed, `has not shown: ${missing}`, terminal.output());
+    if (missing !== undefined) differs(failure(typed, `has not shown: ${missing}`, terminal.output()));
   }
 
   async function end(): Promise<void> {
     if (typing !== undefined) await endTerminal(typing);
     for (const { child } of terminals.reverse()) await endTerminal(child);
-    const home = environment['BRAMBLE_HOME'];
-    if (home?.startsWith(folder)) await stopEmbedded({ folder: join(home, 'postgres'), mode: 'immediate' });
+    // A server of its own outlives the terminal: those of homes, and one that belongs to none.
+    for await (const cluster of glob('*/*/postgres', { cwd: folder })) {
+      await stopEmbedded({ folder: join(folder, cluster), mode: 'immediate' });
+    }
     await rm(folder, { recursive: true, force: true });
   }
 
@@ -132,10 +150,10 @@ export async function startWalk(say: (text: string) => void, limits = usualLimit
       for (const one of typed) {
         if (mode === 'again') await again(one);
         else if (mode === 'once') await typeOnce(one);
-        else if (mode === 'ctrl-c') await interrupt(one);
+        else if (mode === 'ctrl-c' || mode === 'ends') await endOf(one, mode === 'ends');
         else {
           say(`$ ${one.command}    # in a terminal of its own`);
-          terminals.push({ command: one.command, ...run(`exec ${one.command}`) });
+          terminals.push({ command: one.command, ...run(one.command) });
         }
       }
     },
@@ -159,6 +177,6 @@ function signalAll(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-function failure(typed: Typed, why: string, output: string): Error {
-  return new Error(`docs/upgrading.md, line ${typed.line}: \`${typed.command}\` ${why}\n${output.trimEnd()}`);
+function fail(difference: Error): never {
+  throw difference;
 }

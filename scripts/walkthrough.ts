@@ -1,36 +1,47 @@
-/** `npm run walkthrough`: types docs/upgrading.md from its first command to its last, and fails where something else is shown. */
+/** `npm run walkthrough`: types a document from its first command to its last, and fails where something else is shown. */
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { messageOf } from '../src/base/errors.ts';
 import { readOptions } from './script-options.ts';
 import { parseDocument } from './walkthrough-document.ts';
 import { startWalk } from './walkthrough-run.ts';
 
-const usage = `npm run walkthrough
-  (none)  types docs/upgrading.md from its first command to its last, in about seven minutes`;
-readOptions(usage, {});
+const checkout = resolve(import.meta.dirname, '..');
+const usage = `npm run walkthrough [-- <document>…]
+  (none)        types docs/upgrading.md from its first command to its last, in about five minutes
+  <document>…   types these instead`;
+const { positionals } = readOptions(usage, { allowPositionals: true });
+const documents = positionals.length === 0 ? ['docs/upgrading.md'] : positionals;
 
-const document = new URL('../docs/upgrading.md', import.meta.url);
-const walk = await startWalk((text) => process.stdout.write(`${text}\n`));
-const startedAt = performance.now();
-let ending: Promise<void> | undefined;
-const end = () => (ending ??= walk.end());
+let end: () => Promise<void> = async () => undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => void end().finally(() => process.exit(130)));
 }
-try {
-  for (const block of parseDocument(await readFile(document, 'utf8'))) await walk.follow(block);
-  process.stdout.write(
-    `\nEverything was as it is written, in ${Math.round((performance.now() - startedAt) / 1000)} s.\n`,
-  );
-} catch (error) {
-  if (ending === undefined) {
-    process.stderr.write(`error: ${messageOf(error)}\n`);
+for (const document of documents) await type(document);
+
+async function type(document: string): Promise<void> {
+  const say = (text: string) => process.stdout.write(`${text}\n`);
+  const differences: Error[] = [];
+  const blocks = parseDocument(await readFile(resolve(checkout, document), 'utf8'));
+  // What was carried out and only shown otherwise does not end the walk: the reader of a failure wants all of it at once.
+  const walk = await startWalk(say, { document, differs: (difference) => differences.push(difference) });
+  let ending: Promise<void> | undefined;
+  end = () => (ending ??= walk.end());
+  const startedAt = performance.now();
+  try {
+    for (const block of blocks) await walk.follow(block);
+  } catch (error) {
+    if (ending !== undefined) return;
+    differences.push(error as Error);
     // How it stands: whatever of this is still to be had.
     for (const command of ['bramble upgrade report', 'bramble status', 'bramble events --limit 20']) {
       await walk.follow({ mode: 'once', typed: [{ command, shown: [], line: 0 }] }).catch(() => undefined);
     }
-    process.exitCode = 1;
+  } finally {
+    await end();
   }
-} finally {
-  await end();
+  const seconds = Math.round((performance.now() - startedAt) / 1000);
+  for (const difference of differences) process.stderr.write(`\nerror: ${messageOf(difference)}\n`);
+  if (differences.length > 0) process.exitCode = 1;
+  else say(`\n${document}: everything was as it is written, in ${seconds} s.`);
 }
