@@ -9,6 +9,7 @@ const scripts = [
   'scripts/release-key.ts',
   'scripts/mutate.ts',
   'scripts/walkthrough.ts',
+  'scripts/trial-postgres.ts',
   'bench/bench.ts',
 ];
 
