@@ -1,6 +1,6 @@
 /** For tests only: PostgreSQL servers of a test's own, in TLS or as primary and standby. */
 import { execFile } from 'node:child_process';
-import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
@@ -19,6 +19,8 @@ interface TestServer {
   readonly port: number;
   /** As a crash would. */
   kill(): Promise<void>;
+  /** What it has written about itself. */
+  log(): Promise<string>;
 }
 
 /** A folder that PostgreSQL's user can reach; it is removed with the test, after the servers in it have been stopped. */
@@ -34,7 +36,16 @@ async function newFolder(t: TestContext, ...servers: string[]): Promise<string> 
 
 async function start(folder: string, more: Readonly<Record<string, string>> = {}): Promise<TestServer> {
   const { url, port } = await startEmbedded({ folder, settings: { ...settings, ...more } });
-  return { url, port, kill: async () => void (await stopEmbedded({ folder, mode: 'immediate' })) };
+  return {
+    url,
+    port,
+    kill: async () => void (await stopEmbedded({ folder, mode: 'immediate' })),
+    log: async () => {
+      const starts = path.join(folder, 'starts');
+      const texts = (await readdir(starts)).map(async (name) => await readFile(path.join(starts, name), 'utf8'));
+      return (await Promise.all(texts)).join('');
+    },
+  };
 }
 
 /** A server that proves itself with this certificate, or has no TLS. */

@@ -54,6 +54,32 @@ export async function secureSocket(socket: net.Socket, host: DatabaseHost, wante
   return secured;
 }
 
+/**
+ * Whether a server says anything to a newcomer within the time. It needs neither a role nor a free session for that, and says
+ * it even to one whom it will refuse.
+ */
+export async function isAnswering(host: DatabaseHost, withinMs: number): Promise<boolean> {
+  const socket = connectSocket(host).on('error', () => {});
+  let hasSpoken = false;
+  const closed = new Promise<void>((resolve) => void socket.once('close', resolve));
+  socket.once('data', () => {
+    hasSpoken = true;
+  });
+  const late = setTimeout(() => socket.destroy(new Error('no answer in time')), withinMs);
+  // In good order to the end of the handshake: the server would write a broken one into its log.
+  secureSocket(socket, host, { use: 'optional', verify: 'nothing', authorityFile: undefined }).then(
+    (secured) =>
+      secured
+        .on('error', () => {})
+        .resume()
+        .end(),
+    () => socket.destroy(),
+  );
+  await closed;
+  clearTimeout(late);
+  return hasSpoken;
+}
+
 async function authoritiesOf({ authorityFile }: DatabaseTls): Promise<string | undefined> {
   if (authorityFile === undefined) return undefined;
   try {

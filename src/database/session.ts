@@ -10,7 +10,8 @@ import postgres from 'postgres';
 import { type DatabaseAddress, type DatabaseHost, readDatabaseAddress } from '../base/database-address.ts';
 import { addArrayTypes } from './array-types.ts';
 import { firstHost } from './first-host.ts';
-import { connectSocket, secureSocket } from './server-socket.ts';
+import { connectSocket, isAnswering, secureSocket } from './server-socket.ts';
+import { type SilenceLimits, silenceLimits, watchSilence } from './silence-watch.ts';
 import { sqlState } from './sql-state.ts';
 
 export type Sql = postgres.Sql<Record<string, never>>;
@@ -26,6 +27,8 @@ interface SessionOptions {
   readonly onNotify?: (channel: string, payload: string) => void;
   /** Closes the session, whether it is open yet or not. */
   readonly signal?: AbortSignal;
+  /** When a server that says nothing is taken for one that has vanished. */
+  readonly silence?: SilenceLimits;
 }
 
 export interface Session {
@@ -117,22 +120,22 @@ async function openAt(
 ): Promise<Session> {
   const timeoutMs = options.connectTimeoutMs ?? 10_000;
   const lost = Promise.withResolvers<void>();
-  /** How to reject the running statements. Anything left here longer would be kept for the session's whole life. */
-  const running = new Set<(error: Error) => void>();
+  const running = createRunning();
   let isLost = false;
   let socket: Socket | undefined;
-  const failAll = (error: Error): void => {
-    for (const fail of running) fail(error);
-  };
+  let at = host;
   const lose = (): void => {
     if (isLost) return;
     isLost = true;
+    stopWatch();
     options.signal?.removeEventListener('abort', close);
     lost.resolve();
     // What the driver says of it comes first; it says nothing to a statement that came in this very moment.
-    setImmediate(() => setImmediate(() => failAll(connectionError('CONNECTION_CLOSED', 'the session was lost'))));
+    setImmediate(() =>
+      setImmediate(() => running.failAll(connectionError('CONNECTION_CLOSED', 'the session was lost'))),
+    );
   };
-  // The option exists, though the driver's types do not name it.
+  // `socket` exists, though the driver's types do not name it.
   const own = {
     ...(host && { host: [host.name], port: [host.port] }),
     connect_timeout: Math.ceil(timeoutMs / 1000),
@@ -142,7 +145,7 @@ async function openAt(
     onnotify: options.onNotify,
     socket: async (parsed: DriverAddress): Promise<Socket> => {
       if (socket !== undefined || isLost) throw connectionError('CONNECTION_CLOSED', 'before the database answered');
-      const at = host ?? hostOf(parsed);
+      at ??= hostOf(parsed);
       socket = connectSocket(at);
       for (const event of ['end', 'error', 'close']) socket.once(event, lose);
       if (tls.use !== 'never') socket = await secureSocket(socket, at, tls);
@@ -156,22 +159,26 @@ async function openAt(
     // A server that is stopped does not close its side.
     setTimeout(() => socket?.destroy(), 1000).unref();
   };
+  const stopWatch = watchSilence(
+    {
+      isBusy: running.isBusy,
+      received: () => socket?.bytesRead ?? 0,
+      isServerThere: async (withinMs) => at === undefined || (await isAnswering(at, withinMs)),
+      onVanished: close,
+    },
+    options.silence ?? silenceLimits,
+  );
   const run = async <Result>(work: (sql: Sql) => PromiseLike<Result>): Promise<Result> => {
     if (isLost) throw connectionError('CONNECTION_CLOSED', 'the session was lost');
-    const settled = Promise.withResolvers<Result>();
-    running.add(settled.reject);
     try {
-      work(sql).then(settled.resolve, settled.reject);
-      return await settled.promise;
+      return await running.settle(() => work(sql));
     } catch (error) {
       // It has become a standby, or is about to be one: the next session is with the server that took its place.
       if (target !== 'any' && sqlState(error) === readOnlyTransaction) close();
       throw error;
-    } finally {
-      running.delete(settled.reject);
     }
   };
-  const late = setTimeout(() => failAll(noAnswer(timeoutMs)), timeoutMs);
+  const late = setTimeout(() => running.failAll(noAnswer(timeoutMs)), timeoutMs);
   options.signal?.addEventListener('abort', close);
   if (options.signal?.aborted) lose();
   try {
@@ -183,6 +190,28 @@ async function openAt(
     clearTimeout(late);
   }
   return { run, isLost: () => isLost, lost: lost.promise, close };
+}
+
+/** What runs in a session: it is settled by the session's loss at the latest. */
+function createRunning() {
+  /** How to reject each. Anything left here longer would be kept for the session's whole life. */
+  const running = new Set<(error: Error) => void>();
+  return {
+    isBusy: (): boolean => running.size > 0,
+    failAll: (error: Error): void => {
+      for (const fail of running) fail(error);
+    },
+    settle: async <Result>(work: () => PromiseLike<Result>): Promise<Result> => {
+      const settled = Promise.withResolvers<Result>();
+      running.add(settled.reject);
+      try {
+        work().then(settled.resolve, settled.reject);
+        return await settled.promise;
+      } finally {
+        running.delete(settled.reject);
+      }
+    },
+  };
 }
 
 /** @throws a connection error for a server that is not of the kind that the address asks for */

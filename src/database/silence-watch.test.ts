@@ -1,0 +1,70 @@
+/** Servers that vanish without a word while a statement runs, and one that only takes long. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createTestAuthority } from '../link/link-fixture.ts';
+import { until } from '../testing/condition.ts';
+import { startServer } from './cluster-fixture.ts';
+import { createTestDatabase } from './database-fixture.ts';
+import { startForwarder } from './forwarder-fixture.ts';
+import { openSession } from './session.ts';
+
+const limited = { timeout: 60_000 };
+const applicationName = 'bramble/test';
+const { url } = await createTestDatabase();
+
+test('a statement that was sent into nothing ends as one whose session is lost', limited, async (t) => {
+  const forwarder = await startForwarder(t, url);
+  const session = await openSession(forwarder.url, { applicationName, silence: { everyMs: 20, answerMs: 200 } });
+  t.after(() => session.close());
+  forwarder.swallow();
+  await assert.rejects(
+    session.run((sql) => sql`select 1`),
+    { code: /^CONNECTION_/ },
+  );
+  await session.lost;
+});
+
+test('so does one that was being carried out', limited, async (t) => {
+  const forwarder = await startForwarder(t, url);
+  const session = await openSession(forwarder.url, { applicationName, silence: { everyMs: 20, answerMs: 200 } });
+  const other = await openSession(url, { applicationName });
+  t.after(() => other.close());
+  await other.run((sql) => sql`select pg_advisory_lock(1)`);
+  const waiting = assert.rejects(
+    session.run((sql) => sql`select pg_advisory_lock(1)`),
+    { code: /^CONNECTION_/ },
+  );
+  await until('it waits at the server', 20_000, async () => {
+    const rows = await other.run((sql) => sql`select 1 from pg_locks where locktype = 'advisory' and not granted`);
+    return rows.length === 1;
+  });
+  forwarder.swallow();
+  await waiting;
+});
+
+for (const tls of [false, true]) {
+  const how = tls ? 'in TLS' : 'without TLS';
+  test(`a statement may take as long as it likes while its server answers others, ${how}`, limited, async (t) => {
+    const authority = await createTestAuthority('Databases');
+    const server = await startServer(t, tls ? await authority.issue('db', ['localhost']) : undefined);
+    const forwarder = await startForwarder(t, server.url);
+    const session = await openSession(`${forwarder.url}?sslmode=${tls ? 'require' : 'disable'}`, {
+      applicationName,
+      silence: { everyMs: 20, answerMs: 30_000 },
+    });
+    t.after(() => session.close());
+    const other = await openSession(server.url, { applicationName });
+    t.after(() => other.close());
+    await other.run((sql) => sql`select pg_advisory_lock(1)`);
+    const waiting = session.run((sql) => sql`select 'answered' as is, pg_advisory_lock(1)`);
+    await until('the server was asked several times', 20_000, async () => forwarder.connections() > 4);
+    await other.run((sql) => sql`select pg_advisory_unlock(1)`);
+    assert.equal((await waiting)[0]?.['is'], 'answered');
+    const asked = forwarder.connections();
+    await session.run((sql) => sql`select 1`);
+    assert.ok(forwarder.connections() - asked <= 1, 'it is asked on although nothing waits');
+    const log = await server.log();
+    assert.match(log, /ready to accept/);
+    assert.doesNotMatch(log, /SSL connection|incomplete|EOF/);
+  });
+}

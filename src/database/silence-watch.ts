@@ -1,0 +1,55 @@
+/**
+ * Notices that a server has vanished while a statement waits for its answer. The kernel's keepalives find that out only as
+ * long as nothing sent is unacknowledged; what was sent into nothing it repeats for a quarter of an hour, and Node.js has no
+ * TCP_USER_TIMEOUT. A statement may run for hours, so its duration says nothing: while nothing is received, the server is asked
+ * for a sign of life in a connection of its own.
+ *
+ * Invariant: a session is given up only if a statement runs, nothing was received since the question, and the server had the
+ * whole time for an answer. One that answers anybody at all may take as long as it likes.
+ */
+
+export interface SilenceLimits {
+  /** How often is looked whether anything was received meanwhile. */
+  readonly everyMs: number;
+  /** How long the server has for a sign of life. */
+  readonly answerMs: number;
+}
+
+/** 14 s at most: a device's request has 30 s, so what is sent again then can still be answered. */
+export const silenceLimits: SilenceLimits = { everyMs: 3000, answerMs: 8000 };
+
+interface WatchedSession {
+  readonly isBusy: () => boolean;
+  /** Bytes so far. */
+  readonly received: () => number;
+  readonly isServerThere: (withinMs: number) => Promise<boolean>;
+  readonly onVanished: () => void;
+}
+
+/** @returns what ends the watch */
+export function watchSilence(session: WatchedSession, { everyMs, answerMs }: SilenceLimits): () => void {
+  let last = -1;
+  let isAsking = false;
+  let isOver = false;
+
+  const look = async (): Promise<void> => {
+    const silentSince = session.received();
+    const wasSilent = silentSince === last;
+    last = silentSince;
+    if (!wasSilent || !session.isBusy()) return;
+    const isThere = await session.isServerThere(answerMs);
+    if (!isThere && !isOver && session.isBusy() && session.received() === silentSince) session.onVanished();
+  };
+  const timer = setInterval(() => {
+    if (isAsking) return;
+    isAsking = true;
+    void look().finally(() => {
+      isAsking = false;
+    });
+  }, everyMs);
+  timer.unref();
+  return () => {
+    isOver = true;
+    clearInterval(timer);
+  };
+}
