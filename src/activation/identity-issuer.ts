@@ -110,8 +110,8 @@ export class IdentityIssuer {
       if (isSameKey(device.renewal, request)) return nextCertificateAgain(device, request);
       return await this.#issueNext(device, request, { presentFingerprint: signer });
     }
-    const issuers = trustedIssuers(await this.#options.authorities());
-    if (!issuers.some((der) => isIssuedBy(signerCertificateDer, der, this.#options.now())))
+    const [authorities, now] = await Promise.all([this.#options.authorities(), this.#options.now()]);
+    if (!trustedIssuers(authorities).some((der) => isIssuedBy(signerCertificateDer, der, now)))
       return refused('not-the-present-identity');
     if (signer !== device.identityFingerprint) {
       return isSameKey(device, request) ? certificateAgain(device, request) : refused('not-the-present-identity');

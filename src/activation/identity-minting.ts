@@ -6,13 +6,14 @@ import type { Authority } from '../domain/authorities.ts';
 import { identitySettingsSchema } from '../domain/identity-settings.ts';
 import { readSetting } from '../domain/settings.ts';
 import type { IdentityRequest } from '../platforms/protocol.ts';
-import { issueCertificateOffLoop, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { issueCertificateOffLoop, randomSerialHex, validFrom } from '../protocol/x509/certificate.ts';
 import { fingerprintOf, readCertificate } from '../protocol/x509/certificate-fields.ts';
 
 export interface MintingOptions {
   readonly db: Queryable;
   readonly deviceAuthority: Authority;
-  readonly now: () => Date;
+  /** By which certificates are judged and issued. */
+  readonly now: () => Promise<Date>;
 }
 
 export async function mintIdentity(
@@ -21,12 +22,13 @@ export async function mintIdentity(
   request: IdentityRequest,
 ): Promise<IssuedIdentity> {
   const { validDays } = await readSetting(db, 'device-identity', identitySettingsSchema);
-  const issuedAt = now();
+  const issuedAt = await now();
   const certificateDer = await issueCertificateOffLoop({
     authority: deviceAuthority,
     publicKey: { spkiDer: request.publicKeySpkiDer },
     subject: { commonName: device.deviceId, organizationalUnit: device.accountName },
     days: validDays,
+    notBefore: validFrom(issuedAt),
     serialHex: randomSerialHex(),
     usage: 'client',
   });

@@ -127,6 +127,20 @@ test('while an upgrade is open devices are told of the authority that the old re
   }
 });
 
+test('an identity is valid at once where the clock of its instance is an hour off, and renewed there', async (t) => {
+  const now = new Date();
+  t.mock.timers.enable({ apis: ['Date'], now: now.getTime() + 3_600_000 });
+  const device = await fixture.offeredDevice();
+  const certificateDer = await certificateFor(device.token, requestFor(first, device.challenge));
+  t.mock.timers.reset();
+  assert.ok(new X509Certificate(certificateDer).validFromDate < now);
+  t.mock.timers.enable({ apis: ['Date'], now: now.getTime() - 3_600_000 });
+  const next = requestFor(second, '', { key: first.privateKey, certificateDer });
+  const { rep } = await answerTo(device.token, next);
+  t.mock.timers.reset();
+  assert.equal(rep.status, 'success');
+});
+
 test('a request under way while the device authority is replaced is opened, and answered by the new one’s certificate', async () => {
   const device = await fixture.offeredDevice();
   const other = await fixture.offeredDevice();
@@ -295,7 +309,7 @@ test('an identity that has ended renews itself once renewals are active, and nob
       registrationActive,
       renewalActive: async () => true,
     },
-    now: () => new Date(Date.now() + 400 * 86_400_000),
+    now: async () => new Date(Date.now() + 400 * 86_400_000),
   });
   const [device, other] = [await fixture.offeredDevice(), await fixture.offeredDevice()];
   const identity = await certificateFor(device.token, requestFor(first, device.challenge));

@@ -10,6 +10,7 @@
  */
 import type { InstanceId } from '../base/ids.ts';
 import type { Queryable } from '../database/connection.ts';
+import { databaseTime } from '../database/database-time.ts';
 import { type EnrollingDevice, enrollingDevice } from '../devices/device-identity.ts';
 import type { IdentityRequest } from '../platforms/protocol.ts';
 import { scepCapabilities } from '../protocol/scep/attributes.ts';
@@ -65,9 +66,10 @@ export function createScepService(options: {
   readonly registrationActive: () => Promise<boolean>;
   /** Whether every component accepts that an enrolment may have two identities for a while. */
   readonly renewalActive: () => Promise<boolean>;
-  readonly now?: () => Date;
+  /** Default: the database's. */
+  readonly now?: () => Promise<Date>;
 }): ScepService {
-  const { db, instanceId, authorities, registrationActive, renewalActive, now = () => new Date() } = options;
+  const { db, instanceId, authorities, registrationActive, renewalActive, now = () => databaseTime(db) } = options;
   let opening: { of: ScepAuthorities; registrations: ReturnType<typeof createScepRegistrations> } | undefined;
   const presentRegistrations = async () => {
     const of = await authorities();

@@ -25,7 +25,7 @@ test('a credential that was not renewed is tried again before it ends, and every
     await keepCredentialFresh({
       context: { environment: { home }, log: silentLogger } as never,
       identifier: credential.identifier,
-      isDue: () => true,
+      isDue: async () => true,
       renew: async () => {
         throw new Error('no administration service is at work');
       },

@@ -80,7 +80,7 @@ interface CredentialRenewal {
   context: SrpLinkOptions['context'];
   identifier: string;
   /** Whether it is time, by the certificate's validity. */
-  isDue: (credential: SrpCredential, now: Date) => boolean;
+  isDue: (credential: SrpCredential) => Promise<boolean>;
   /** Gets the successor of the present credential; may take until an administration service is at work. */
   renew: (present: SrpCredential, signal: AbortSignal) => Promise<SrpCredential>;
   signal: AbortSignal;
@@ -97,7 +97,7 @@ export async function keepCredentialFresh(options: CredentialRenewal): Promise<v
     let restMs = renewalCheckMs;
     try {
       const present = await readCredential(context.environment.home, identifier);
-      if (options.isDue(present, new Date(clock.now()))) {
+      if (await options.isDue(present)) {
         restMs = retryMs(present, clock.now());
         const path = credentialPath(context.environment.home, identifier);
         await writeFile(`${path}.new`, `${JSON.stringify(await options.renew(present, signal), null, 2)}\n`, {

@@ -42,6 +42,27 @@ test('the authorities of a domain are stored sealed and load under the same mast
   }
 });
 
+test('they are valid at once where the clock of whoever makes them is an hour ahead', async (t) => {
+  const now = new Date();
+  t.mock.timers.enable({ apis: ['Date'], now: now.getTime() + 3_600_000 });
+  const rollback = new Error('made');
+  const begun: Date[] = [];
+  await assert.rejects(
+    db.begin(async (tx) => {
+      await tx`delete from authority`;
+      await tx`delete from domain_key`;
+      await createAuthorities(tx, keys, domain);
+      for (const { certificate } of await tx<{ certificate: Buffer }[]>`select certificate from authority`)
+        begun.push(new X509Certificate(certificate).validFromDate);
+      throw rollback;
+    }),
+    rollback,
+  );
+  t.mock.timers.reset();
+  assert.equal(begun.length, 5);
+  assert.ok(begun.every((at) => at < now));
+});
+
 test('registration authority and profile signer are below the device authority, and none outlasts it', async () => {
   const { device, registration, profileSigner, domainCertificateDer } = await loadInstanceAuthorities(db, keys);
   const root = new X509Certificate(device.certificateDer);

@@ -7,8 +7,9 @@
  * way.
  */
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { databaseTime } from '../database/database-time.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
-import { clockSkewMs, createAuthority, issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { createAuthority, issueCertificate, randomSerialHex, validFrom } from '../protocol/x509/certificate.ts';
 import { readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { isCertificateDue } from '../protocol/x509/certificate-renewal.ts';
 import {
@@ -48,7 +49,7 @@ export async function createAuthorities(
   keys: MasterKeys,
   domain: { readonly name: string },
 ): Promise<Authorities> {
-  const roots = await generateRoots(domain);
+  const roots = await generateRoots(domain, await databaseTime(q));
   await storeDomainAuthority(q, keys, roots.domain);
   await storeAuthority(q, keys, 'device', roots.device);
   await createMissingSigners(q, keys, domain);
@@ -70,8 +71,9 @@ export async function createMissingSigners(
   const missing = signerNames.filter((name) => !present.some((row) => row.name === name));
   if (present.length === 0 || missing.length === 0) return made;
   const roots = await loadAuthorities(q, keys);
+  const now = await databaseTime(q);
   for (const name of missing) {
-    if (await storeAuthority(q, keys, name, await generateSigner(name, roots, domain))) made.push(name);
+    if (await storeAuthority(q, keys, name, await generateSigner(name, roots, domain, now))) made.push(name);
   }
   return made;
 }
@@ -102,20 +104,21 @@ export async function renewProfileSigner(
 export async function generateAuthorities(domain: {
   readonly name: string;
 }): Promise<Authorities & InstanceAuthorities> {
-  const roots = await generateRoots(domain);
+  const now = new Date();
+  const roots = await generateRoots(domain, now);
   return {
     ...roots,
     domainCertificateDer: roots.domain.certificateDer,
-    registration: await generateSigner('registration', roots, domain),
-    profileSigner: await generateSigner('profile-signer', roots, domain),
+    registration: await generateSigner('registration', roots, domain, now),
+    profileSigner: await generateSigner('profile-signer', roots, domain, now),
   };
 }
 
 /** `domain` of EC P-256, `device` of RSA 2048, the only kind of key that SCEP knows. */
-async function generateRoots(domain: { readonly name: string }): Promise<Authorities> {
+async function generateRoots(domain: { readonly name: string }, now: Date): Promise<Authorities> {
   const [domainAuthority, deviceAuthority] = await Promise.all([
-    generateRoot(`${domain.name} domain authority`, domain.name, 'EC-P256'),
-    generateRoot(`${domain.name} device authority`, domain.name, 'RSA-2048'),
+    generateRoot(`${domain.name} domain authority`, domain.name, 'EC-P256', now),
+    generateRoot(`${domain.name} device authority`, domain.name, 'RSA-2048', now),
   ]);
   return { domain: domainAuthority, device: deviceAuthority };
 }
@@ -123,11 +126,16 @@ async function generateRoots(domain: { readonly name: string }): Promise<Authori
 /** The successor of the device authority. Its name tells it from the one before: devices have both. */
 export async function generateDeviceRoot(domain: { readonly name: string }, now: Date): Promise<Authority> {
   const title = `${domain.name} device authority of ${now.toISOString().slice(0, 19)}Z`;
-  return await generateRoot(title, domain.name, 'RSA-2048');
+  return await generateRoot(title, domain.name, 'RSA-2048', now);
 }
 
-async function generateRoot(commonName: string, organization: string, algorithm: KeyAlgorithm): Promise<Authority> {
-  const made = await createAuthority({ commonName, organization, algorithm, days: authorityDays });
+async function generateRoot(
+  commonName: string,
+  organization: string,
+  algorithm: KeyAlgorithm,
+  now: Date,
+): Promise<Authority> {
+  const made = await createAuthority({ commonName, organization, algorithm, days: authorityDays, now });
   return { certificateDer: Buffer.from(made.certificateDer), privateKeyPem: made.privateKeyPem };
 }
 
@@ -135,7 +143,7 @@ export async function generateSigner(
   name: SignerName,
   roots: Authorities,
   domain: { readonly name: string },
-  now = new Date(),
+  now: Date,
 ): Promise<Authority> {
   const { title, usage, below, days } = signers[name];
   const { privateKey, publicKey } = await (below === 'domain' ? createEcKeyPair() : createRsaKeyPair());
@@ -146,7 +154,7 @@ export async function generateSigner(
     days,
     serialHex: randomSerialHex(),
     usage,
-    notBefore: new Date(now.getTime() - clockSkewMs),
+    notBefore: validFrom(now),
   });
   return { certificateDer, privateKeyPem: privateKeyPemOf(privateKey) };
 }

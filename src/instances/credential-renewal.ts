@@ -13,6 +13,7 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
 import type { Database, Queryable, Transaction } from '../database/connection.ts';
+import { databaseTime } from '../database/database-time.ts';
 import type { Authority } from '../domain/authorities.ts';
 import { credentialShape, type RouterAddress, type SrpCredential } from '../link/credential.ts';
 import { identifierShape, type SignedEnvelope } from '../link/messages.ts';
@@ -60,7 +61,8 @@ const maxRequests = 16;
 /** What `keepCredentialFresh` needs from the directory. */
 export function credentialRenewal(db: Database, clock: Clock = systemClock) {
   return {
-    isDue: isSrpRenewalDue,
+    // By the clock that it was issued by: to one that is behind it would never begin to be valid.
+    isDue: async (present: SrpCredential) => isSrpRenewalDue(present, await databaseTime(db)),
     renew: async (present: SrpCredential, signal: AbortSignal): Promise<SrpCredential> => {
       const keys = await createEcKeyPair();
       const request: z.input<typeof credentialRequestShape> = {
@@ -180,7 +182,12 @@ async function certifyFirst(
   if (proven.identifier !== identifier) return { refusal: 'it is for another identifier' };
   if (!(await hosts.isPlaced(tx, identifier, host)))
     return { refusal: `its process is not to run on the host ${host}` };
-  const issued = certifySrpKey({ identifier, authority, publicKeySpkiDer: Buffer.from(proven.publicKey, 'base64') });
+  const issued = certifySrpKey({
+    identifier,
+    authority,
+    publicKeySpkiDer: Buffer.from(proven.publicKey, 'base64'),
+    now: await databaseTime(tx),
+  });
   if (!(await insertSrpCredential(tx, issued))) return { refusal: 'nothing has this identifier, or it is retired' };
   return { certificateDer: Buffer.from(issued.certificateDer), routers: await hosts.routers(tx) };
 }
@@ -203,7 +210,12 @@ async function certifySuccessor(
     credentialRequestShape,
     new X509Certificate(present.certificate).publicKey,
   );
-  const issued = certifySrpKey({ identifier, authority, publicKeySpkiDer: Buffer.from(publicKey, 'base64') });
+  const issued = certifySrpKey({
+    identifier,
+    authority,
+    publicKeySpkiDer: Buffer.from(publicKey, 'base64'),
+    now: await databaseTime(tx),
+  });
   if (!(await insertSrpSuccessor(tx, claimed.presentSerial, issued))) return unusable;
   return { certificateDer: Buffer.from(issued.certificateDer) };
 }

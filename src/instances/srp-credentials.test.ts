@@ -56,6 +56,19 @@ test('a credential names its identifier, is signed by the domain authority and h
   assert.ok(!JSON.stringify(stored).includes(issued.file.privateKeyPem.slice(40, 80)));
 });
 
+test('a credential is valid at once where the clock of whoever issues it is an hour off', async (t) => {
+  for (const byMs of [3_600_000, -3_600_000]) {
+    const now = new Date();
+    t.mock.timers.enable({ apis: ['Date'], now: now.getTime() + byMs });
+    const { file } = await issue();
+    t.mock.timers.reset();
+    const { validFromDate } = new X509Certificate(file.certificatePem);
+    assert.ok(Math.abs(validFromDate.getTime() - now.getTime()) < 1_800_000, String(validFromDate));
+    assert.ok(validFromDate < now);
+    assert.equal(isSrpRenewalDue(file, now), false);
+  }
+});
+
 test('an identifier that nothing has gets no credential, nor does a retired instance', async () => {
   const unknown = 'S99999999' as SrpIdentifier;
   assert.equal(

@@ -6,10 +6,11 @@
 import { X509Certificate } from 'node:crypto';
 import type { SrpIdentifier } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
+import { databaseTime } from '../database/database-time.ts';
 import type { Authority } from '../domain/authorities.ts';
 import type { RouterAddress, SrpCredential } from '../link/credential.ts';
 import { normalSerial } from '../link/messages.ts';
-import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { issueCertificate, randomSerialHex, validFrom } from '../protocol/x509/certificate.ts';
 import { readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { isCertificateDue } from '../protocol/x509/certificate-renewal.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
@@ -39,7 +40,7 @@ export async function issueSrpCredential(
   tx: Transaction,
   order: SrpCredentialOrder,
 ): Promise<IssuedSrpCredential | 'not-found'> {
-  const { certificate, credential } = await makeCredential(order);
+  const { certificate, credential } = await makeCredential(order, await databaseTime(tx));
   return (await insertSrpCredential(tx, certificate)) ? credential : 'not-found';
 }
 
@@ -48,6 +49,7 @@ export function certifySrpKey(order: {
   readonly identifier: SrpIdentifier;
   readonly authority: Authority;
   readonly publicKeySpkiDer: Uint8Array;
+  readonly now: Date;
 }): IssuedCertificate {
   const serial = normalSerial(randomSerialHex());
   const certificateDer = issueCertificate({
@@ -57,6 +59,7 @@ export function certifySrpKey(order: {
     days: srpCredentialDays,
     serialHex: serial,
     usage: 'client',
+    notBefore: validFrom(order.now),
   });
   const { notBefore, notAfter } = readCertificate(certificateDer);
   return { serial, identifier: order.identifier, certificateDer, notBefore, notAfter };
@@ -75,9 +78,10 @@ export function isSrpRenewalDue(file: SrpCredential, now: Date): boolean {
 
 async function makeCredential(
   order: SrpCredentialOrder,
+  now: Date,
 ): Promise<{ certificate: IssuedCertificate; credential: IssuedSrpCredential }> {
   const keys = await createEcKeyPair();
-  const certificate = certifySrpKey({ ...order, publicKeySpkiDer: spkiDerOf(keys.publicKey) });
+  const certificate = certifySrpKey({ ...order, publicKeySpkiDer: spkiDerOf(keys.publicKey), now });
   return {
     certificate,
     credential: {

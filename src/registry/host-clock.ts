@@ -1,5 +1,6 @@
 /** How far a host's clock differs from the database's, which decides about leases and the order of things. */
 import type { Queryable } from '../database/connection.ts';
+import { databaseTime } from '../database/database-time.ts';
 
 /**
  * Milliseconds that the clock is certainly ahead of the database's, negative if it is behind. The database's was read
@@ -7,9 +8,8 @@ import type { Queryable } from '../database/connection.ts';
  */
 export async function readClockAheadMs(q: Queryable, now: () => number = Date.now): Promise<number> {
   const asked = now();
-  const [row] = await q<{ now: Date }[]>`select clock_timestamp() as now`;
+  const there = (await databaseTime(q)).getTime();
   const answered = now();
-  const there = row?.now.getTime() ?? asked;
   if (there < asked) return asked - there;
   return Math.min(0, answered - there);
 }

@@ -15,6 +15,7 @@ import { BrambleError } from '../base/errors.ts';
 import type { InstanceId } from '../base/ids.ts';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import { openDatabase, type Transaction } from '../database/connection.ts';
+import { databaseTime } from '../database/database-time.ts';
 import { migrate } from '../database/migrate.ts';
 import { assertOwnSessions } from '../database/pooler-check.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
@@ -31,7 +32,7 @@ import { issueSrpCredential } from '../instances/srp-credentials.ts';
 import { credentialPath, type RouterAddress } from '../link/credential.ts';
 import { routerCertificateDays, routerFilePath, srpServerName } from '../link/router-file.ts';
 import { seedPolicies } from '../policies/preconfigured-policies.ts';
-import { issueCertificate, randomSerialHex } from '../protocol/x509/certificate.ts';
+import { issueCertificate, randomSerialHex, validFrom } from '../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { declareRange } from '../registry/components.ts';
 import { type DesiredProcess, setDesiredProcess } from '../registry/desired-processes.ts';
@@ -121,7 +122,7 @@ async function fillDomain(
   await seedPolicies(tx);
   const routers: RouterAddress[] = [{ host: publicHost, port: plan.srpPort, serverName: srpServerName }];
   await writeSetting(tx, 'routers', { addresses: routers });
-  await writeRouterFiles(plan, authorities.domain);
+  await writeRouterFiles(plan, authorities.domain, await databaseTime(tx));
   const desire = (process: Pick<DesiredProcess, 'name' | 'kind' | 'settings'>) =>
     setDesiredProcess(tx, { ...process, host: plan.host, release, state: 'running' });
   await desire({ name: routerName, kind: 'router', settings: { tunnelHost } });
@@ -160,7 +161,7 @@ async function fillDomain(
   return { publicUrl, instances, token };
 }
 
-async function writeRouterFiles(plan: NewDomainPlan, domainAuthority: Authority): Promise<void> {
+async function writeRouterFiles(plan: NewDomainPlan, domainAuthority: Authority, now: Date): Promise<void> {
   const pair = await createEcKeyPair();
   const publicHost = publicHostOf(plan.publicHost);
   const isAddress = isIP(publicHost) !== 0;
@@ -173,6 +174,7 @@ async function writeRouterFiles(plan: NewDomainPlan, domainAuthority: Authority)
     usage: 'server',
     dnsNames: [...new Set([...(isAddress ? [] : [publicHost]), plan.tunnelHost, srpServerName, 'localhost'])],
     ipAddresses: [...new Set([...(isAddress ? [publicHost] : []), '127.0.0.1'])],
+    notBefore: validFrom(now),
   });
   await writeSecret(routerFilePath(plan.home, routerName), {
     certificatePem: new X509Certificate(certificateDer).toString(),

@@ -58,7 +58,8 @@ beforeEach(async () => {
 const turn = () =>
   createCertificateUpkeep({
     ...{ db: asRole, release: context.release, name: context.name, home, masterKeys: context.masterKeys },
-    clock: { ...systemClock, now: () => now },
+    clock: systemClock,
+    now: async () => new Date(now),
     log: silentLogger,
   }).turn();
 const routerFile = async () => JSON.parse(await readFile(path, 'utf8')) as RouterFile;
@@ -128,7 +129,8 @@ test('an administration service of another release renews nothing', async () => 
   now += 800 * dayMs;
   await createCertificateUpkeep({
     ...{ db: asRole, release: '99.0.0', name: context.name, home, masterKeys: context.masterKeys },
-    clock: { ...systemClock, now: () => now },
+    clock: systemClock,
+    now: async () => new Date(now),
     log: silentLogger,
   }).turn();
   assert.deepEqual([await routerFile(), await signer()], before);

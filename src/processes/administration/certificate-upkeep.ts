@@ -11,6 +11,7 @@ import { recorded } from '../../access/audit/record.ts';
 import type { Clock } from '../../base/clock.ts';
 import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
+import { databaseTime } from '../../database/database-time.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
 import type { MasterKeys } from '../../database/sealed-value.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
@@ -29,7 +30,7 @@ import {
   routerFilePath,
 } from '../../link/router-file.ts';
 import type { Logger } from '../../process/log/logger.ts';
-import { clockSkewMs, issueCertificate, randomSerialHex } from '../../protocol/x509/certificate.ts';
+import { issueCertificate, randomSerialHex, validFrom } from '../../protocol/x509/certificate.ts';
 
 interface CertificateUpkeep {
   readonly db: Database;
@@ -39,11 +40,13 @@ interface CertificateUpkeep {
   readonly home: string;
   readonly masterKeys: MasterKeys;
   readonly clock: Clock;
+  /** What certificates are judged and issued by; default: the database's time. */
+  readonly now?: () => Promise<Date>;
   readonly log: Logger;
 }
 
 export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
-  const { db, release, name, home, masterKeys, clock, log } = parts;
+  const { db, release, name, home, masterKeys, clock, now: present = () => databaseTime(db), log } = parts;
 
   async function write<Result>(operation: string, work: (tx: Transaction) => Promise<Result>): Promise<Result> {
     const by = { actor: name, operation, subjects: [], from: { component: name }, when: 'changed' } as const;
@@ -51,16 +54,13 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
   }
 
   async function renewRouters(): Promise<void> {
+    const now = await present();
     for (const router of await routersOf(home)) {
       const path = routerFilePath(home, router);
       const file = await readRouterFile(path);
-      if (!isRouterCertificateDue(file.certificatePem, new Date(clock.now()))) continue;
+      if (!isRouterCertificateDue(file.certificatePem, now)) continue;
       await write('renew router certificate', async (tx) => {
-        const certificatePem = renewedCertificate(
-          file,
-          await loadDomainAuthority(tx, masterKeys),
-          new Date(clock.now()),
-        );
+        const certificatePem = renewedCertificate(file, await loadDomainAuthority(tx, masterKeys), now);
         await writeWholeFile(path, `${JSON.stringify({ ...file, certificatePem }, null, 2)}\n`, 'w');
         const endsAt = new X509Certificate(certificatePem).validToDate.toISOString();
         const message = `The certificate of the router ${router} was renewed; it expires on ${endsAt.slice(0, 10)}.`;
@@ -72,7 +72,7 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
 
   async function renewSigner(): Promise<void> {
     const renewed = await write('renew profile signer', async (tx) => {
-      return await renewProfileSigner(tx, masterKeys, await readDomain(tx), new Date(clock.now()));
+      return await renewProfileSigner(tx, masterKeys, await readDomain(tx), await present());
     });
     if (renewed) log.info('profile signer renewed');
   }
@@ -83,7 +83,7 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
     const retired = await write('retire former device authority', async (tx) => {
       const formerIssuer = await readFormerIssuer(tx);
       if (formerIssuer === null || (await countFormerIdentities(tx, formerIssuer)).valid > 0) return false;
-      await retireFormerDeviceAuthority(tx, masterKeys, await readDomain(tx), new Date(clock.now()));
+      await retireFormerDeviceAuthority(tx, masterKeys, await readDomain(tx), await present());
       const message = 'No valid identity of the former device authority is left: it is retired.';
       await recordEvent(tx, { kind: 'device-authority-retired', message });
       return true;
@@ -122,7 +122,7 @@ function renewedCertificate(file: RouterFile, authority: Authority, now: Date): 
     usage: 'server',
     dnsNames: named('DNS:'),
     ipAddresses: named('IP Address:'),
-    notBefore: new Date(now.getTime() - clockSkewMs),
+    notBefore: validFrom(now),
   });
   return new X509Certificate(certificateDer).toString();
 }

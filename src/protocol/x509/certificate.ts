@@ -46,7 +46,12 @@ export interface CertificateOrder {
 
 const dayMs = 86_400_000;
 /** How long before its issue a certificate becomes valid: other clocks may be behind. */
-export const clockSkewMs = 300_000;
+const clockSkewMs = 300_000;
+
+/** When a certificate that is issued at this time begins to be valid. */
+export function validFrom(issuedAt: Date): Date {
+  return new Date(issuedAt.getTime() - clockSkewMs);
+}
 
 /** Sixteen random bytes in hex, positive and without a leading zero. */
 export function randomSerialHex(): string {
@@ -67,7 +72,7 @@ export async function createAuthority(options: {
   const { privateKey, publicKey } = await createKeyPair(algorithm);
   const subjectDer = nameDer({ commonName, ...(organization === undefined ? {} : { organization }) });
   const spkiDer = spkiDerOf(publicKey);
-  const notBefore = new Date(now.getTime() - clockSkewMs);
+  const notBefore = validFrom(now);
   const certificateDer = signedCertificate({
     issuerKey: privateKey,
     issuerDer: subjectDer,
@@ -109,7 +114,7 @@ function partsOf(order: CertificateOrder): CertificateParts {
       ? readCertificateRequest(order.publicKey.csrDer).publicKeySpkiDer
       : order.publicKey.spkiDer;
   const key = publicKeyFrom(spkiDer);
-  const notBefore = order.notBefore ?? new Date(Date.now() - clockSkewMs);
+  const notBefore = order.notBefore ?? validFrom(new Date());
   const wantedEnd = notBefore.getTime() + clockSkewMs + days * dayMs;
   const alternativeNames = [...dnsNames.map(dnsName), ...ipAddresses.map(ipName)];
   return {
@@ -147,7 +152,7 @@ export function selfSignedCertificate(options: {
     subjectDer,
     spkiDer: spkiDerOf(publicKey),
     serialHex: randomSerialHex(),
-    notBefore: new Date(now.getTime() - clockSkewMs),
+    notBefore: validFrom(now),
     notAfter: new Date(now.getTime() + days * dayMs),
     extensions: [extension('2.5.29.15', true, keyUsageBits(publicKey))],
   });

@@ -4,6 +4,7 @@ import type { Budget } from '../../api/budget.ts';
 import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { Loss } from '../../api/upgrade-plan.ts';
 import type { Queryable } from '../../database/connection.ts';
+import { databaseTime } from '../../database/database-time.ts';
 import { readBudget } from '../../deliveries/budget.ts';
 import { acceptsAllItems } from '../../devices/delivery-items.ts';
 import { readDomain } from '../../domain/domain.ts';
@@ -77,7 +78,7 @@ export async function readPlanFacts(
              on d.account_id = a.id
      order by a.name`;
   return {
-    now: await readNow(q),
+    now: await databaseTime(q),
     fromRelease: domain.release,
     featureLevel: domain.featureLevel,
     target,
@@ -90,11 +91,6 @@ export async function readPlanFacts(
     supervisorsBehind: supervisorsBehind(await listSupervisors(q), target.release).map(supervisorText),
     losses: lossesOf(await listAccountTables(q)),
   };
-}
-
-async function readNow(q: Queryable): Promise<Date> {
-  const [row] = await q<{ now: Date }[]>`select clock_timestamp() as now`;
-  return row?.now ?? new Date();
 }
 
 /**

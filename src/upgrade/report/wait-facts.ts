@@ -2,6 +2,7 @@
 
 import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
+import { databaseTime } from '../../database/database-time.ts';
 import { listSilent, listWaitingHolds } from '../../deliveries/delivery-waits.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import { moveStates } from '../../states/move-states.ts';
@@ -53,7 +54,7 @@ export async function readWaits(
     open,
     decisionSince,
   ] = await Promise.all([
-    readNow(q),
+    databaseTime(q),
     listMissing(q),
     listHostsWithoutSupervisor(q),
     listSupervisors(q),
@@ -120,11 +121,6 @@ function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
 function laterOf(startedAt: Date | null, windowFrom: string | undefined): Date | null {
   if (startedAt === null || windowFrom === undefined) return startedAt;
   return new Date(Math.max(startedAt.getTime(), Date.parse(windowFrom)));
-}
-
-async function readNow(q: Queryable): Promise<Date> {
-  const [row] = await q<{ now: Date }[]>`select clock_timestamp() as now`;
-  return row?.now ?? new Date();
 }
 
 /** While the waves go on, that is what they are for. */

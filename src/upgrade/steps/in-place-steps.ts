@@ -8,6 +8,7 @@
  */
 import { counted } from '../../base/counted.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
+import { databaseTime } from '../../database/database-time.ts';
 import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { overdueText } from '../components/absent-process-text.ts';
@@ -191,8 +192,7 @@ async function noteTime(
   { instanceId }: Replacement,
   what: 'beganAt' | 'atWorkAt',
 ): Promise<void> {
-  const [row] = await tx<{ at: Date }[]>`select clock_timestamp() as at`;
-  const at = row?.at.toISOString();
+  const at = (await databaseTime(tx)).toISOString();
   const replacements = upgrade.progress.replacements.map((each) =>
     each.instanceId === instanceId ? { ...each, [what]: at } : each,
   );

@@ -1,6 +1,7 @@
 /** The windows of an upgrade at this moment, by the database's clock. */
 import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { Queryable } from '../../database/connection.ts';
+import { databaseTime } from '../../database/database-time.ts';
 import { listAbsent } from '../components/absent-processes.ts';
 import { openingText, type Schedule, scheduleAt } from '../state/schedule-windows.ts';
 import { readDestinations, readOpenWindows } from '../state/upgrade-store.ts';
@@ -8,8 +9,7 @@ import { readDestinations, readOpenWindows } from '../state/upgrade-store.ts';
 /** @throws BrambleError ERR_UPGRADE_WINDOW */
 export async function readSchedule(q: Queryable, { windows }: Pick<PlanOptions, 'windows'>): Promise<Schedule> {
   if (windows.length === 0) return { kind: 'always' };
-  const [row] = await q<{ now: Date }[]>`select clock_timestamp() as now`;
-  return scheduleAt(windows, row?.now ?? new Date());
+  return scheduleAt(windows, await databaseTime(q));
 }
 
 /**

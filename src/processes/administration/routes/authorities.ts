@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import type { FastifyPluginAsync } from 'fastify';
 import { type AuthorityList, authorityOperations } from '../../../api/authorities.ts';
 import type { Queryable, Transaction } from '../../../database/connection.ts';
+import { databaseTime } from '../../../database/database-time.ts';
 import { countFormerIdentities } from '../../../devices/former-identities.ts';
 import { listAuthorityCertificates } from '../../../domain/authorities.ts';
 import { readFormerIssuer, rollDeviceAuthority } from '../../../domain/device-authority-roll.ts';
@@ -34,7 +35,7 @@ export function authorityRoutes(context: AdministrationContext): FastifyPluginAs
       const message = `${administrator} replaced the device authority; devices renew their identities.`;
       return await change({ kind: 'device-authority-rolled', message }, async (tx) => {
         await requireFeature(tx, features, 'device-authority-rollover', 'Replacing the device authority');
-        await rollDeviceAuthority(tx, masterKeys, await readDomain(tx), new Date());
+        await rollDeviceAuthority(tx, masterKeys, await readDomain(tx), await databaseTime(tx));
       });
     });
 
@@ -42,7 +43,7 @@ export function authorityRoutes(context: AdministrationContext): FastifyPluginAs
       const message = `${administrator} replaced the route signer; the former one is believed until it is retired.`;
       return await change({ kind: 'route-signer-rolled', message }, async (tx) => {
         await requireFeature(tx, features, 'route-signer-rollover', 'Replacing the route signer');
-        await rollRouteSigner(tx, masterKeys, await readDomain(tx), new Date());
+        await rollRouteSigner(tx, masterKeys, await readDomain(tx), await databaseTime(tx));
       });
     });
 

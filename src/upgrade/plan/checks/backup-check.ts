@@ -1,5 +1,5 @@
 /** The check `backup`: was a backup of this domain, as it is now, restored as a test, and not long ago? */
-import type { Database } from '../../../database/connection.ts';
+import { databaseTime } from '../../../database/database-time.ts';
 import { readDomain } from '../../../domain/domain.ts';
 import { readVerifiedBackup, type VerifiedBackup } from '../../../domain/verified-backups.ts';
 import type { Upgrade } from '../../state/upgrade-store.ts';
@@ -16,7 +16,7 @@ export async function checkBackup(
   if (plan.patch) return passed('a patch changes no schema, and can be reversed until it is finalized');
   const domain = await readDomain(db);
   const [of, any] = [await readVerifiedBackup(home, domain.domainId), await readVerifiedBackup(home)];
-  const now = await nowOf(db);
+  const now = await databaseTime(db);
   const what = (backup: VerifiedBackup) => `${backup.file}, as of ${backup.takenAt}, verified by ${backup.verifiedBy}`;
   const remedy =
     'Run `bramble backup create` and `bramble backup verify` on this host, or say that you have a tested backup of another ' +
@@ -41,9 +41,4 @@ export async function checkBackup(
     );
   }
   return passed(`a backup was restored as a test: ${what(of)}, SHA-256 ${of.sha256.slice(0, 16)}…`);
-}
-
-async function nowOf(db: Database): Promise<Date> {
-  const [row] = await db<{ now: Date }[]>`select now()`;
-  return row?.now ?? new Date();
 }
