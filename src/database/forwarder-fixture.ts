@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
-export interface Forwarder {
+interface Forwarder {
   /** The URL of the server, through here. */
   readonly url: string;
   readonly port: number;
