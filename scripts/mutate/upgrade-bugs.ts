@@ -17,9 +17,9 @@ export const upgradeBugs: readonly KnownBug[] = [
   },
   {
     name: 'reverse-to-another-home',
-    file: 'src/upgrade/steps/reverse-steps.ts',
-    find: 'coalesce(home.id, n.replaces_id) as "toInstanceId"',
-    replace: '(select i.id from instance i where i.retired_at is null order by i.name limit 1) as "toInstanceId"',
+    file: 'src/upgrade/steps/homeward-moves.ts',
+    find: 'on h.id = coalesce(w.id, n.replaces_id)',
+    replace: 'on h.id = (select i.id from instance i where i.retired_at is null order by i.name limit 1)',
     seenBy: [
       {
         file: 'src/processes/coordinator/coordinator.long.test.ts',
@@ -29,10 +29,35 @@ export const upgradeBugs: readonly KnownBug[] = [
     ],
   },
   {
+    name: 'reverse-to-a-lost-home',
+    file: 'src/upgrade/steps/homeward-moves.ts',
+    find: 'each.name === name && each.alive',
+    replace: 'each.name === name',
+    seenBy: [
+      {
+        file: 'src/upgrade/steps/turned-against.long.test.ts',
+        title:
+          'reversed with an old instance gone, its accounts stay where they are served, the others go home, and it is named',
+      },
+    ],
+  },
+  {
+    name: 'replaced-process-compiles',
+    file: 'src/deliveries/release-store.ts',
+    find: 'return by.isReplaced?.(q) ?? q`false`;',
+    replace: 'return by.isReplaced === undefined ? q`false` : q`false`;',
+    seenBy: [
+      {
+        file: 'src/deliveries/policy-service.test.ts',
+        title: 'a process whose successor serves compiles and settles nothing any more, until that one is gone',
+      },
+    ],
+  },
+  {
     name: 'reverse-forgets-where-from',
-    file: 'src/upgrade/steps/reverse-steps.ts',
-    find: 'coalesce(home.id, n.replaces_id) as "toInstanceId"',
-    replace: 'n.replaces_id as "toInstanceId"',
+    file: 'src/upgrade/steps/homeward-moves.ts',
+    find: 'on h.id = coalesce(w.id, n.replaces_id)',
+    replace: 'on h.id = n.replaces_id',
     seenBy: [
       {
         file: 'src/processes/coordinator/coordinator.long.test.ts',

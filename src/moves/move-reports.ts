@@ -73,13 +73,26 @@ export async function listUnsettledMoves(q: Queryable, batchId: string, limit: n
 
 /** Cancels uncommitted moves and closes committed ones: a new move brings the account home. */
 export async function stopMovesTo(tx: Transaction, instanceIds: readonly string[]): Promise<void> {
-  const batches = await tx<{ id: string }[]>`
-    select distinct batch_id as id from account_move
-     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'uncommitted')}`;
-  for (const batch of batches) await cancelMoveBatch(tx, batch.id);
+  await cancelBatchesTo(tx, instanceIds, tx`true`);
   await tx`
     update account_move set state = 'closed', closed_at = now()
      where to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'closing')}`;
+}
+
+/** Cancels uncommitted moves of the upgrade, with the batches that they are in. */
+export async function cancelUpgradeMovesTo(
+  tx: Transaction,
+  id: UpgradeId,
+  instanceIds: readonly string[],
+): Promise<void> {
+  if (instanceIds.length > 0) await cancelBatchesTo(tx, instanceIds, tx`b.upgrade_id = ${id}`);
+}
+
+async function cancelBatchesTo(tx: Transaction, instanceIds: readonly string[], which: SqlFragment): Promise<void> {
+  const batches = await tx<{ id: string }[]>`
+    select distinct b.id from account_move m join move_batch b on b.id = m.batch_id
+     where m.to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'uncommitted', 'm')} and ${which}`;
+  for (const batch of batches) await cancelMoveBatch(tx, batch.id);
 }
 
 /** Of the upgrade's moves home: accounts that are back and whose devices have not answered; those out of reach are not waited for. */

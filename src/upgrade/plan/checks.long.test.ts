@@ -15,6 +15,7 @@ import { createInstance } from '../../instances/instances.ts';
 import { readCredential } from '../../link/credential.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { installArchive } from '../../release/archive.ts';
+import { manifestName, programName } from '../../release/manifest.ts';
 import { migrationFolder } from '../../release/program.ts';
 import { testSigner, writeTestArchive } from '../../release/signed-archive-fixture.ts';
 import { thisRelease } from '../../release/this-release.ts';
@@ -295,4 +296,18 @@ test('a credential is issued with the router addresses of the one beside it, and
     return created.srpIdentifier;
   });
   assert.deepEqual((await readCredential(home, replacedElsewhere)).routers, routers, 'whose credential lies elsewhere');
+});
+
+test('a release without its manifest or its program is lacking on this host', async () => {
+  const { lacking } = domainEffects({
+    ...{ db, databaseUrl: database.url, home, host: 'here', release: '1.2.0', migrations: migrationFolder() },
+    ...{ applicationName: 'bramble/test', masterKeys },
+  });
+  const folder = join(home, 'releases', '1.1.7');
+  assert.deepEqual(await lacking('1.1.7'), ['here']);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, manifestName), '{}');
+  assert.deepEqual(await lacking('1.1.7'), ['here']);
+  await writeFile(join(folder, programName), '');
+  assert.deepEqual(await lacking('1.1.7'), []);
 });

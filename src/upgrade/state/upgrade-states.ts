@@ -57,6 +57,8 @@ export const upgradeStates = stateMachine({
     'awaiting-decision': ['soaking', 'paused'],
     /** Accounts are moved to the new release; one that an administrator moves elsewhere is moved again. */
     onward: ['moving', 'all-moved', 'soaking', 'finalizing'],
+    /** Accounts go home. */
+    homeward: ['reversing'],
   },
 });
 export type UpgradeState = (typeof upgradeStates.states)[number];

@@ -1,5 +1,6 @@
 /** The coordinator's effects outside database transactions: migrations, checks, credential files. */
 
+import { existsSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Operation, recorded } from '../../access/audit/record.ts';
@@ -19,6 +20,7 @@ import { routerAddresses } from '../../instances/router-addresses.ts';
 import { issueSrpCredential } from '../../instances/srp-credentials.ts';
 import { credentialPath, readCredential } from '../../link/credential.ts';
 import { readInstalled } from '../../release/archive.ts';
+import { manifestName, programName } from '../../release/manifest.ts';
 import { keepFirstSigner } from '../fence/release-trust.ts';
 import type { CheckOptions } from '../plan/checks/check.ts';
 import { runChecks } from '../plan/checks.ts';
@@ -59,6 +61,10 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
       await db.begin((tx) =>
         recorded(tx, operationOf(options, 'store-release'), () => storeRelease(tx, options.home, release)),
       );
+    },
+    lacking: async (release) => {
+      const folder = join(options.home, 'releases', release);
+      return [manifestName, programName].every((name) => existsSync(join(folder, name))) ? [] : [options.host];
     },
     contract: async () => {
       const schemaVersion = await migrateTo(true);

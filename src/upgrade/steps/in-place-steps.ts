@@ -160,7 +160,7 @@ async function replaceInstance(context: StepContext, read: Upgrade, next: Replac
 }
 
 /** Since the new release was wanted for it, or the upgrade was resumed. */
-async function isOverdue(context: StepContext, read: Upgrade, name: string): Promise<boolean> {
+export async function isOverdue(context: StepContext, read: Upgrade, name: string): Promise<boolean> {
   const [row] = await context.db`
     select 1 from desired_process p join upgrade u on u.id = ${read.id}
      where p.name = ${name}

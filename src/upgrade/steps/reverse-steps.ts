@@ -8,24 +8,23 @@
  */
 
 import { counted } from '../../base/counted.ts';
-import type { AccountId, InstanceId } from '../../base/ids.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { setDomainRelease } from '../../domain/domain-changes.ts';
 import { retireInstance } from '../../instances/instances.ts';
-import { createMoveBatch } from '../../moves/batch-store.ts';
-import { countReversalsDelivering, openMovesOf, stopMovesTo } from '../../moves/move-reports.ts';
+import { countReversalsDelivering, stopMovesTo } from '../../moves/move-reports.ts';
 import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
 import { notReturnedText } from '../components/absent-process-text.ts';
 import { notYetRunning, stillAlive } from '../components/component-readiness.ts';
 import { revokeGrantedRights } from '../fence/patch-rights.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
-import type { NewInstance } from '../state/upgrade-plan.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import { reachStep, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
-import { listNotReturned, restoreInstances } from './in-place-steps.ts';
+import { queueMovesHome } from './homeward-moves.ts';
+import { isOverdue, listNotReturned, restoreInstances } from './in-place-steps.ts';
 import { removeInstanceParts } from './new-instances.ts';
+import { pauseStep } from './pausing.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import { giveBackReused } from './reuse-steps.ts';
 import { restoreRouters } from './router-steps.ts';
@@ -40,6 +39,8 @@ import {
 
 export async function stepReversing(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { progress } = upgrade;
+  const lacking = await context.effects.lacking(upgrade.fromRelease);
+  if (lacking.length > 0) return await pauseStep(context, upgrade, lackingText(upgrade, lacking));
   // They may be the cause, and they serve all devices.
   const router = await restoreRouters(context, upgrade);
   if (router !== undefined) return router;
@@ -57,6 +58,14 @@ export async function stepReversing(context: StepContext, upgrade: Upgrade): Pro
   return await returnAdministration(context, upgrade);
 }
 
+/** Nothing could run it again: that is said before anything is taken from the new release. */
+function lackingText({ fromRelease, toRelease }: Upgrade, hosts: readonly string[]): string {
+  return (
+    `release ${fromRelease} is not installed on ${hosts.join(', ')} any more, so nothing there can go back to it; ` +
+    `${toRelease} goes on serving. Install it there (\`bramble release install <archive>\`), then resume`
+  );
+}
+
 /** Queues moves home from one instance, and stops those that still go onward; undefined once all are back. */
 async function sendHomeFrom(context: StepContext, upgrade: Upgrade, name: string): Promise<StepOutcome | undefined> {
   return await stepTransaction(context, 'send-home', upgrade, async (tx, current) => {
@@ -66,7 +75,7 @@ async function sendHomeFrom(context: StepContext, upgrade: Upgrade, name: string
       newInstances.map((made) => made.instanceId),
     );
     const own = newInstances.filter((made) => made.name === name);
-    const queued = await queueMovesHome(context, tx, current, own);
+    const { queued, waiting } = await queueMovesHome(context, tx, current, own);
     if (queued > 0) {
       await recordUpgradeEvent(
         tx,
@@ -79,7 +88,7 @@ async function sendHomeFrom(context: StepContext, upgrade: Upgrade, name: string
       current,
       own.map((made) => made.instanceId),
     );
-    return left > 0 ? waitingFor(`${counted(left, 'account')} moving back from ${name}`) : undefined;
+    return left > 0 ? waitingFor(`${counted(left, 'account')} moving back from ${name}${waiting}`) : undefined;
   });
 }
 
@@ -88,11 +97,11 @@ async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOut
   return await stepTransaction(context, 'move-back', upgrade, async (tx, current) => {
     const instanceIds = current.progress.newInstances.map((made) => made.instanceId);
     await stopMovesTo(tx, instanceIds);
-    const queued = await queueMovesHome(context, tx, current, current.progress.newInstances);
+    const { queued, waiting } = await queueMovesHome(context, tx, current, current.progress.newInstances);
     if (queued > 0)
       await recordUpgradeEvent(tx, current, `${counted(queued, 'account is', 'accounts are')} to move back`);
     const left = await countOpenReversals(tx, current, instanceIds);
-    if (left > 0) return waitingFor(`${counted(left, 'account')} moving back`);
+    if (left > 0) return waitingFor(`${counted(left, 'account')} moving back${waiting}`);
     for (const made of current.progress.newInstances) {
       const outcome = await retireInstance(tx, made.name);
       if (outcome.kind === 'has-accounts') return waitingFor(`accounts that were added to ${made.name}`);
@@ -103,34 +112,6 @@ async function moveBack(context: StepContext, upgrade: Upgrade): Promise<StepOut
     await recordUpgradeEvent(tx, current, 'all accounts are back; stopping the new instances', { processes });
     return advanced;
   });
-}
-
-/**
- * Home is where an account was assigned from; for one created at a new instance, the instance that this one replaces.
- */
-async function queueMovesHome(
-  context: StepContext,
-  tx: Transaction,
-  upgrade: Upgrade,
-  made: readonly NewInstance[],
-): Promise<number> {
-  const moves = await tx<{ accountId: AccountId; toInstanceId: InstanceId }[]>`
-    select a.id as "accountId", coalesce(home.id, n.replaces_id) as "toInstanceId"
-      from unnest(${made.map((row) => row.instanceId)}::uuid[], ${made.map((row) => row.replacesId)}::uuid[])
-             as n(instance_id, replaces_id)
-      join account a on a.instance_id = n.instance_id
-      left join upgrade_assignment s on s.upgrade_id = ${upgrade.id} and s.account_id = a.id
-      left join instance home on home.id = s.from_instance_id and home.retired_at is null
-     where ${openMovesOf(tx, tx`a.id`)} = 0
-     order by a.name`;
-  if (moves.length === 0) return 0;
-  const batch = await createMoveBatch(tx, {
-    purpose: 'reverse',
-    createdBy: context.name,
-    upgradeId: upgrade.id,
-    moves,
-  });
-  return batch.queued;
 }
 
 /**
@@ -193,9 +174,10 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
   }
   const wanted = before.filter((process) => process.state === 'running').map((process) => process.name);
   const missing = notYetRunning(await listComponents(context.db), wanted, upgrade.fromRelease);
-  if (missing.length > 0) return waitingFor(`administration services of ${upgrade.fromRelease}: ${missing.join(', ')}`);
+  if (missing.length > 0 && !(await canGoWithout(context, upgrade, missing, wanted)))
+    return waitingFor(`administration services of ${upgrade.fromRelease}: ${missing.join(', ')}`);
   return await stepTransaction(context, 'reversed', upgrade, async (tx, current) => {
-    const left = await listNotReturned(tx, current);
+    const left = [...(await listNotReturned(tx, current)), ...missing];
     // What still runs the patch keeps its rights; the next upgrade revokes them at its end.
     if (left.length === 0) await revokeGrantedRights(tx, current);
     const outcome = await transition(tx, current, 'reversed', {
@@ -208,4 +190,16 @@ async function returnAdministration(context: StepContext, upgrade: Upgrade): Pro
     if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
     return advanced;
   });
+}
+
+/** One administration service is enough to go on with; those of a host that was lost are named, and start when it is back. */
+async function canGoWithout(
+  context: StepContext,
+  upgrade: Upgrade,
+  missing: readonly string[],
+  wanted: readonly string[],
+): Promise<boolean> {
+  if (missing.length === wanted.length) return false;
+  for (const name of missing) if (!(await isOverdue(context, upgrade, name))) return false;
+  return true;
 }

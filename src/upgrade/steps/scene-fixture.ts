@@ -54,6 +54,7 @@ export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<
     check: async () => [{ name: 'everything', result: 'passed', message: '' }],
     expand: async () => 7,
     distribute: async () => {},
+    lacking: async () => [],
     contract: async () => 8,
     issueCredential: async () => {},
   };

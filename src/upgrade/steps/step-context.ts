@@ -31,6 +31,8 @@ export interface UpgradeEffects {
   expand(): Promise<number>;
   /** Stores this release where hosts that joined fetch it, if there are any and the schema has room for it. */
   distribute(): Promise<void>;
+  /** Hosts on which this release cannot be started, since it is not installed there, and will not come by itself. */
+  lacking(release: string): Promise<string[]>;
   /** Also applies the contracting ones. */
   contract(): Promise<number>;
   /**
