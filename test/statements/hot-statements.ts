@@ -66,6 +66,7 @@ export interface HotStatement {
 const few = 2_000;
 /** As a process that can be replaced asks. */
 const isReplaced = (q: Queryable) => successorServes(q, { name: 'server-1', bootId: 'boot', processId: 1 });
+const gateScope = { since: 'settled', baselineHours: 24, warmUpSeconds: 60, replacements: null } as const;
 const pace = { againSeconds: 10, maxAgainSeconds: 1800, slotRetrySeconds: 1 };
 
 export const hotStatements: readonly HotStatement[] = [
@@ -364,10 +365,15 @@ export const hotStatements: readonly HotStatement[] = [
     name: 'gates: figures of a wave',
     of: [gateSamples.readGateFigures],
     maxRows: { perAccount: 30 },
-    run: (q, { upgradeId }) =>
-      gateSamples.readGateFigures(q, {
-        ...{ upgradeId, wave: 2, since: 'settled', baselineHours: 24, warmUpSeconds: 60, replacements: null },
-      }),
+    run: (q, { upgradeId }) => gateSamples.readGateFigures(q, { ...gateScope, upgradeId, wave: 2 }),
+  },
+  {
+    name: 'gates: figures of a canary, while nobody asks for anything',
+    of: [gateSamples.readGateFigures],
+    // When the first account of all came to each instance.
+    maxRows: { perAccount: 1 },
+    before: (q) => q`delete from request_outcome where bucket > now() - interval '1 hour'`,
+    run: (q, { upgradeId }) => gateSamples.readGateFigures(q, { ...gateScope, upgradeId, wave: 1 }),
   },
 ];
 

@@ -92,7 +92,7 @@ function weighted(all: readonly { account: MovedAccount; past: AccountPast | und
   return { requests, failed: (requests * failed) / weights, latency: [...mergeHistograms(...latencies)] };
 }
 
-/** By the primary keys of the samples. */
+/** Account by account, by the primary keys of the samples. */
 async function readAccounts(
   q: Queryable,
   samples: SqlFragment,
@@ -104,9 +104,10 @@ async function readAccounts(
       select r.account_id, r.requests, r.failed, r.latency
         from unnest(${accounts.map(({ id }) => id)}::uuid[], ${accounts.map((each) => each.fromInstanceId)}::uuid[],
                     ${accounts.map(({ committedAt }) => committedAt)}::timestamptz[]) as c(account_id, from_id, committed_at)
-        join (${samples}) r
-          on r.account_id = c.account_id and r.instance_id = c.from_id and r.bucket < c.committed_at
-         and r.bucket > c.committed_at - make_interval(secs => ${baselineHours * 3600}))
+       cross join lateral (
+         select o.account_id, o.requests, o.failed, o.latency from (${samples}) o
+          where o.account_id = c.account_id and o.instance_id = c.from_id and o.bucket < c.committed_at
+            and o.bucket > c.committed_at - make_interval(secs => ${baselineHours * 3600}) offset 0) r)
     select account_id as id, null::int as bin, sum(requests)::float8 as requests, sum(failed)::float8 as failed
       from past group by 1
     union all

@@ -10,6 +10,7 @@
 import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import { readBudget } from '../../deliveries/budget.ts';
+import { moveStates } from '../../states/move-states.ts';
 import type { Replacement } from '../state/upgrade-plan.ts';
 import { isMedianKnown } from './gate-comparisons.ts';
 import { readDeliveries } from './gate-deliveries.ts';
@@ -18,8 +19,9 @@ import { readInterruptions } from './gate-interruptions.ts';
 import { GateMemory, type MovedAccount, readPast } from './gate-past.ts';
 import type { SampleScope } from './sample-scope.ts';
 
-/** Length of a bucket of both tables. */
+/** Length of a bucket of both tables; after some hours routers' figures are those of an hour. */
 const bucketSeconds = 10;
+const hourSeconds = 3600;
 
 /**
  * Figures of the moved accounts, of their past and of accounts not yet moved, and the outcome of the upgrade's
@@ -32,7 +34,7 @@ export async function readGateFigures(
 ): Promise<GateFigures> {
   const [source, { suspectAfterSeconds }] = await Promise.all([sourceOf(q), readBudget(q)]);
   const [rows, deliveries, interruptions] = await Promise.all([
-    readSamples(q, scope, source === 'routers' ? outcomes(q) : ownSamples(q), suspectAfterSeconds),
+    readSamples(q, scope, source === 'routers' ? outcomes : ownSamples, suspectAfterSeconds),
     readDeliveries(q, scope, suspectAfterSeconds),
     readInterruptions(q, scope),
   ]);
@@ -84,12 +86,15 @@ async function sourceOf(q: Queryable): Promise<GateFigures['source']> {
   return row === undefined ? 'instances' : 'routers';
 }
 
-function outcomes(q: Queryable): SqlFragment {
-  return q`select account_id, instance_id, bucket, requests, failed, latency from request_outcome`;
-}
+/** Samples, with a condition on their `account_id`, `instance_id` and `bucket`, or all. */
+type Samples = (q: Queryable, which?: SqlFragment) => SqlFragment;
 
-function ownSamples(q: Queryable): SqlFragment {
-  return q`
+/** Rows of both lengths, for request_outcome_bucket. */
+const outcomes: Samples = (q, which = q`true`) => q`
+    select account_id, instance_id, bucket, requests, failed, latency from request_outcome
+     where seconds in (${bucketSeconds}, ${hourSeconds}) and ${which}`;
+
+const ownSamples: Samples = (q, which = q`true`) => q`
     select r.account_id, r.instance_id, r.bucket, n.requests,
            ceil(r.errors * n.requests / r.requests::float8)::int as failed,
            case when r.requests > r.errors
@@ -97,9 +102,8 @@ function ownSamples(q: Queryable): SqlFragment {
                 else '{}'::int[] end as latency
       from request_sample r cross join lateral (
         select least(r.requests, greatest(1, (select count(*) from device d
-                                               where d.account_id = r.account_id and d.state = 'active')))::int as requests) n
-     where r.requests > 0`;
-}
+                                               where d.account_id = r.account_id and (d.state = 'active') is true)))::int as requests offset 0) n
+     where r.requests > 0 and ${which}`;
 
 /** Counts of one stretch; with `bin`, how many requests fell into that bin. */
 interface SampleRow {
@@ -112,16 +116,17 @@ interface SampleRow {
 }
 
 /**
- * By account_move_batch and upgrade_assignment_wave; then account by account (`lateral … offset 0`, so that a planner
- * without statistics multiplies nothing) by account_move_account, delivery_move, device_account and the primary keys of
- * the samples. The time of a manual move is not known here: such an account counts while the wave is observed. An
- * account with an unsettled move (a device is out of reach, or silent) counts from its last answer, and not before its
- * unanswered devices count as silent: until then its requests may belong to the move.
+ * By account_move_batch and upgrade_assignment_wave, so that a small wave costs little in a large domain; then account by account
+ * (`lateral … offset 0`, so that a planner without statistics multiplies nothing) by account_move_account, delivery_move,
+ * device_account and the primary keys of the samples. Of those not moved, who may be all others, only what was asked in the window
+ * is looked at, by the time of the samples. The time of a manual move is not known here: such an account counts while the wave is
+ * observed. An account with an unsettled move (a device is out of reach, or silent) counts from its last answer, and not before
+ * its unanswered devices count as silent: until then its requests may belong to the move.
  */
 async function readSamples(
   q: Queryable,
   scope: SampleScope,
-  samples: SqlFragment,
+  samples: Samples,
   silentAfterSeconds: number,
 ): Promise<SampleRow[]> {
   const { upgradeId, wave, since } = scope;
@@ -134,18 +139,18 @@ async function readSamples(
     with first_move as materialized (
       select m.to_instance_id, min(m.committed_at) as at
         from move_batch b join account_move m on m.batch_id = b.id
-       where b.upgrade_id = ${upgradeId} and m.committed_at is not null
+       where b.upgrade_id = ${upgradeId} and ${moveStates.in(q, 'committed', 'm')}
        group by 1
-    ), assigned as materialized (${scope.replacements === null ? movedAccounts(q, scope.upgradeId, silentAfterSeconds) : replacedAccounts(q, scope.upgradeId, scope.replacements)}
+    ), moved as materialized (${scope.replacements === null ? movedAccounts(q, scope, silentAfterSeconds) : replacedAccounts(q, scope, scope.replacements)}
     ), chosen as materialized (
       select c.*, greatest(case when ${since} = 'committed' then c.committed_at else c.settled_at end, c.window_from,
                            c.first_at + make_interval(secs => ${warmUp})) - make_interval(secs => ${early}) as counts_from
-        from assigned c where c.moved and (${wave}::int is null or c.wave_number = ${wave}::int)
+        from moved c
     ), first as materialized (select min(counts_from) as counts_from from chosen),
     now_at as materialized (
       select c.account_id, r.bucket, r.requests, r.failed, r.latency, r.bucket > c.counts_from as counts
         from chosen c cross join lateral (
-          select o.bucket, o.requests, o.failed, o.latency from (${samples}) o
+          select o.bucket, o.requests, o.failed, o.latency from (${samples(q)}) o
            where o.account_id = c.account_id and o.instance_id = c.to_instance_id
              and o.bucket > greatest(c.committed_at, c.window_from) - make_interval(secs => ${bucketSeconds}) offset 0) r
     ), counted as materialized (
@@ -167,10 +172,8 @@ async function readSamples(
        group by 1
     ), unmoved as materialized (
       select r.requests, r.failed, r.latency
-        from assigned u cross join first f cross join lateral (
-          select o.requests, o.failed, o.latency from (${samples}) o
-           where o.account_id = u.account_id and o.instance_id = u.from_instance_id and o.bucket > f.counts_from offset 0) r
-       where not u.moved
+        from first f cross join lateral (${samples(q, q`bucket > f.counts_from`)} offset 0) r
+       cross join lateral (${scope.replacements === null ? notMoved(q, scope.upgradeId) : notReplaced(q, scope.replacements)} offset 0) u
     ), bins as (
       select 'moved' as part, c.stretch, b.bin, b.requests from counted c, unnest(c.latency) with ordinality as b(requests, bin)
       union all
@@ -196,16 +199,16 @@ async function readSamples(
      order by part, stretch, bin nulls first`;
 }
 
-/** Accounts with an assignment, and from when on their requests count. */
-function movedAccounts(q: Queryable, upgradeId: UpgradeId, silentAfterSeconds: number): SqlFragment {
+/** Accounts of the wave that are where they are to go, and from when on their requests count. */
+function movedAccounts(q: Queryable, { upgradeId, wave }: SampleScope, silentAfterSeconds: number): SqlFragment {
   return q`
-      select s.account_id, s.from_instance_id, s.to_instance_id, a.instance_id = s.to_instance_id as moved, s.wave_number,
-             m.committed_at, f.at as first_at, a.name,
+      select s.account_id, s.from_instance_id, s.to_instance_id, m.committed_at, f.at as first_at, a.name,
              coalesce(m.settled_at, greatest(w.soaking_at, m.committed_at + make_interval(secs => ${silentAfterSeconds}),
                (select max(d.settled_at) from delivery d where d.move_id = m.id))) as settled_at,
              greatest((w.gate->>'windowFrom')::timestamptz, w.started_at) as window_from
         from upgrade_assignment s
-       cross join lateral (select n.name, n.instance_id from account n where n.id = s.account_id offset 0) a
+       cross join lateral (
+         select n.name from account n where n.id = s.account_id and n.instance_id = s.to_instance_id offset 0) a
         join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number
         left join lateral (
           select n.id, n.committed_at, n.settled_at from account_move n
@@ -213,25 +216,46 @@ function movedAccounts(q: Queryable, upgradeId: UpgradeId, silentAfterSeconds: n
              and (select b.upgrade_id from move_batch b where b.id = n.batch_id) = s.upgrade_id
            order by n.account_id, n.committed_at desc limit 1) m on true
         left join first_move f on f.to_instance_id = s.to_instance_id
-       where s.upgrade_id = ${upgradeId}`;
+       where s.upgrade_id = ${upgradeId} ${wave === null ? q`` : q`and s.wave_number = ${wave}`}`;
+}
+
+/** Whether a sample `r` is of an account of any wave that is not where it is to go. */
+function notMoved(q: Queryable, upgradeId: UpgradeId): SqlFragment {
+  return q`
+      select from upgrade_assignment s
+       where s.upgrade_id = ${upgradeId} and s.account_id = r.account_id and s.from_instance_id = r.instance_id
+         and (select n.instance_id from account n where n.id = r.account_id) <> s.to_instance_id`;
 }
 
 /**
  * In place nothing moves: an account counts as moved since the replacement of its instance began, and its past ends
  * there. Once the instance is at work, its move counts as settled.
  */
-function replacedAccounts(q: Queryable, upgradeId: UpgradeId, replacements: readonly Replacement[]): SqlFragment {
+function replacedAccounts(
+  q: Queryable,
+  { upgradeId, wave }: SampleScope,
+  replacements: readonly Replacement[],
+): SqlFragment {
+  const begun = replacements.filter((each) => each.beganAt !== undefined && each.wave === (wave ?? each.wave));
   return q`
       select a.id as account_id, a.instance_id as from_instance_id, a.instance_id as to_instance_id,
-             r.began_at is not null as moved, w.number as wave_number, r.began_at as committed_at, r.at_work_at as first_at,
-             a.name, coalesce(r.at_work_at, clock_timestamp()) as settled_at,
+             r.began_at as committed_at, r.at_work_at as first_at, a.name,
+             coalesce(r.at_work_at, clock_timestamp()) as settled_at,
              greatest((w.gate->>'windowFrom')::timestamptz, w.started_at) as window_from
-        from unnest(${replacements.map(({ instanceId }) => instanceId)}::uuid[], ${replacements.map(({ wave }) => wave)}::int[],
-                    ${replacements.map(({ beganAt }) => beganAt ?? null)}::timestamptz[],
-                    ${replacements.map(({ atWorkAt }) => atWorkAt ?? null)}::timestamptz[])
+        from unnest(${begun.map(({ instanceId }) => instanceId)}::uuid[], ${begun.map((each) => each.wave)}::int[],
+                    ${begun.map(({ beganAt }) => beganAt ?? null)}::timestamptz[],
+                    ${begun.map(({ atWorkAt }) => atWorkAt ?? null)}::timestamptz[])
                as r(instance_id, wave, began_at, at_work_at)
         join upgrade_wave w on w.upgrade_id = ${upgradeId} and w.number = r.wave
         join account a on a.instance_id = r.instance_id`;
+}
+
+/** Whether a sample `r` is of an account at an instance whose replacement has not begun. */
+function notReplaced(q: Queryable, replacements: readonly Replacement[]): SqlFragment {
+  const standing = replacements.filter(({ beganAt }) => beganAt === undefined).map(({ instanceId }) => instanceId);
+  return q`
+      select where r.instance_id = any(${standing}::uuid[])
+               and (select n.instance_id from account n where n.id = r.account_id) = r.instance_id`;
 }
 
 /** Rows arrive stretch by stretch, the one without a bin first. */
