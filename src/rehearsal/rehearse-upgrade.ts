@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { planOptionsSchema } from '../api/upgrade-options.ts';
 import { openBackup } from '../backup/backup-file.ts';
 import { writeHomeFiles } from '../backup/home-files.ts';
+import { findInstance, isolateCopy, startInstanceOn } from '../backup/instance-on-copy.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from '../backup/rebuild-database.ts';
 import { startReleaseOn } from '../backup/release-on-copy.ts';
 import { messageOf } from '../base/errors.ts';
@@ -30,7 +31,6 @@ import { planUpgrade } from '../upgrade/plan/plan.ts';
 import { readPlanFacts } from '../upgrade/plan/plan-facts.ts';
 import { listColumns, obstaclesOf } from '../upgrade/plan/rehearsal.ts';
 import { type Rehearsal, recordRehearsal } from '../upgrade/plan/rehearsal-record.ts';
-import { findInstance, isolateCopy, startInstanceOn } from './instance-on-copy.ts';
 
 interface RehearseOptions {
   file: string;
