@@ -4,13 +4,29 @@ import type { KnownBug } from './known-bug.ts';
 export const administrationBugs: readonly KnownBug[] = [
   {
     name: 'a-copy-of-the-domain-tells',
-    file: 'src/backup/release-on-copy.ts',
-    find: '    await forgetTargets(db);\n',
+    file: 'src/backup/isolated-copy.ts',
+    find: '  await forgetTargets(db);\n',
     replace: '',
     seenBy: [
       {
         file: 'test/system/notices.test.ts',
         title: 'a backup that fails is told; a copy that is started to try a backup sends nothing of what waits in it',
+      },
+      {
+        file: 'test/backups/tried-copy.test.ts',
+        title: 'this release changes nothing of the copy, and reaches nobody',
+      },
+    ],
+  },
+  {
+    name: 'a-tried-release-writes-into-the-copy',
+    file: 'src/backup/release-trial.ts',
+    find: '    await freeze(db, written);\n',
+    replace: '',
+    seenBy: [
+      {
+        file: 'test/backups/tried-copy.test.ts',
+        title: 'this release changes nothing of the copy, and reaches nobody',
       },
     ],
   },

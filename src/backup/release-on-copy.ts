@@ -1,7 +1,6 @@
 /**
  * Starts a release on a copy of the domain: its administration service, as the supervisor would, and asks it for what is
- * in the domain. The copy has a home and a database of its own, which go away afterwards: what the service writes there
- * (its registration, seals of the audit) concerns nobody, and it dials nothing.
+ * in the domain. The copy has a home and a database of its own, which go away afterwards, and is an isolated one (`isolated-copy.ts`).
  */
 import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,11 +13,11 @@ import { domainOperations } from '../api/domain.ts';
 import { itPolicyOperations } from '../api/it-policies.ts';
 import { BrambleError } from '../base/errors.ts';
 import { announcedAddresses } from '../component/service-address.ts';
-import { openDatabase } from '../database/connection.ts';
+import type { Database } from '../database/connection.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { loadAuthorities } from '../domain/authorities.ts';
-import { forgetTargets } from '../notices/copied-domain.ts';
 import { startProcess } from '../processes/supervisor/supervised-process.ts';
+import { isolateCopy } from './isolated-copy.ts';
 
 const name = 'backup-verification';
 const startLimitMs = 120_000;
@@ -26,6 +25,8 @@ const startLimitMs = 120_000;
 const answerLimitMs = 30 * 60_000;
 
 interface Copy {
+  /** As {@link prepareCopy} returned it. */
+  token: string;
   /** With the keys of the backup. */
   home: string;
   databaseUrl: string;
@@ -42,22 +43,24 @@ interface StartedOnCopy {
 }
 
 /** An error that says what the failure means. */
-type Failed = (what: string) => Error;
+export type Failed = (what: string) => Error;
 
-const notVerified: Failed = (what) => new BrambleError('ERR_BACKUP_UNUSABLE', `${what} The backup is not verified.`);
+export const notVerified: Failed = (what) =>
+  new BrambleError('ERR_BACKUP_UNUSABLE', `${what} The backup is not verified.`);
 
-/** @throws BrambleError ERR_RELEASE_NOT_INSTALLED, or what `failed` makes; default ERR_BACKUP_UNUSABLE */
-export async function startReleaseOn(copy: Copy, failed: Failed = notVerified): Promise<StartedOnCopy> {
-  const { home, databaseUrl, release } = copy;
-  const db = openDatabase(databaseUrl, { applicationName: 'bramble/backup-verification', max: 1 });
-  let token: string;
-  try {
-    await loadAuthorities(db, await readMasterKeys(join(home, 'keys', 'master.json')));
-    await forgetTargets(db);
-    token = await createToken(db, `${name}-${Date.now().toString(36)}`);
-  } finally {
-    await db.end({ timeout: 5 });
-  }
+/**
+ * Once, before anything is started: isolates it, and sees whether its keys open what they must.
+ * @returns a token for its administration
+ */
+export async function prepareCopy(db: Database, home: string): Promise<string> {
+  await loadAuthorities(db, await readMasterKeys(join(home, 'keys', 'master.json')));
+  await isolateCopy(db, home);
+  return await createToken(db, `${name}-${Date.now().toString(36)}`);
+}
+
+/** @throws BrambleError ERR_RELEASE_NOT_INSTALLED, or what `failed` makes */
+export async function startReleaseOn(copy: Copy, failed: Failed): Promise<StartedOnCopy> {
+  const { home, databaseUrl, release, token } = copy;
   await mkdir(join(home, 'releases'), { recursive: true });
   await symlink(join(copy.releases, release), join(home, 'releases', release));
   const startedAt = performance.now();

@@ -1,7 +1,9 @@
 /**
  * Tries a backup: restores it into a PostgreSQL of its own in a temporary folder, copies every table out of that again and
- * compares, and starts the domain's release on it. What passes is recorded in the home, where the check of an upgrade finds
- * it. The domain itself is not touched, and need not run.
+ * compares, and starts the domain's release on it: its administration service and an instance. What passes is recorded in the home,
+ * where the check of an upgrade finds it. The domain itself is not touched, and need not run.
+ *
+ * Invariant: what is started reads the copy as it was backed up, changes nothing of it but its own registration, and reaches nobody.
  */
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +18,7 @@ import { verifyInstalled } from '../release/archive.ts';
 import { type OpenedBackup, openBackup } from './backup-file.ts';
 import { writeHomeFiles } from './home-files.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from './rebuild-database.ts';
-import { startReleaseOn } from './release-on-copy.ts';
+import { tryRelease } from './release-trial.ts';
 
 export interface VerifyOptions {
   file: string;
@@ -31,6 +33,8 @@ export interface VerifyOptions {
   onProgress?: (step: 'reading' | 'restoring' | 'comparing' | 'starting', done: number, of: number) => void;
   signal?: AbortSignal;
 }
+
+const applicationName = 'bramble/backup-verification';
 
 /** Nobody relies on the copy: it need not survive a power failure. */
 const settings = {
@@ -69,12 +73,7 @@ export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBack
     const copyHome = join(folder, 'home');
     await mkdir(copyHome);
     await writeHomeFiles(copyHome, await homeFilesOf(backup));
-    const { said: started } = await startReleaseOn({
-      home: copyHome,
-      databaseUrl: url,
-      release: domain.release,
-      releases,
-    });
+    const started = await tryRelease({ home: copyHome, databaseUrl: url, release: domain.release, releases });
     onProgress('starting', 1, 1);
     const { tables } = backup.manifest;
     const verified: VerifiedBackup = {
@@ -93,7 +92,7 @@ export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBack
 
 /** Copies every table out of the restored database, as it was copied out of the domain's. */
 async function compare(url: string, { manifest }: OpenedBackup, { signal, onProgress }: VerifyOptions): Promise<void> {
-  await withSnapshot(url, { applicationName: 'bramble/backup-verification', signal }, async (snapshot) => {
+  await withSnapshot(url, { applicationName, signal }, async (snapshot) => {
     for (const [index, table] of manifest.tables.entries()) {
       const { rows, sha256 } = await digestOf(snapshot, table);
       if (rows !== table.rows || sha256 !== table.sha256) {

@@ -12,9 +12,9 @@ import { join } from 'node:path';
 import { planOptionsSchema } from '../api/upgrade-options.ts';
 import { openBackup } from '../backup/backup-file.ts';
 import { writeHomeFiles } from '../backup/home-files.ts';
-import { findInstance, isolateCopy, startInstanceOn } from '../backup/instance-on-copy.ts';
+import { findInstance, startInstanceOn } from '../backup/instance-on-copy.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from '../backup/rebuild-database.ts';
-import { startReleaseOn } from '../backup/release-on-copy.ts';
+import { prepareCopy, startReleaseOn } from '../backup/release-on-copy.ts';
 import { messageOf } from '../base/errors.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { installBinaries } from '../database/embedded/binaries.ts';
@@ -126,18 +126,20 @@ async function runCourse({
   const db = openDatabase(url, { applicationName, max: 1 });
   try {
     onProgress('expanding', 0, 1);
-    await isolateCopy(db, copyHome);
+    const token = await prepareCopy(db, copyHome);
     if (!(await expand(course, db, url, program))) return course;
     course.moving = await planMoving(db, join(releases, program.release), platforms);
     const instance = await findInstance(db, copyHome);
     if (instance === undefined) course.found.push('no instance has its credential in this home: none was started');
     const start = async (release: string) => {
       try {
-        const copy = { home: copyHome, databaseUrl: url, release, releases };
+        const copy = { home: copyHome, databaseUrl: url, release, releases, token };
         const { said, startMs } = await startReleaseOn(copy, notStarted);
         course.found.push(said);
         if (instance !== undefined) {
-          course.found.push(await startInstanceOn({ db, databaseUrl: url, home: copyHome, release }, instance));
+          course.found.push(
+            await startInstanceOn({ db, databaseUrl: url, home: copyHome, release }, instance, notStarted),
+          );
         }
         return startMs;
       } catch (cause) {
