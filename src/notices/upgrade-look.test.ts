@@ -47,11 +47,51 @@ test('an upgrade that nobody finalizes is reminded of after three days, and ever
   assert.deepEqual([await tellAt(0), await tellAt(0)], [2, 2]);
 });
 
+/** What the log has: the state and how many days ago. */
+const logged = async (...events: [state: string, days: number][]) => {
+  await db`delete from upgrade_event`;
+  for (const [index, [state, days]] of events.entries()) {
+    await db`
+      insert into upgrade_event (upgrade_id, generation, state, message, at)
+      select id, ${index}, ${state}, 'x', now() - make_interval(days => ${days}) from upgrade`;
+  }
+};
+
+test('a pause in between begins no new time, and brings no reminder before its turn', async () => {
+  await since('soaking', 4);
+  const tell = async () => {
+    await tellConditions(db, [upgradeLook(db)], (_look, error) => assert.fail(String(error)));
+    return (await db`select 1 from event where kind = 'upgrade-unfinalized'`).length;
+  };
+  assert.equal(await tell(), 1);
+  await logged(['moving', 5], ['soaking', 4], ['paused', 0]);
+  await db`update upgrade set state = 'paused', paused_from = 'soaking', progress = '{}', generation = 2`;
+  assert.match((await messages()).join(), /paused in soaking, and has not gone on for 4 days: .*resume` or .*reverse`/);
+  assert.equal(await tell(), 1);
+  await logged(['moving', 5], ['soaking', 4], ['paused', 0], ['soaking', 0]);
+  await db`update upgrade set state = 'soaking', paused_from = null, generation = 3`;
+  assert.equal(await tell(), 1);
+});
+
+test('so is one that is being finalized or reversed for days, with what it waits for', async () => {
+  await logged(['soaking', 9], ['finalizing', 4], ['paused', 1]);
+  await db`update upgrade set state = 'finalizing', progress = '{"waitingFor": "supervisors of berlin"}'`;
+  assert.match((await messages()).join(), /has been finalizing for 4 days, and waits for supervisors of berlin: /);
+  await db`update upgrade set state = 'paused', paused_from = 'finalizing', generation = 2`;
+  assert.match(
+    (await messages()).join(),
+    /paused in finalizing, and has not gone on for 4 days: `bramble upgrade resume`\./,
+  );
+  await logged(['soaking', 9], ['reversing', 2]);
+  await db`update upgrade set state = 'reversing', paused_from = null`;
+  assert.deepEqual(await messages(), []);
+});
+
 test('so is one that stays paused; one that goes on is not', async () => {
   await since('paused', 5);
   assert.match(
     (await messages()).join(),
-    /has been paused for 5 days: `bramble upgrade resume` or `bramble upgrade rev/,
+    /is paused in moving, and has not gone on for 5 days: `bramble upgrade resume` or `bramble upgrade rev/,
   );
   await db`update upgrade set state = 'moving', paused_from = null`;
   assert.deepEqual(await messages(), []);

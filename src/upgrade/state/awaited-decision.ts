@@ -12,6 +12,28 @@ export async function readDecisionSince(
   { id, state, progress }: Pick<Upgrade, 'id' | 'state' | 'progress'>,
 ): Promise<Date | null> {
   if (state !== 'soaking' || progress.waitingFor !== finalDecision) return null;
+  return await readSoakingSince(q, id);
+}
+
+/**
+ * Since when an upgrade does not come to its end, though no account is on its way to the new release: all waves have passed, or it
+ * is paused, being finalized, or being reversed. A pause does not begin that anew. Null while it is moving, or not under way.
+ */
+export async function readHaltedSince(
+  q: Queryable,
+  upgrade: Pick<Upgrade, 'id' | 'state' | 'pausedFrom' | 'generation'>,
+): Promise<Date | null> {
+  const position = upgrade.pausedFrom ?? upgrade.state;
+  if (position === 'soaking') return await readSoakingSince(q, upgrade.id);
+  if (upgradeStates.has('ending', position)) {
+    const [row] = await q<{ since: Date | null }[]>`
+      select min(at) as since from upgrade_event where upgrade_id = ${upgrade.id} and state = ${position}`;
+    return row?.since ?? null;
+  }
+  return await readPausedSince(q, upgrade);
+}
+
+async function readSoakingSince(q: Queryable, id: Upgrade['id']): Promise<Date | null> {
   const [row] = await q<{ since: Date | null }[]>`
     select min(e.at) as since from upgrade_event e
      where e.upgrade_id = ${id} and e.state = 'soaking'
@@ -21,7 +43,7 @@ export async function readDecisionSince(
 }
 
 /** Null while it is not paused. */
-export async function readPausedSince(
+async function readPausedSince(
   q: Queryable,
   { id, state, generation }: Pick<Upgrade, 'id' | 'state' | 'generation'>,
 ): Promise<Date | null> {

@@ -59,6 +59,8 @@ export const upgradeStates = stateMachine({
     onward: ['moving', 'all-moved', 'soaking', 'finalizing'],
     /** Accounts go home. */
     homeward: ['reversing'],
+    /** Decided; what is left is to be done. */
+    ending: ['finalizing', 'reversing'],
   },
 });
 export type UpgradeState = (typeof upgradeStates.states)[number];
