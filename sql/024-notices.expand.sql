@@ -70,6 +70,8 @@ create function notice_kind(event_kind text) returns text language sql immutable
     when 'fence-passed'        then 'fence-blocked'
     when 'host-lost'           then 'host-lost'
     when 'host-back'           then 'host-lost'
+    when 'clock-wrong'         then 'clock-wrong'
+    when 'clock-right'         then 'clock-wrong'
     when 'certificate-ending'  then 'certificate-ending'
     when 'certificate-renewed' then 'certificate-ending'
     when 'backup-failed'       then 'backup-failed'

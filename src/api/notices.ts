@@ -10,6 +10,7 @@ export const noticeKinds = [
   'upgrade-unfinalized',
   'fence-blocked',
   'host-lost',
+  'clock-wrong',
   'certificate-ending',
   'backup-failed',
   'backup-overdue',

@@ -5,6 +5,7 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
 import { seedDomain } from '../devices/device-fixture.ts';
+import { clockLook } from './clock-look.ts';
 import { type Condition, type Look, tellConditions } from './conditions.ts';
 import { hostLook } from './host-look.ts';
 import { addTarget } from './target-store.ts';
@@ -169,6 +170,43 @@ test('a host is lost when all of its components are silent, though its superviso
     (await lost()).join(),
     /^the host far is silent: none of its 2 components shows a sign of life\. Its superv/,
   );
+});
+
+test('a host that joined is missed though nothing is to run there, until it is drained', async () => {
+  for (const [host, seenSecondsAgo] of [
+    ['idle', 60],
+    ['heard', 5],
+    ['never-up', null],
+  ] as const) {
+    await db`insert into host (name, public_key, administers) values (${host}, '', false)`;
+    if (seenSecondsAgo !== null) await report(host, seenSecondsAgo);
+  }
+  assert.match(
+    (await lost()).join(),
+    /^the host idle is silent: its supervisor has not reported since \S+ \S+\. Is it up, and does it reach the database\?$/,
+  );
+  await db`update host set draining_since = now() where name = 'idle'`;
+  assert.deepEqual(await lost(), []);
+});
+
+test('a clock that is off is told with the host, one that is a little off is not', async () => {
+  await register('one', 'far', '8 seconds');
+  await register('two', 'far', '8 seconds');
+  await register('three', 'near', '8 seconds');
+  await register('four', 'gone', '-8 seconds');
+  for (const [name, aheadMs] of [
+    ['one', -20],
+    ['two', -400_000],
+    ['three', 29_000],
+    ['four', 400_000],
+  ] as const)
+    await db`update component set detail = ${db.json({ clockAheadMs: aheadMs })} where name = ${name}`;
+  const found = (await clockLook(db).look()) ?? [];
+  assert.deepEqual(
+    found.map(({ subject }) => subject),
+    ['far'],
+  );
+  assert.match(found[0]?.message ?? '', /^the clock of the host far is 400 s behind the database’s\./);
 });
 
 test('routers, components that said goodbye, and hosts on which nothing is to run, are not missed', async () => {

@@ -32,6 +32,10 @@ export interface Look {
 /** The event at the end of each, and what it says. Null for what ends by an event of its own. */
 const endings = {
   'host-lost': { kind: 'host-back', message: (host) => `the host ${host} is not missed any more` },
+  'clock-wrong': {
+    kind: 'clock-right',
+    message: (host) => `the clock of the host ${host} is right again, or nothing at work there says it`,
+  },
   'certificate-ending': {
     kind: 'certificate-renewed',
     message: (name) => `the certificate ${name} does not end soon any more`,

@@ -1,7 +1,8 @@
-/** A host that is lost: its supervisor or all of its components are silent. */
+/** A host that is lost: its supervisor or all of its components are silent. One that joined is missed also while nothing is to run there. */
 import { counted } from '../base/counted.ts';
 import { timeText } from '../base/time-text.ts';
 import type { Database } from '../database/connection.ts';
+import { listUsableHosts } from '../hosts/hosts.ts';
 import { listSilentHosts, type SilentHost } from '../registry/silent-hosts.ts';
 import type { Look } from './conditions.ts';
 
@@ -14,7 +15,10 @@ export function hostLook(db: Database): Look {
     scope: '',
     confirmSeconds,
     look: async () =>
-      (await listSilentHosts(db)).map((silent) => ({ subject: silent.host, message: silentText(silent) })),
+      (await listSilentHosts(db, await listUsableHosts(db))).map((silent) => ({
+        subject: silent.host,
+        message: silentText(silent),
+      })),
   };
 }
 

@@ -1,4 +1,4 @@
-/** Hosts on which something is to run, and from which nobody hears. */
+/** Hosts from which nobody hears, though something is to run there, or could be. */
 import type { Queryable } from '../database/connection.ts';
 import { isLongerAgo } from '../database/time-stamps.ts';
 
@@ -15,14 +15,14 @@ const supervisorSilenceSeconds = 45;
 const leaseOverSeconds = 30;
 
 /**
- * Hosts whose supervisor is silent, or all of whose components are. Routers do not count: instances tell of them, which may
+ * Of the hosts on which something is to run, and of `others`, those whose supervisor is silent, or all of whose components are. Routers do not count: instances tell of them, which may
  * be what is lost. Neither does a component that said goodbye, nor a supervisor of 1.1, which never reports.
  */
-export async function listSilentHosts(q: Queryable): Promise<SilentHost[]> {
+export async function listSilentHosts(q: Queryable, others: readonly string[]): Promise<SilentHost[]> {
   return await q<SilentHost[]>`
     select w.host, case when ${isLongerAgo(q, q`s.seen_at`, supervisorSilenceSeconds)} then s.seen_at end as "supervisorSeenAt",
            case when c.silent = c.number then c.silent else 0 end as "silentComponents"
-      from (select distinct host from desired_process where state = 'running') w
+      from (select host from desired_process where state = 'running' union select unnest(${others}::text[])) w
       left join supervisor s on s.host = w.host
      cross join lateral (
        select count(*)::int as number,

@@ -25,6 +25,7 @@ import { type Invitation, readInvitation } from '../hosts/invitation.ts';
 import { type JoinAnswer, type JoinRequest, newAnswerKeys, openAnswer, proofOf } from '../hosts/join-messages.ts';
 import type { configurationSchema } from '../process/configuration.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import { clockText, isClockWrong, readClockAheadMs } from '../registry/host-clock.ts';
 import { freePort } from './free-port.ts';
 
 export interface JoinPlan {
@@ -75,7 +76,12 @@ export async function joinDomain(plan: JoinPlan): Promise<JoinedHome> {
   await writeHome(home, pending, answer);
   const supervisorUrl = urlOf(answer, 'supervisor');
   plan.onStep(`fetching release ${answer.release}`);
-  await inDatabase(supervisorUrl, (db) => untilFetched(db, answer.release, plan));
+  await inDatabase(supervisorUrl, async (db) => {
+    const aheadMs = await readClockAheadMs(db);
+    if (isClockWrong(aheadMs))
+      plan.onStep(`the clock of this computer ${clockText(aheadMs)} the database’s: have it set by NTP`);
+    await untilFetched(db, answer.release, plan);
+  });
   const { listenAddress } = plan;
   const publicPort = await freePort(answer.publicPort, listenAddress);
   const srpPort = await freePort(answer.srpPort, listenAddress, publicPort);

@@ -21,6 +21,7 @@ import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
 import { offeredMasterKey } from '../../hosts/host-master-keys.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { backupLook } from '../../notices/backup-look.ts';
+import { clockLook } from '../../notices/clock-look.ts';
 import { deliverNotices } from '../../notices/delivery.ts';
 import { hostLook } from '../../notices/host-look.ts';
 import { lookOut } from '../../notices/look-out.ts';
@@ -140,7 +141,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Pr
   const looking = lookOut({
     ...{ db, log, signal: stopping },
     looks: [
-      ...[hostLook(db), upgradeLook(db), endedFenceLook(db), backupLook(db)],
+      ...[hostLook(db), clockLook(db), upgradeLook(db), endedFenceLook(db), backupLook(db)],
       ...certificateLooks(
         { db, home: environment.home, host: identity.host, platforms: registeredPlatforms, masterKeys },
         systemClock,

@@ -15,6 +15,7 @@ import { readDomain } from '../../domain/domain.ts';
 import { offeredMasterKey } from '../../hosts/host-master-keys.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { backupLook } from '../../notices/backup-look.ts';
+import { clockLook } from '../../notices/clock-look.ts';
 import { deliverNotices } from '../../notices/delivery.ts';
 import { hostLook } from '../../notices/host-look.ts';
 import { lookOut } from '../../notices/look-out.ts';
@@ -96,7 +97,7 @@ async function coordinate(context: Context): Promise<Work> {
   const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
   const looking = lookOut({
     db,
-    looks: [hostLook(db), upgradeLook(db), backupLook(db), fence.look],
+    looks: [hostLook(db), clockLook(db), upgradeLook(db), backupLook(db), fence.look],
     log,
     signal: stopping,
   });
