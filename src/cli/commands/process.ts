@@ -43,11 +43,11 @@ function addDown(program: Command, frame: Frame): void {
   example(
     program
       .command('down')
-      .description('ask the supervisor of this host to drain and stop')
+      .description('drain and stop everything on this host, and wait until its supervisor has ended')
       .action(async (_flags: object, command) => {
         const { stopSupervisor } = await import('../supervisor-stop.ts');
         const stopped = await stopSupervisor(homeFolder(frame.environment));
-        frame.show(command, stopped, ({ processId }) => `The supervisor (process ${processId}) was asked to stop.`);
+        frame.show(command, stopped, ({ processId }) => `The supervisor (process ${processId}) has stopped.`);
       }),
     'bramble down',
   );

@@ -81,7 +81,8 @@ async function sharedDatabase(context: AdministrationContext, given: string | un
   if (!('url' in database)) {
     throw new BrambleError(
       'ERR_DATABASE_NOT_SHARED',
-      'The configuration database is the embedded PostgreSQL, which only this host reaches. A second host needs an external one.',
+      'The configuration database is the embedded PostgreSQL, which only this host reaches. A second host needs an external ' +
+        'one: `bramble database export` moves the domain there.',
     );
   }
   const url = given ?? database.url;

@@ -17,7 +17,7 @@ export function supervisorsToWaitFor(
   return supervisorsBehind(supervisors, toRelease).filter(({ host }) => !progress.supervisorsLeft.includes(host));
 }
 
-export function supervisorsText(supervisors: readonly HostSupervisor[], release: string): string {
+export function supervisorsText(supervisors: readonly Parameters<typeof supervisorText>[0][], release: string): string {
   return (
     `supervisors of an earlier release: ${supervisors.map(supervisorText).join(', ')}; on each host start that of the new ` +
     `release beside it, which takes over: \`${supervisorCommand(release)}\`. ${supervisorCaution}`

@@ -12,6 +12,7 @@ import { type DeviceFixture, seedCommand, seedDevice } from '../../devices/devic
 import { createMoveBatch } from '../../moves/batch-store.ts';
 import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { until } from '../../testing/condition.ts';
+import { supervisorsText } from '../components/supervisors-behind.ts';
 import {
   finalizeByOperator,
   pauseByOperator,
@@ -132,6 +133,8 @@ test('whatever an open upgrade waits for has a reason, and one that is over wait
       assert.equal(kinds.filter((kind) => kind === 'supervisor').length, given.hostsWithoutSupervisor.length);
       const waitsForOld = given.state === 'finalizing' && given.supervisorsBehind.length > 0;
       assert.equal(kinds.includes('old-supervisor'), waitsForOld);
+      const saidTwice = { ...given, step: supervisorsText(given.supervisorsBehind, given.toRelease) };
+      if (waitsForOld) assert.ok(waitsOf(saidTwice).every(({ what }) => what !== 'step'));
       assert.equal(kinds.includes('silent-devices'), given.silent.count > 0);
       const canFinalize = given.state === 'soaking' && given.behind.instances.length === 0;
       assert.equal(kinds.includes('operator'), given.state === 'paused' || canFinalize || isUnstarted(given));

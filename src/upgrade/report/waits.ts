@@ -14,6 +14,7 @@ import {
   supervisorText,
 } from '../../registry/supervisors.ts';
 import { occupiedText, type PlacedInstance } from '../components/instances-behind.ts';
+import { supervisorsText } from '../components/supervisors-behind.ts';
 import type { Schedule } from '../state/schedule-windows.ts';
 import { isFinal, isReversible, type UpgradeState } from '../state/upgrade-states.ts';
 import type { PauseCause } from '../state/upgrade-store.ts';
@@ -150,7 +151,8 @@ export function waitsOf(facts: WaitFacts): Wait[] {
   const saysMore = facts.state === 'soaking' ? !facts.waitsForDecision : operator.length === 0;
   // A state began when the upgrade changed last, but a step of a wave begins later.
   const since = facts.state === 'moving' ? null : facts.updatedAt;
-  if (facts.step !== null && saysMore) waits.push(wait('step', facts.step, { since }));
+  const isRepeated = facts.step === supervisorsText(facts.supervisorsBehind, facts.toRelease);
+  if (facts.step !== null && saysMore && !isRepeated) waits.push(wait('step', facts.step, { since }));
   if (waits.length === 0) waits.push(wait('step', 'the coordinator’s next step', { since }));
   return waits;
 }
