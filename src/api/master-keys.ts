@@ -8,7 +8,11 @@ const masterKeys = z.object({
     '`begun`: a new key waits until every process holds it. `chosen`: it seals, and what others sealed is sealed again.',
   ),
   next: z.string().nullable().describe('The key that waits.'),
-  waitsFor: z.array(z.string()).describe('Processes that do not hold the key, or do not seal by it yet.'),
+  waitsFor: z
+    .array(z.string())
+    .describe(
+      'Processes that do not hold the key, or do not seal by it yet; of `settled`, those that still hold a removed one.',
+    ),
   keys: z.array(
     z.object({
       id: z.string(),
@@ -40,7 +44,11 @@ export const masterKeyOperations = {
   },
   prune: {
     ...{ method: 'POST', path: '/master-keys/prune', tag },
-    summary: 'Remove the master keys that seal nothing any more from the file of this service’s home',
-    answer: z.object({ removed: z.array(z.string()) }),
+    summary: 'Remove the master keys that seal nothing any more, from the files of all homes',
+    description: 'From the file of this service’s home at once; its processes do it in the other homes.',
+    answer: z.object({
+      removed: z.array(z.string()),
+      waitsFor: z.array(z.string()).describe('Processes whose homes are not known to have removed them yet.'),
+    }),
   },
 } as const satisfies Operations;

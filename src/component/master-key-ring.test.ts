@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { rotateMasterKeys } from '../database/master-keys-fixture.ts';
-import { createMasterKeys, openValue, sealValue, writeMasterKeys } from '../database/sealed-value.ts';
+import { createMasterKeys, openValue, readMasterKeys, sealValue, writeMasterKeys } from '../database/sealed-value.ts';
 import { writeMasterKeyState } from '../domain/master-key.ts';
 import { silentLogger } from '../process/log/logger.ts';
 import { until } from '../testing/condition.ts';
@@ -23,7 +23,7 @@ after(async () => {
   await rm(home, { recursive: true, force: true });
 });
 const choose = async (sealing: string | null) =>
-  await writeMasterKeyState(db, { sealing, next: null, settledAt: null });
+  await writeMasterKeyState(db, { sealing, next: null, settledAt: null, removed: [] });
 
 test('a key that comes into the file is held, and seals when the domain has chosen it', async (t) => {
   const before = createMasterKeys();
@@ -38,7 +38,7 @@ test('a key that comes into the file is held, and seals when the domain has chos
   const sealed = sealValue(ring, 'place', Buffer.from('value'));
   const rotated = rotateMasterKeys(before);
   await writeMasterKeys(path, { current: before.current, keys: rotated.keys }, 'w');
-  await writeMasterKeyState(db, { sealing: null, next: rotated.current, settledAt: null });
+  await writeMasterKeyState(db, { sealing: null, next: rotated.current, settledAt: null, removed: [] });
   await until('both are held', 60_000, () => ring.detail().masterKeys?.held.length === 2);
   assert.equal(ring.current, before.current);
   await choose(rotated.current);
@@ -56,4 +56,19 @@ test('a chosen key that the file lacks does not seal, and a damaged file leaves 
   await assert.rejects(ring.reread(), { code: 'ERR_MASTER_KEY' });
   const { ciphertext, keyId } = sealValue(ring, 'place', Buffer.from('value'));
   assert.equal(openValue(keys, 'place', ciphertext, keyId).toString(), 'value');
+});
+
+test('a key that was removed elsewhere goes from the file of this home, once the chosen one seals here', async () => {
+  const before = createMasterKeys();
+  const { current: sealing, keys } = rotateMasterKeys(before);
+  await writeMasterKeys(path, before, 'w');
+  const ring = await openMasterKeyRing({ db, home, log: silentLogger });
+  const removed = [before.current, 'of-nobody'];
+  await writeMasterKeyState(db, { sealing, next: null, settledAt: null, removed });
+  await ring.reread();
+  assert.deepEqual([...(await readMasterKeys(path)).keys.keys()], [before.current]);
+  await writeMasterKeys(path, { current: before.current, keys }, 'w');
+  await ring.reread();
+  const file = await readMasterKeys(path);
+  assert.deepEqual([file.current, [...file.keys.keys()], [...ring.keys.keys()]], [sealing, [sealing], [sealing]]);
 });

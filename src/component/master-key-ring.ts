@@ -42,6 +42,10 @@ export async function lockMasterKeyFiles(tx: Transaction): Promise<void> {
   await tx`select pg_advisory_xact_lock(${lockClass}, ${advisoryLock.masterKey})`;
 }
 
+export function withoutKeys({ keys }: MasterKeys, removed: readonly string[]): MasterKeys['keys'] {
+  return new Map([...keys].filter(([id]) => !removed.includes(id)));
+}
+
 export const masterKeyPath = (home: string): string => join(home, 'keys', 'master.json');
 
 /**
@@ -73,6 +77,21 @@ export async function openMasterKeyRing(parts: {
     log.info({ key: keyId }, 'a new master key has come to this host');
   }
 
+  /** What seals nothing any more, as an administration service found out. Not before this home seals by the chosen key. */
+  async function forgetRemoved(removed: readonly string[]): Promise<void> {
+    const sealing = chosen;
+    if (sealing === null || !file.keys.has(sealing)) return;
+    const useless = removed.filter((id) => id !== sealing && file.keys.has(id));
+    if (useless.length === 0) return;
+    await db.begin(async (tx) => {
+      await lockMasterKeyFiles(tx);
+      const present = await readMasterKeys(masterKeyPath(home));
+      await rewriteMasterKeys(home, { current: sealing, keys: withoutKeys(present, useless) });
+    });
+    file = await readMasterKeys(masterKeyPath(home));
+    log.info({ keys: useless }, 'master keys that seal nothing any more were removed from the file of this home');
+  }
+
   const ring: MasterKeyRing = {
     get current() {
       return chosen !== null && file.keys.has(chosen) ? chosen : file.current;
@@ -82,10 +101,11 @@ export async function openMasterKeyRing(parts: {
     },
     reread: async () => {
       file = await readMasterKeys(masterKeyPath(home));
-      const { sealing, next } = await readMasterKeyState(db);
+      const { sealing, next, removed } = await readMasterKeyState(db);
       chosen = sealing;
       if (next !== null && !file.keys.has(next)) await fetchKey(next);
       lacking = next !== null && !file.keys.has(next);
+      await forgetRemoved(removed);
     },
     run: async (signal) => {
       const bell = createBell();

@@ -10,6 +10,8 @@ export const masterKeySetting = z.object({
   next: z.string().nullable().default(null),
   /** Since when all values have been sealed by `sealing`. */
   settledAt: z.string().nullable().default(null),
+  /** Seal nothing any more: they go from the file of every home. */
+  removed: z.array(z.string()).default([]),
 });
 export type MasterKeyState = z.output<typeof masterKeySetting>;
 

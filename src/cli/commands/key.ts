@@ -35,12 +35,20 @@ export function addKeyCommands(program: Command, frame: Frame): void {
             'Remove the keys that seal nothing? Backups of the database from before still need them.',
           );
         }
-        await frame.ask(command, masterKeyOperations.prune, {}, ({ removed }) =>
-          removed.length === 0 ? 'No key was removed: each seals something.' : `Removed: ${removed.join(', ')}.`,
+        await frame.ask(command, masterKeyOperations.prune, {}, ({ removed, waitsFor }) =>
+          [
+            removed.length === 0 ? 'No key was removed: each seals something.' : `Removed: ${removed.join(', ')}.`,
+            ...(waitsFor.length === 0 ? [] : [stillHeld(waitsFor)]),
+          ].join('\n'),
         );
       }),
     'bramble key prune',
   );
+}
+
+/** Names of processes with their hosts. */
+function stillHeld(waitsFor: readonly string[]): string {
+  return `The files of other homes follow. Not known to have removed the keys yet: ${waitsFor.join(', ')}.`;
 }
 
 function keysText({ state, next, waitsFor, keys }: MasterKeyList, style: Style): string {
@@ -50,7 +58,7 @@ function keysText({ state, next, waitsFor, keys }: MasterKeyList, style: Style):
     values: (row) => String(row.values),
     where: (row) => row.places.map(({ place, count }) => `${place} ${count}`).join(', ') || '-',
   });
-  if (state === 'settled') return list;
+  if (state === 'settled') return waitsFor.length === 0 ? list : `${list}\n\n${stillHeld(waitsFor)}`;
   const what =
     state === 'begun'
       ? 'The next key seals once every process holds it.'

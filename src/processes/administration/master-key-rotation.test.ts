@@ -271,6 +271,15 @@ test('keys that seal nothing are removed once nobody can seal by them any more, 
   assert.deepEqual(await prune(), [first]);
   assert.deepEqual([...(await readMasterKeys(path)).keys.keys()], [key]);
   await assertAllOpen();
+  // Of another home, whose file was not reached so far.
+  assert.match(
+    (await runBramble(admin, ['key', 'list'])).output,
+    /\. Not known to have removed .*: server-1 on berlin\.$/m,
+  );
+  assert.deepEqual(await prune(), [first]);
+  await component('server-1', key, [key]);
+  assert.deepEqual(await prune(), []);
+  assert.doesNotMatch((await runBramble(admin, ['key', 'list'])).output, /Not known/);
 });
 
 test('bramble key shows what each key seals, rotates once at a time, and asks before it removes', async () => {

@@ -4,7 +4,7 @@
  *   begun    a new key is in the file of the home where it was ordered, and seals nothing
  *   chosen   every process that reads such a file has reported that it holds the key: it seals from now on
  *   settled  every value in the database was sealed again by it
- *   pruned   keys that seal nothing any more are removed from the file
+ *   pruned   keys that seal nothing any more are removed from the file, and by the processes of other homes from theirs
  *
  * Invariant: nothing is sealed by a key that some process does not hold, and no key is removed that seals anything. The
  * file is written before the database says so, each time: a death in between leaves a key that nobody uses, or one more step
@@ -19,9 +19,11 @@ import {
   type MasterKeyRing,
   masterKeyPath,
   rewriteMasterKeys,
+  withoutKeys,
 } from '../../component/master-key-ring.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
+import { databaseTime } from '../../database/database-time.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
 import type { SealedPlace } from '../../database/sealed-place.ts';
 import { createMasterKeys, type MasterKeys, readMasterKeys } from '../../database/sealed-value.ts';
@@ -151,8 +153,9 @@ async function sendToHosts({ db, release, ring, log }: Rotation, keyId: string):
 async function choose(rotation: Rotation, next: string): Promise<void> {
   await write(rotation, 'choose master key', async (tx) => {
     await lockMasterKeyFiles(tx);
-    if ((await readMasterKeyState(tx)).next !== next) return;
-    await writeMasterKeyState(tx, { sealing: next, next: null, settledAt: null });
+    const state = await readMasterKeyState(tx);
+    if (state.next !== next) return;
+    await writeMasterKeyState(tx, { ...state, sealing: next, next: null, settledAt: null });
   });
   rotation.log.info({ key: next }, 'every process holds the new master key, which seals from now on');
 }
@@ -188,7 +191,7 @@ async function settle(rotation: Rotation, sealing: string): Promise<'rests' | 'w
     await lockMasterKeyFiles(tx);
     const state = await readMasterKeyState(tx);
     if (state.sealing !== sealing || state.next !== null || state.settledAt !== null) return;
-    await writeMasterKeyState(tx, { ...state, settledAt: new Date().toISOString() });
+    await writeMasterKeyState(tx, { ...state, settledAt: (await databaseTime(tx)).toISOString() });
     await withdrawMasterKeys(tx);
     const message = `Everything in the database is sealed by the master key ${sealing}.`;
     await recordEvent(tx, { kind: 'master-key-rotated', subject: sealing, message });
@@ -209,7 +212,8 @@ export async function usedKeys(
 }
 
 /**
- * Removes from the file of this home what seals nothing. Returns the removed keys' ids.
+ * Removes from the file of this home what seals nothing, and has the processes of other homes do the same. Returns the ids of the
+ * removed keys.
  * @throws BrambleError ERR_KEY_ROTATION while anything could still be sealed by another key than the chosen one
  */
 export async function pruneMasterKeys(
@@ -229,10 +233,30 @@ export async function pruneMasterKeys(
   const lacking = await processesWithout(tx, ({ current }) => current === sealing);
   if (lacking.length > 0) throw notYet(`not known to seal by ${sealing}: ${lacking.join(', ')}`);
   const used = new Set((await usedKeys(tx, places)).map(({ keyId }) => keyId));
-  const kept = new Map([...file.keys].filter(([id]) => id === sealing || used.has(id)));
-  const removed = [...file.keys.keys()].filter((id) => !kept.has(id));
-  if (removed.length > 0) await rewriteMasterKeys(home, { current: sealing, keys: kept });
+  const isUseless = (id: string): boolean => id !== sealing && !used.has(id);
+  const removed = [...new Set([...file.keys.keys(), ...(await heldKeys(tx))])].filter(isUseless);
+  if (removed.length === 0) return removed;
+  await rewriteMasterKeys(home, { current: sealing, keys: withoutKeys(file, removed) });
+  const known = [...state.removed.filter((id) => !removed.includes(id)), ...removed];
+  await writeMasterKeyState(tx, { ...state, sealing, removed: known.slice(-maxRemoved) });
   return removed;
+}
+
+/** A rotation adds one: far more than any home is late by. */
+const maxRemoved = 100;
+
+/** As processes report them, here or elsewhere. */
+async function heldKeys(q: Queryable): Promise<string[]> {
+  return (await listComponents(q)).flatMap(({ alive, detail }) => {
+    const { masterKeys } = componentDetailShape.safeParse(detail).data ?? {};
+    return alive ? (masterKeys?.held ?? []) : [];
+  });
+}
+
+/** Processes that are not known to have forgotten what was removed. */
+export async function processesWithRemoved(q: Queryable, { removed }: MasterKeyState): Promise<string[]> {
+  if (removed.length === 0) return [];
+  return await processesWithout(q, ({ held }) => !held.some((id) => removed.includes(id)));
 }
 
 function notYet(why: string): BrambleError {

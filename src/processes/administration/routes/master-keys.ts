@@ -9,14 +9,21 @@ import { readMasterKeyState } from '../../../domain/master-key.ts';
 import { requireFeature } from '../../../registry/features.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
-import { beginRotation, processesWithout, pruneMasterKeys, usedKeys } from '../master-key-rotation.ts';
+import {
+  beginRotation,
+  processesWithout,
+  processesWithRemoved,
+  pruneMasterKeys,
+  usedKeys,
+} from '../master-key-rotation.ts';
 import { sealedPlaces } from '../sealed-places.ts';
 
 export function masterKeyRoutes(context: AdministrationContext): FastifyPluginAsync {
   const places = sealedPlaces(context.platforms);
 
   async function list(q: Queryable): Promise<MasterKeyList> {
-    const { sealing, next, settledAt } = await readMasterKeyState(q);
+    const keyState = await readMasterKeyState(q);
+    const { sealing, next, settledAt } = keyState;
     const file = await readMasterKeys(masterKeyPath(context.home));
     const seals = sealing ?? file.current;
     const used = await usedKeys(q, places);
@@ -25,7 +32,7 @@ export function masterKeyRoutes(context: AdministrationContext): FastifyPluginAs
         ? await processesWithout(q, ({ held }) => held.includes(next))
         : sealing !== null && settledAt === null
           ? await processesWithout(q, ({ current }) => current === sealing)
-          : [];
+          : await processesWithRemoved(q, keyState);
     const ids = new Set([...file.keys.keys(), ...used.map(({ keyId }) => keyId)]);
     return {
       state: next !== null ? 'begun' : sealing !== null && settledAt === null ? 'chosen' : 'settled',
@@ -62,7 +69,7 @@ export function masterKeyRoutes(context: AdministrationContext): FastifyPluginAs
         await recordEvent(tx, { kind: 'master-keys-pruned', message });
         return ids;
       });
-      return { removed };
+      return { removed, waitsFor: await processesWithRemoved(context.db, await readMasterKeyState(context.db)) };
     });
   };
 }
