@@ -83,20 +83,29 @@ interface IdentityCounts {
   failed: number;
 }
 
-/** Of active devices. One pass over them; the rest by delivery_identity and device_renewal. */
+/**
+ * Of active devices: by device_identity_end those that end soon, by device_renewal_due those that are due, with a look at the renewal
+ * of each; the rest by delivery_identity and by the rows of device_renewal that wait for a device's first contact.
+ */
 export async function countIdentities(q: Queryable): Promise<IdentityCounts> {
   const [row] = await q<IdentityCounts[]>`
-    select count(*) filter (where d.identity_expires_at < now())::int as ended,
-           count(*) filter (where d.identity_expires_at >= now() and d.identity_expires_at < now() + interval '30 days')::int as "endWithin30Days",
-           count(*) filter (where identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
-                                    <= extract(epoch from now()))::int as due,
+    select soon.ended, soon."endWithin30Days", by_date.due, by_date.failed,
            (select count(distinct v.device_id)::int from delivery v
              where v.item = 'device-identity' and ${deliveryStates.in(q, 'open', 'v')}) as "underWay",
-           count(r.identity_fingerprint)::int as unused,
-           count(*) filter (where v.state = 'failed' and identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
-                                                               <= extract(epoch from now()))::int as failed
-      from device d left join device_renewal r on r.device_id = d.id left join delivery v on v.id = r.delivery_id
-     where d.state = 'active'`;
+           (select count(*)::int from device_renewal r
+             where r.identity_fingerprint is not null
+               and (select d.state from device d where d.id = r.device_id) = 'active') as unused
+      from (select count(*) filter (where d.identity_expires_at < now())::int as ended,
+                   count(*) filter (where d.identity_expires_at >= now())::int as "endWithin30Days"
+              from device d
+             where d.state = 'active' and d.identity_expires_at < now() + interval '30 days') soon,
+           (select count(*)::int as due,
+                   count(*) filter (where (
+                     select v.state from device_renewal r join delivery v on v.id = r.delivery_id
+                      where r.device_id = d.id) = 'failed')::int as failed
+              from device d
+             where d.state = 'active' and identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
+                                          <= extract(epoch from now())::float8) by_date`;
   return row ?? { ended: 0, endWithin30Days: 0, due: 0, underWay: 0, unused: 0, failed: 0 };
 }
 

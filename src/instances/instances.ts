@@ -30,17 +30,22 @@ export async function createInstance(
   return row === undefined ? { kind: 'name-taken' } : { kind: 'created', ...row };
 }
 
-/** All instances by name with their counts, through account_instance and device_account. */
+/**
+ * All instances by name with their counts. One pass over accounts and devices: row by row, by device_account, it is ten times as
+ * long, since rows of devices lie apart.
+ */
 export async function listInstances(q: Queryable): Promise<Instance[]> {
   return await q<Instance[]>`
+    with devices as materialized (
+      select d.account_id, count(*) as devices from device d where d.state <> 'gone' group by 1
+    ), counted as materialized (
+      select a.instance_id, count(*)::int as accounts, coalesce(sum(d.devices), 0)::int as devices
+        from account a left join devices d on d.account_id = a.id group by 1
+    )
     select i.id, i.name, i.srp_identifier as "srpIdentifier", i.created_at as "createdAt", i.retired_at as "retiredAt",
-      counted.accounts as "accountCount", counted.devices as "deviceCount"
-    from instance i cross join lateral (
-      select count(distinct a.id)::int as accounts, count(d.id)::int as devices
-      from account a left join device d on d.account_id = a.id and d.state <> 'gone'
-      where a.instance_id = i.id
-    ) as counted
-    order by i.name`;
+           coalesce(c.accounts, 0) as "accountCount", coalesce(c.devices, 0) as "deviceCount"
+      from instance i left join counted c on c.instance_id = i.id
+     order by i.name`;
 }
 
 /** Ids of those that are not retired. */

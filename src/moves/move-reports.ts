@@ -109,10 +109,14 @@ export async function countMovedAccounts(
   id: UpgradeId,
 ): Promise<{ moved: number; reversed: number; failed: number }> {
   const [row] = await q<{ moved: number; reversed: number; failed: number }[]>`
-    select count(distinct m.account_id) filter (where b.purpose = 'wave' and m.committed_at is not null)::int as moved,
-           count(distinct m.account_id) filter (where b.purpose = 'reverse' and m.committed_at is not null)::int as reversed,
-           count(distinct m.account_id) filter (where m.state = 'rolled-back')::int as failed
-      from move_batch b join account_move m on m.batch_id = b.id where b.upgrade_id = ${id}`;
+    select count(*) filter (where moved)::int as moved, count(*) filter (where reversed)::int as reversed,
+           count(*) filter (where failed)::int as failed
+      from (select m.account_id, bool_or(b.purpose = 'wave' and m.committed_at is not null) as moved,
+                   bool_or(b.purpose = 'reverse' and m.committed_at is not null) as reversed,
+                   bool_or(m.state = 'rolled-back') as failed
+              from move_batch b join account_move m on m.batch_id = b.id
+             where b.upgrade_id = ${id} and ${moveStates.in(q, 'committed-or-failed', 'm')}
+             group by m.account_id) accounts`;
   return row ?? { moved: 0, reversed: 0, failed: 0 };
 }
 

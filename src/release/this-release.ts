@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.4.0',
-  schemaVersion: 29,
+  schemaVersion: 30,
   leastSchemaVersion: 17,
   linkVersions: [1, 2],
   features: [

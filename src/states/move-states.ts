@@ -38,6 +38,8 @@ export const moveStates = stateMachine({
     'under-way': ['queued', 'reserved', 'fenced', 'delivering'],
     /** The account has moved. */
     committed: ['delivering', 'settled', 'closed'],
+    /** The account has moved, or could not be. */
+    'committed-or-failed': ['delivering', 'settled', 'closed', 'rolled-back'],
     /** The account has moved, and the move is open. */
     closing: ['delivering', 'settled'],
     /** No work is left. */

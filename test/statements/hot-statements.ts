@@ -1,6 +1,6 @@
 /**
  * Every statement of the hot paths: what a request of a device, a move, a turn of the policy service, a wave and its gate
- * execute, and how much each may read however large the domain is.
+ * execute, and what the most frequent questions of operators do; and how much each may read however large the domain is.
  *
  * Invariant: none is forgotten. Whatever a module of {@link hotModules} exports is here, or among those that are {@link seldom}
  * executed (statement-plans.test.ts compares).
@@ -19,11 +19,14 @@ import * as wakeStore from '../../src/deliveries/wake-store.ts';
 import type { ConnectRequest } from '../../src/devices/connect-request.ts';
 import * as connectStatement from '../../src/devices/connect-statement.ts';
 import * as earlierRelease from '../../src/devices/earlier-release.ts';
+import { countIdentities } from '../../src/devices/renewal-report.ts';
 import * as routeStore from '../../src/devices/route-store.ts';
 import { identitySettingsSchema } from '../../src/domain/identity-settings.ts';
+import { listInstances } from '../../src/instances/instances.ts';
 import * as outcomeStore from '../../src/measurements/outcome-store.ts';
 import * as requestSamples from '../../src/measurements/request-samples.ts';
 import * as batchStore from '../../src/moves/batch-store.ts';
+import { countMovedAccounts } from '../../src/moves/move-reports.ts';
 import * as moveStore from '../../src/moves/move-store.ts';
 import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import * as effectivePolicies from '../../src/policies/effective-policy-store.ts';
@@ -374,6 +377,25 @@ export const hotStatements: readonly HotStatement[] = [
     maxRows: { perAccount: 1 },
     before: (q) => q`delete from request_outcome where bucket > now() - interval '1 hour'`,
     run: (q, { upgradeId }) => gateSamples.readGateFigures(q, { ...gateScope, upgradeId, wave: 1 }),
+  },
+  {
+    name: 'status: where accounts and devices are',
+    of: [listInstances],
+    maxRows: { perAccount: 3 },
+    run: (q) => listInstances(q),
+  },
+  {
+    name: 'status: identities that end or are due',
+    of: [countIdentities],
+    maxRows: few,
+    run: (q) => countIdentities(q),
+  },
+  {
+    name: 'upgrade status: who has moved',
+    of: [countMovedAccounts],
+    // Half of them.
+    maxRows: { perAccount: 0.6 },
+    run: (q, { upgradeId }) => countMovedAccounts(q, upgradeId),
   },
 ];
 
