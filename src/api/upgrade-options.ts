@@ -131,5 +131,7 @@ export const optionsChangeSchema = z.object({
   windows: shape.windows.unwrap().optional(),
   readySeconds: shape.readySeconds.unwrap().optional(),
   oldInstances: shape.oldInstances.unwrap().optional(),
+  /** Further destinations by the name of the old instance whose accounts they share with those that there are. */
+  addDestinations: z.record(z.string(), z.array(destinationSchema).min(1).max(20)).optional(),
 });
 export type OptionsChange = z.output<typeof optionsChangeSchema>;

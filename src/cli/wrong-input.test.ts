@@ -238,7 +238,7 @@ test(
 test('the help of a plan, and of its change, names each of its options, as a flag or as JSON', limited, async () => {
   const flags: Record<string, string> = {
     ...{ canaries: '--canary', wavePercentages: '--wave', soakSeconds: '--soak', inPlace: '--in-place' },
-    ...{ gate: '--gate', budget: '--budget' },
+    ...{ gate: '--gate', budget: '--budget', addDestinations: '--place' },
     ...{ canaryGroups: '--canary-group', canaryInstances: '--canary-instance' },
     ...{ outOfReach: '--out-of-reach', outOfReachSeconds: '--out-of-reach-after' },
     ...{

@@ -11,7 +11,7 @@ import { emptiedText, gateWord, reportText, shownWaits } from '../../upgrade/rep
 import { waitLines } from '../../upgrade/report/wait-text.ts';
 import { upgradeStates } from '../../upgrade/state/upgrade-states.ts';
 import { type AcceptanceFlags, acceptanceOf, acceptanceOptions } from '../acceptance-flags.ts';
-import { jsonObject } from '../arguments.ts';
+import { collectPlaces, jsonObject, type Places } from '../arguments.ts';
 import { confirm, confirmable, isTerminal } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns, facts, progressBar, type Style } from '../text-output.ts';
@@ -61,13 +61,21 @@ function addSet(upgrades: Command, frame: Frame): void {
         .description('change options of an upgrade that was started; those that are not given stay as they are'),
     )
       .option(
+        '--place <instance=host>',
+        'add a destination on this host, which shares the accounts of this old instance that have not begun to move; with a share, ' +
+          'as in server-1=berlin:2; may be repeated',
+        collectPlaces,
+        {},
+      )
+      .option(
         '--options <json>',
-        'options that have no flag of their own, as JSON or @file: canariesPerInstance, waveDeadlineSeconds, readySeconds ' +
-          'and oldInstances',
+        'options that have no flag of their own, as JSON or @file: canariesPerInstance, waveDeadlineSeconds, readySeconds, ' +
+          'oldInstances, and addDestinations (--place, where names can be given)',
         jsonObject,
       )
-      .action(async ({ options, ...flags }: WaveFlags & { options?: OptionsChange }, command) => {
-        const body = { ...options, ...waveOptionsOf(flags) };
+      .action(async ({ options, place, ...flags }: WaveFlags & { options?: OptionsChange; place: Places }, command) => {
+        const added = Object.keys(place).length === 0 ? {} : { addDestinations: place };
+        const body = { ...options, ...added, ...waveOptionsOf(flags) };
         if (Object.keys(body).length === 0) {
           throw new BrambleError('ERR_USAGE', 'Name an option to change; `bramble upgrade set --help` lists them.');
         }

@@ -1,6 +1,6 @@
 /**
- * An operator's choice of where an account goes in the open upgrade. It is recorded until the waves are divided; after
- * that the account's assignment changes, and the wave's next step moves it, even if it has moved already.
+ * An operator's choice of where an account goes in the open upgrade. It is recorded; once the waves are divided, the account's
+ * assignment changes, too, and the wave's next step moves it, even if it has moved already.
  *
  * Invariant: every account can be assigned, also one that came after the waves were divided, or to a new instance.
  */
@@ -9,7 +9,7 @@ import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { upgradeStates } from '../state/upgrade-states.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
-import { changeAssignment, insertAssignment, listWaves } from '../state/wave-store.ts';
+import { changeAssignment, insertAssignment, isHomeOf, listWaves } from '../state/wave-store.ts';
 import { joinLatecomerWave } from '../waves/latecomers.ts';
 import { type MoveBack, moveBackText } from '../waves/move-back-text.ts';
 import { lockedUpgrade, type Operator, wrongState } from './operator-actions.ts';
@@ -31,12 +31,12 @@ export async function assignAccount(tx: Transaction, order: AssignmentOrder): Pr
   if (upgradeStates.has('before-waves', position)) {
     if (order.wave !== undefined)
       throw wrongState(upgrade, 'assign accounts to waves: the waves have not been formed yet');
-    const assignments = { ...upgrade.progress.assignments, [account]: order.instance };
-    await mergeProgress(tx, upgrade.id, { assignments });
   } else {
     if (!upgradeStates.has('in-waves', position)) throw wrongState(upgrade, 'change assignments');
     await assignInWaves(tx, upgrade, found.id, order);
   }
+  // Kept when a destination is added: what is shared out anew is not what somebody has chosen.
+  await mergeProgress(tx, upgrade.id, { assignments: { ...upgrade.progress.assignments, [account]: order.instance } });
   await recordUpgradeEvent(tx, upgrade, `${account} is assigned to ${order.instance} by ${order.by}`);
   return upgrade;
 }
@@ -67,6 +67,15 @@ async function moveBackHint(tx: Transaction, upgrade: Upgrade, moveBack: Omit<Mo
   return ` To move it back: ${moveBackText({ ...moveBack, laterWave })}.`;
 }
 
+/** An emptied instance that takes the accounts of others has to be empty again for reversing: those that left it stay away. */
+function homeNow(account: string, instance: string): BrambleError {
+  return new BrambleError(
+    'ERR_INPUT',
+    `${account} came from ${instance}, which was emptied and takes the accounts of another instance now. Assign it to a new one.`,
+    { details: { field: 'body.instance' } },
+  );
+}
+
 async function assignInWaves(tx: Transaction, upgrade: Upgrade, accountId: string, order: AssignmentOrder) {
   const goal = upgrade.progress.newInstances.find(({ name }) => name === order.instance);
   if (goal === undefined) {
@@ -83,6 +92,7 @@ async function assignInWaves(tx: Transaction, upgrade: Upgrade, accountId: strin
       details: { field: 'body.wave', known: numbers },
     });
   }
+  if (await isHomeOf(tx, upgrade.id, accountId, goal.instanceId)) throw homeNow(order.account, goal.name);
   const change = { accountId, toInstanceId: goal.instanceId };
   const changed = await changeAssignment(tx, upgrade.id, {
     ...change,

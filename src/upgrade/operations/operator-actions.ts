@@ -98,7 +98,7 @@ function assertNoneOpen(open: Upgrade | undefined, { replace = false }: PlanOrde
   throw alreadyPlanned(open);
 }
 
-const coordinatorName = 'upgrade-coordinator';
+export const coordinatorName = 'upgrade-coordinator';
 
 /**
  * Starts the upgrade, with a coordinator of the target release. Repeated, it overrides further warnings of stopped

@@ -7,16 +7,22 @@ import { chosenCanaries, findCanaries } from '../plan/canaries.ts';
 import { changeOptions, choosesCanaries, settledOptions } from '../state/options-change.ts';
 import { assertWindows } from '../state/schedule-windows.ts';
 import { describePosition, recordUpgradeEvent, replacePlan, type Upgrade } from '../state/upgrade-store.ts';
+import { planDestinations } from './added-destinations.ts';
 import { lockedUpgrade, type Operator } from './operator-actions.ts';
 
-/** @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE for what is settled, ERR_UPGRADE_CANARY and ERR_UPGRADE_WINDOW as when planning. */
+/**
+ * @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE for what is settled, ERR_UPGRADE_CANARY, ERR_UPGRADE_WINDOW and
+ * ERR_UPGRADE_INSTANCE as when planning.
+ */
 export async function changeByOperator(
   tx: Transaction,
-  order: Operator & { change: OptionsChange; platforms: Platforms },
+  order: Operator & { change: OptionsChange; platforms: Platforms; host: string },
 ): Promise<Upgrade> {
-  const upgrade = await lockedUpgrade(tx);
-  assertChangeable(upgrade, order.change);
-  const { options, words } = changeOptions(upgrade.plan.options, order.change);
+  const before = await lockedUpgrade(tx);
+  assertChangeable(before, order.change);
+  const { addDestinations, ...change } = order.change;
+  const upgrade = addDestinations === undefined ? before : await planDestinations(tx, before, addDestinations, order);
+  const { options, words } = changeOptions(upgrade.plan.options, change);
   if (words.length === 0) return upgrade;
   assertWindows(options.windows);
   if (choosesCanaries(order.change)) {

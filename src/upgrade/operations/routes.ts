@@ -89,10 +89,10 @@ function effectRoutes({ db, write, platforms }: UpgradeRoutesOptions): FastifyPl
   };
 }
 
-function steeringRoutes({ write, platforms }: UpgradeRoutesOptions, view: View): FastifyPluginAsync {
+function steeringRoutes({ write, platforms, host }: UpgradeRoutesOptions, view: View): FastifyPluginAsync {
   return async (app) => {
     serve(app, upgradeOperations.change, async ({ body: change, administrator: by }) =>
-      view(await write((tx) => changeByOperator(tx, { by, change, platforms }))),
+      view(await write((tx) => changeByOperator(tx, { by, change, platforms, host }))),
     );
 
     serve(app, upgradeOperations.pause, async (request) => {

@@ -34,9 +34,12 @@ export function settledOptions(state: UpgradeState, change: OptionsChange): Name
 }
 
 /** The options with the change, and in words what it changes: `soakSeconds 600 → 60`. */
-export function changeOptions(options: PlanOptions, change: OptionsChange): { options: PlanOptions; words: string[] } {
+export function changeOptions(
+  options: PlanOptions,
+  change: Omit<OptionsChange, 'addDestinations'>,
+): { options: PlanOptions; words: string[] } {
   const text = (value: unknown) => (value === undefined ? 'none' : JSON.stringify(value));
-  const words = (Object.keys(change) as Name[])
+  const words = (Object.keys(change) as Exclude<Name, 'addDestinations'>[])
     .filter((name) => text(options[name]) !== text(change[name]))
     .map((name) => `${name} ${text(options[name])} → ${text(change[name])}`);
   return { options: { ...options, ...change } as PlanOptions, words };

@@ -29,6 +29,8 @@ const newInstanceSchema = z.looseObject({
   share: z.number().int().optional(),
   /** An old instance that was emptied and upgraded in place. */
   reused: z.boolean().default(false),
+  /** An operator added it by hand on the way: only accounts that are assigned go there, and reversing leaves it. `reused`, too. */
+  byHand: z.boolean().optional(),
   /** A wave that moves accounts to it and whose gate judges it; none yet if it was added later, or took no accounts. */
   wave: z.number().int().optional(),
 });

@@ -186,6 +186,47 @@ export async function countAssigned(q: Queryable, id: UpgradeId): Promise<Map<st
   return new Map(rows.map(({ name, count }) => [name, count]));
 }
 
+/**
+ * Accounts of this old instance that are still there, in waves that have not begun, with the name of their destination; in the order of
+ * the waves. Not those whose names are given.
+ */
+export async function listWaitingAssignments(
+  q: Queryable,
+  id: UpgradeId,
+  fromInstanceId: string,
+  except: readonly string[],
+): Promise<{ accountId: AccountId; goal: string; goalId: string; wave: number }[]> {
+  return await q<{ accountId: AccountId; goal: string; goalId: string; wave: number }[]>`
+    select s.account_id as "accountId", i.name as goal, i.id as "goalId", s.wave_number as wave
+      from upgrade_assignment s
+      join upgrade_wave w on w.upgrade_id = s.upgrade_id and w.number = s.wave_number and w.state = 'waiting'
+      join account a on a.id = s.account_id and a.instance_id = s.from_instance_id
+      join instance i on i.id = s.to_instance_id
+     where s.upgrade_id = ${id} and s.from_instance_id = ${fromInstanceId} and not (a.name = any(${[...except]}::text[]))
+     order by s.wave_number, a.name`;
+}
+
+/** Whether it is the instance that this assigned account came from. */
+export async function isHomeOf(q: Queryable, id: UpgradeId, accountId: string, instanceId: string): Promise<boolean> {
+  const rows = await q`
+    select 1 from upgrade_assignment
+     where upgrade_id = ${id} and account_id = ${accountId} and from_instance_id = ${instanceId}`;
+  return rows.length > 0;
+}
+
+/** Changes where assigned accounts go, and nothing else. */
+export async function changeDestinations(
+  tx: Transaction,
+  id: UpgradeId,
+  changes: readonly Pick<Assignment, 'accountId' | 'toInstanceId'>[],
+): Promise<void> {
+  await tx`
+    update upgrade_assignment s set to_instance_id = c.to_instance_id
+      from unnest(${changes.map(({ accountId }) => accountId)}::uuid[],
+                  ${changes.map(({ toInstanceId }) => toInstanceId)}::uuid[]) as c(account_id, to_instance_id)
+     where s.upgrade_id = ${id} and s.account_id = c.account_id`;
+}
+
 /** Changes an account's destination and wave; `not-assigned` if it has no assignment. */
 export async function changeAssignment(
   tx: Transaction,

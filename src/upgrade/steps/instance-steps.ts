@@ -7,13 +7,15 @@
  */
 
 import type { PlannedInstance } from '../../api/upgrade-plan.ts';
+import { counted } from '../../base/counted.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { listUsableHosts } from '../../hosts/hosts.ts';
 import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
-import { unusableText } from '../plan/checks/host-checks.ts';
+import { unusableText } from '../components/usable-hosts.ts';
 import { instancesToAdd, isUpToDate, planChanges, updatePlan } from '../plan/plan-comparison.ts';
 import { readInstanceFacts } from '../plan/plan-facts.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
+import { shareWithAdded } from '../waves/added-destination.ts';
 import { countFailedMoves, moveStragglers } from '../waves/latecomers.ts';
 import { addNewInstance } from './new-instances.ts';
 import { pauseStep } from './pausing.ts';
@@ -67,8 +69,11 @@ async function addInstance(context: StepContext, read: Upgrade, next: PlannedIns
   try {
     return await stepTransaction(context, 'add-instance', read, async (tx, upgrade) => {
       const added = await addNewInstance(tx, next, upgrade.toRelease, context);
-      await mergeProgress(tx, upgrade.id, { newInstances: [...upgrade.progress.newInstances, added] });
-      await recordUpgradeEvent(tx, upgrade, `instance ${added.name} is added for ${added.replaces}`, { made: added });
+      const { accounts, wave } = await shareWithAdded(tx, upgrade, added);
+      const made = { ...added, wave };
+      await mergeProgress(tx, upgrade.id, { newInstances: [...upgrade.progress.newInstances, made] });
+      const taking = accounts === 0 ? '' : `, and takes ${counted(accounts, 'account')} of waves that have not begun`;
+      await recordUpgradeEvent(tx, upgrade, `instance ${made.name} is added for ${made.replaces}${taking}`, { made });
       return advanced;
     });
   } catch (error) {

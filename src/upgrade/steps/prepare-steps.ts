@@ -264,7 +264,8 @@ function assignmentsOf(
     ? reuseWaves(placed, order, { ...options, canaries })
     : assignWaves(placed, { ...options, canaries });
   const assigned = (account: string) => byName.get(assignments[account] ?? '');
-  const destinations = accountDestinations(waves, placed, newInstances, assigned);
+  const takers = newInstances.filter(({ byHand }) => byHand !== true);
+  const destinations = accountDestinations(waves, placed, takers, assigned);
   return waves.map(({ number, name, accounts }) => ({
     number,
     name,

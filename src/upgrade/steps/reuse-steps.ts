@@ -8,6 +8,7 @@ import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { missingOf, notYetRunning } from '../components/component-readiness.ts';
 import { lockOccupied } from '../components/instances-behind.ts';
+import type { NewInstance } from '../state/upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
 import { listDestinations } from '../state/wave-store.ts';
 import { countFailedMoves, moveStragglers } from '../waves/latecomers.ts';
@@ -15,19 +16,18 @@ import { describeInstance, instanceId } from './new-instances.ts';
 import { pauseStep } from './pausing.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 
-/** Undefined once every emptied instance that the wave moves accounts to serves them. */
+/** Undefined once every instance that the wave moves accounts to serves them: emptied ones, and those added on the way. */
 export async function prepareDestinations(
   context: StepContext,
   read: Upgrade,
   wave: { number: number },
 ): Promise<StepOutcome | undefined> {
   const reused = read.plan.instances.filter((planned) => planned.reused === true);
-  if (reused.length === 0) return undefined;
   const goals = await listDestinations(context.db, read.id, wave.number);
   const { newInstances } = read.progress;
   const next = reused.find(({ name }) => goals.includes(name) && !newInstances.some((made) => made.name === name));
   if (next !== undefined) return await upgradeEmptied(context, read, next, wave.number);
-  const used = newInstances.filter(({ name, reused: isReused }) => isReused && goals.includes(name));
+  const used = newInstances.filter(({ name }) => goals.includes(name));
   const missing = missingOf(used, await listComponents(context.db), read.toRelease);
   return missing === undefined ? undefined : waitingFor(missing);
 }
@@ -68,36 +68,39 @@ async function upgradeEmptied(
 
 /**
  * Reversing: the emptied instances that became destinations, the last one first: once its accounts are home, its processes are to run
- * the old release again. `sendHome` queues the moves and says what is waited for. Undefined once all run it.
+ * the old release again. Then those added by hand, whose accounts may come from any of them. `sendHome` queues the moves and says what is
+ * waited for. Undefined once all run it.
  */
 export async function giveBackReused(
   context: StepContext,
   read: Upgrade,
   sendHome: (instanceName: string) => Promise<StepOutcome | undefined>,
 ): Promise<StepOutcome | undefined> {
-  if (!read.plan.instances.some(({ reused }) => reused === true)) return undefined;
-  const last = read.progress.newInstances.findLast(({ reused }) => reused);
-  if (last !== undefined) {
-    const moving = await sendHome(last.name);
-    if (moving !== undefined) return moving;
-    return await stepTransaction(context, 'give-back', read, async (tx, upgrade) => {
-      if ((await lockOccupied(tx, [last.name])).length > 0) return advanced;
-      await changeDesiredProcesses(tx, last.processes, { release: upgrade.fromRelease });
-      const newInstances = upgrade.progress.newInstances.filter(({ name }) => name !== last.name);
-      await mergeProgress(tx, upgrade.id, { newInstances });
-      await recordUpgradeEvent(
-        tx,
-        upgrade,
-        `instance ${last.name} runs ${upgrade.fromRelease} again, for its accounts to come home`,
-        { instanceId: last.instanceId, release: upgrade.fromRelease },
-      );
-      return advanced;
-    });
-  }
+  const { newInstances } = read.progress;
+  const last = newInstances.findLast(({ reused, byHand }) => reused && byHand !== true);
+  if (last !== undefined) return (await sendHome(last.name)) ?? (await giveBack(context, read, last));
   const names = read.plan.instances.filter(({ reused }) => reused === true).map(({ name }) => name);
   const homes = (await listDesiredProcesses(context.db))
     .filter(({ name, state, release }) => names.includes(name) && state === 'running' && release === read.fromRelease)
     .map(({ name }) => name);
   const missing = notYetRunning(await listComponents(context.db), homes, read.fromRelease);
-  return missing.length === 0 ? undefined : waitingFor(`instances of ${read.fromRelease}: ${missing.join(', ')}`);
+  if (missing.length > 0) return waitingFor(`instances of ${read.fromRelease}: ${missing.join(', ')}`);
+  const added = newInstances.find(({ byHand }) => byHand === true);
+  return added && ((await sendHome(added.name)) ?? (await giveBack(context, read, added)));
+}
+
+async function giveBack(context: StepContext, read: Upgrade, made: NewInstance): Promise<StepOutcome> {
+  return await stepTransaction(context, 'give-back', read, async (tx, upgrade) => {
+    const { name, instanceId: id } = made;
+    if ((await lockOccupied(tx, [name])).length > 0) return advanced;
+    // Connection services may have been added for it since.
+    const processes = (await describeInstance(tx, name))?.processes ?? made.processes;
+    await changeDesiredProcesses(tx, processes, { release: upgrade.fromRelease });
+    const newInstances = upgrade.progress.newInstances.filter((one) => one.name !== name);
+    await mergeProgress(tx, upgrade.id, { newInstances });
+    const why = made.byHand === true ? 'stays, added by hand' : 'for its accounts to come home';
+    const message = `instance ${name} runs ${upgrade.fromRelease} again: ${why}`;
+    await recordUpgradeEvent(tx, upgrade, message, { instanceId: id, release: upgrade.fromRelease });
+    return advanced;
+  });
 }

@@ -23,7 +23,9 @@ async function looks(it: Scene, context: StepContext, times: number, options = {
 }
 
 const setWindows = async (it: Scene, windows: string[]) =>
-  await it.db.begin((tx) => changeByOperator(tx, { ...operator, change: { windows }, platforms: registeredPlatforms }));
+  await it.db.begin((tx) =>
+    changeByOperator(tx, { ...operator, change: { windows }, platforms: registeredPlatforms, host: 'here' }),
+  );
 const statesOf = async (it: Scene) => (await listWaves(it.db, (await it.upgrade()).id)).map(({ state }) => state);
 const runningBatches = async (it: Scene) =>
   (

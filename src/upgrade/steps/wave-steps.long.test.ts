@@ -57,7 +57,9 @@ test(
     );
     assert.deepEqual(await wavesOf(it), []);
     const change = { mostDevices: 2 };
-    await it.db.begin((tx) => changeByOperator(tx, { ...operator, change, platforms: registeredPlatforms }));
+    await it.db.begin((tx) =>
+      changeByOperator(tx, { ...operator, change, platforms: registeredPlatforms, host: 'here' }),
+    );
     await resume(it);
     await until(it, context, ['moving']);
   },
@@ -111,7 +113,9 @@ for (const [outOfReach, outOfReachSeconds] of [
       }
       if (outOfReach !== 'leave') {
         const change = { outOfReach: 'leave', outOfReachSeconds: 0 } as const;
-        await it.db.begin((tx) => changeByOperator(tx, { ...operator, change, platforms: registeredPlatforms }));
+        await it.db.begin((tx) =>
+          changeByOperator(tx, { ...operator, change, platforms: registeredPlatforms, host: 'here' }),
+        );
       }
       await until(it, context, ['soaking']);
     },

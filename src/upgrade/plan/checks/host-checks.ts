@@ -8,6 +8,7 @@ import { hostsWithRelease } from '../../../distribution/host-releases.ts';
 import { loadAuthorities } from '../../../domain/authorities.ts';
 import { listUsableHosts } from '../../../hosts/hosts.ts';
 import { listSupervisors } from '../../../registry/supervisors.ts';
+import { unusableText } from '../../components/usable-hosts.ts';
 import type { Upgrade } from '../../state/upgrade-store.ts';
 import { type CheckOptions, error, type Finding, passed } from './check.ts';
 
@@ -43,11 +44,6 @@ export async function checkHosts({ db, host, release }: CheckOptions, upgrade: U
 /** Those on which something is to run, besides this one. */
 async function furtherHosts(q: Queryable, host: string) {
   return (await listSupervisors(q)).filter((one) => one.wanted && one.host !== host && one.release !== null);
-}
-
-/** Why a host cannot be used. */
-export function unusableText(usable: readonly string[]): string {
-  return `which has not joined, or is being drained; usable: ${usable.join(', ')}`;
 }
 
 const minFreeBytes = 512 * 1024 * 1024;
