@@ -11,8 +11,8 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { link, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { link, readdir, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
@@ -20,6 +20,7 @@ import { gunzip, gzip } from 'node:zlib';
 import tar from 'tar-stream';
 import { syncFolder } from '../base/durable-file.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
+import { isLeftOver, ownerMark } from '../base/owner-mark.ts';
 import { type BackupHead, type BackupManifest, backupHeadShape, backupManifestShape } from './manifest.ts';
 import { type BackupKeys, backupKeysOf, isEqual } from './passphrase-key.ts';
 
@@ -41,7 +42,8 @@ export interface BackupWriter {
 /** @throws BrambleError ERR_BACKUP_TARGET when there is a file of that name; ERR_BACKUP_WRITE, also from its functions */
 export async function createBackupFile(path: string, head: BackupHead, keys: BackupKeys): Promise<BackupWriter> {
   if (await isThere(path)) throw alreadyThere(path);
-  const draft = `${path}.${randomBytes(4).toString('hex')}.part`;
+  await removeLeftOvers(dirname(path));
+  const draft = `${path}.${randomBytes(4).toString('hex')}.${await ownerMark()}.part`;
   const pack = tar.pack();
   const written = pipeline(pack, createWriteStream(draft, { flags: 'wx', mode: 0o600, flush: true })).catch((error) => {
     throw writeError(path, error);
@@ -160,6 +162,15 @@ export async function openBackup(
   if (found.length !== manifest.parts.length) throw changed(path, 'it has more parts than its manifest');
   const opened = { path, head, manifest, sha256: sha256(text) };
   return { ...opened, parts: () => decrypted(opened, keys) };
+}
+
+/** Drafts of processes that were killed: nobody else would remove them, and each is as large as a backup. */
+async function removeLeftOvers(folder: string): Promise<void> {
+  for (const name of await readdir(folder).catch(() => [])) {
+    const [, mark] = /\.[0-9a-f]{8}\.([^.]+)\.part$/.exec(name) ?? [];
+    if (mark !== undefined && (await isLeftOver(mark)))
+      await rm(join(folder, name), { force: true }).catch(() => undefined);
+  }
 }
 
 async function* decrypted(

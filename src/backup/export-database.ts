@@ -21,9 +21,9 @@ import { writeWholeFile } from '../database/whole-file.ts';
 import { readConfiguration } from '../process/configuration.ts';
 import { lockHome } from '../processes/supervisor/home-lock.ts';
 import { homeDatabase } from '../setup/home-database.ts';
+import { whyUnusable } from './unused-database.ts';
 
 const applicationName = 'bramble/database-export';
-const minServerVersion = 150_000;
 
 export interface ExportOptions {
   home: string;
@@ -115,8 +115,6 @@ async function assertNobodyElse(url: string): Promise<void> {
 
 /** The schema, as far as the domain's database has come. */
 async function prepareTarget(from: string, { to, program }: ExportOptions): Promise<void> {
-  await assertUsable(to);
-  await assertOwnSessions(to, { applicationName });
   const applied = await withDatabase(
     from,
     async (db) => await db<{ number: number; digest: string }[]>`select number, digest from migration order by number`,
@@ -131,31 +129,17 @@ async function prepareTarget(from: string, { to, program }: ExportOptions): Prom
     );
   }
   const upTo = applied.at(-1)?.number ?? 0;
+  await assertUsable(to, upTo);
+  await assertOwnSessions(to, { applicationName });
   await migrate(to, { folder: program.migrations, release: program.release, contract: true, upTo, applicationName });
 }
 
 /** Empty, or with our tables and no domain in them, as a rehearsal and an interrupted export leave it. */
-async function assertUsable(to: string): Promise<void> {
-  await withDatabase(to, async (db) => {
-    const [facts] = await db<{ version: number; relations: number; ours: boolean; domains: boolean }[]>`
-      select current_setting('server_version_num')::int as version, to_regclass('domain') is not null as domains,
-             to_regclass('migration') is not null as ours,
-             (select count(*)::int from pg_class where relnamespace = current_schema()::regnamespace
-                                                  and relkind in ('r', 'p', 'v', 'm', 'S')) as relations`;
-    if (facts === undefined || facts.version < minServerVersion) {
-      throw unusable('it is older than PostgreSQL 15', 'Use a later server');
-    }
-    if (facts.relations > 0 && !facts.ours)
-      throw unusable(`${facts.relations} tables and other things are in it`, newOne);
-    const held = facts.domains ? await db`select from domain` : [];
-    if (held.length > 0) throw unusable('it holds a domain already', newOne);
-  });
-}
-
-const newOne = 'Create a new, empty one';
-
-function unusable(why: string, remedy: string): BrambleError {
-  return new BrambleError(
+async function assertUsable(to: string, migrations: number): Promise<void> {
+  const unusable = await whyUnusable(to, applicationName, migrations);
+  if (unusable === undefined) return;
+  const { why, remedy } = unusable;
+  throw new BrambleError(
     'ERR_DATABASE_TARGET',
     `The domain cannot be moved into that database: ${why}. ${remedy}. Nothing was changed.`,
   );

@@ -77,7 +77,7 @@ test('it is made with the coordinator’s role, and restored by the owner of a d
   await assert.rejects(readFile(join(again, 'database', 'server.json')), { code: 'ENOENT' });
   await assert.rejects(restoreBackup({ ...restoring, home: join(folder, 'third') }), {
     code: 'ERR_BACKUP_TARGET',
-    message: /The database is not empty/,
+    message: /into that database: it is not empty: it holds a domain already/,
   });
   await resumeRestored(owner.url, { user: 'bea', host: 'here' });
   assert.equal((await readRestored(target))?.stopped, null);

@@ -1,17 +1,18 @@
 /**
  * Makes a domain of a backup: in an empty home, and an empty database.
  *
- * Invariants: everything that can be refused is refused before anything is made; what fails later is removed again; and the
- * home gets its configuration last, so that a half-restored one is never started.
+ * Invariants: everything that can be refused is refused before anything is made; what fails later is removed again, at the latest by the
+ * next attempt, if this one was killed; and the home gets its configuration last, so that a half-restored one is never started.
  */
-import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
+import { isLeftOver, ownerMark } from '../base/owner-mark.ts';
 import { masterKeyPath } from '../component/master-key-ring.ts';
-import { openDatabase } from '../database/connection.ts';
 import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
+import { writeWholeFile } from '../database/whole-file.ts';
 import { configurationSchema } from '../process/configuration.ts';
 import { type OpenedBackup, openBackup } from './backup-file.ts';
 import { readFormerLists } from './former-revocations.ts';
@@ -19,6 +20,10 @@ import { configurationFile, type HomeFiles, writeHomeFiles } from './home-files.
 import type { BackupHead } from './manifest.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from './rebuild-database.ts';
 import { type SettledDomain, settleRestored } from './restored-domain.ts';
+import { whyUnusable } from './unused-database.ts';
+
+/** Of a file that says who restores here, while nothing else may count on the home. */
+const attemptPrefix = 'restoring-';
 
 export interface RestoreOptions {
   file: string;
@@ -48,76 +53,110 @@ export interface RestoredBackup extends SettledDomain {
  */
 export async function restoreBackup(options: RestoreOptions): Promise<RestoredBackup> {
   const { file, passphrase, home, program, databaseUrl, onProgress = () => {} } = options;
-  await assertEmptyHome(home);
-  if (databaseUrl !== undefined) await assertEmptyDatabase(databaseUrl);
+  await assertTakeable(home);
   const formerLists = options.formerHome === undefined ? [] : await readFormerLists(options.formerHome);
   const backup = await openBackup(file, passphrase, (done, of) => onProgress('reading', done, of));
   await assertReadable(backup, program);
   const files = await homeFilesOf(backup);
   const configuration = configurationOf(files);
+  if (databaseUrl !== undefined) await assertUsable(databaseUrl, backup);
+  await takeHome(home);
+  try {
+    const restored = await fill(options, { backup, files, configuration, formerLists });
+    await release(home);
+    return restored;
+  } catch (cause) {
+    await undo(home);
+    throw failed(backup, cause, databaseUrl === undefined);
+  }
+}
+
+interface Source {
+  backup: OpenedBackup;
+  files: HomeFiles;
+  configuration: ReturnType<typeof configurationOf>;
+  formerLists: Awaited<ReturnType<typeof readFormerLists>>;
+}
+
+async function fill(
+  { home, program, databaseUrl, user, signal, onProgress = () => {} }: RestoreOptions,
+  { backup, files, configuration, formerLists }: Source,
+): Promise<RestoredBackup> {
   const { host } = configuration;
+  const isEmbedded = databaseUrl === undefined;
+  const database = isEmbedded ? embeddedDatabase(configuration) : { url: databaseUrl };
+  const url =
+    'url' in database
+      ? database.url
+      : (await startEmbedded({ folder: join(home, 'postgres'), settings: database.settings })).url;
+  await writeHomeFiles(home, secretsFor(files, isEmbedded));
+  await rebuildDatabase(url, backup, program, {
+    // The rights of the roles are those of the tables, which are there now.
+    afterSchema: async () => await (isEmbedded ? establishRoles(url, home) : undefined),
+    onProgress: (done, of) => onProgress('restoring', done, of),
+    signal,
+  });
+  const former = { lists: formerLists, masterKeys: await readMasterKeys(masterKeyPath(home)) };
+  const settled = await settleRestored(url, backup.head, { user, host }, former);
+  if (isEmbedded) await stopEmbedded({ folder: join(home, 'postgres'), mode: 'fast' });
+  signal?.throwIfAborted();
+  // Whole or not at all: from then on the home is one.
+  await writeWholeFile(
+    join(home, configurationFile),
+    `${JSON.stringify({ ...configuration, database }, null, 2)}\n`,
+    'wx',
+  );
+  return { head: backup.head, host, embedded: isEmbedded, ...settled };
+}
+
+/**
+ * Takes an empty home, so that nobody else restores into it, and what a killed attempt has left of it: without a configuration nothing can
+ * have been started there.
+ */
+async function takeHome(home: string): Promise<void> {
   await mkdir(home, { recursive: true, mode: 0o755 });
   // Under root, PostgreSQL runs as another user, who has to pass through.
   if (process.getuid?.() === 0) await chmod(home, 0o755);
-  const isEmbedded = databaseUrl === undefined;
-  try {
-    const database = isEmbedded ? embeddedDatabase(configuration) : { url: databaseUrl };
-    const url =
-      'url' in database
-        ? database.url
-        : (await startEmbedded({ folder: join(home, 'postgres'), settings: database.settings })).url;
-    await writeHomeFiles(home, secretsFor(files, isEmbedded));
-    await rebuildDatabase(url, backup, program, {
-      // The rights of the roles are those of the tables, which are there now.
-      afterSchema: async () => await (isEmbedded ? establishRoles(url, home) : undefined),
-      onProgress: (done, of) => onProgress('restoring', done, of),
-      signal: options.signal,
-    });
-    const settled = await settleRestored(
-      url,
-      backup.head,
-      { user: options.user, host },
-      {
-        lists: formerLists,
-        masterKeys: await readMasterKeys(masterKeyPath(home)),
-      },
-    );
-    const text = `${JSON.stringify({ ...configuration, database }, null, 2)}\n`;
-    if (isEmbedded) await stopEmbedded({ folder: join(home, 'postgres'), mode: 'fast' });
-    await writeHomeFiles(home, { [configurationFile]: Buffer.from(text).toString('base64') });
-    return { head: backup.head, host, embedded: isEmbedded, ...settled };
-  } catch (cause) {
-    await undo(home);
-    throw failed(backup, cause, isEmbedded);
+  if ((await assertTakeable(home)) === 'left over') await undo(home);
+  await writeFile(join(home, `${attemptPrefix}${await ownerMark()}`), '', { mode: 0o600 });
+  const attempts = (await readdir(home)).filter((name) => name.startsWith(attemptPrefix));
+  if (attempts.length > 1) {
+    await release(home);
+    throw notEmpty(home, attempts, true);
   }
 }
 
-async function assertEmptyHome(home: string): Promise<void> {
+async function assertTakeable(home: string): Promise<'empty' | 'left over'> {
   const found = (await readdir(home).catch((): string[] => [])).filter((name) => name !== 'releases');
-  if (found.length === 0) return;
-  throw new BrambleError(
+  if (found.length === 0) return 'empty';
+  const attempt = found.includes(configurationFile) ? undefined : found.find((name) => name.startsWith(attemptPrefix));
+  if (attempt !== undefined && (await isLeftOver(attempt.slice(attemptPrefix.length)))) return 'left over';
+  throw notEmpty(home, found, attempt !== undefined);
+}
+
+async function release(home: string): Promise<void> {
+  await rm(join(home, `${attemptPrefix}${await ownerMark()}`), { force: true });
+}
+
+function notEmpty(home: string, found: readonly string[], isAtWork: boolean): BrambleError {
+  const names = `${found.slice(0, 5).join(', ')}${found.length > 5 ? ', …' : ''}`;
+  return new BrambleError(
     'ERR_BACKUP_TARGET',
-    `${home} is not empty: ${found.slice(0, 5).join(', ')}${found.length > 5 ? ', …' : ''}. A backup is restored into an ` +
-      'empty home, with nothing but releases/ in it: set BRAMBLE_HOME to another folder, or move this one aside. Nothing was ' +
-      'changed.',
+    isAtWork
+      ? `A backup is being restored into ${home} by another command. Wait for it. Nothing was changed.`
+      : `${home} is not empty: ${names}. A backup is restored into an empty home, with nothing but releases/ in it: set ` +
+          'BRAMBLE_HOME to another folder, or move this one aside. Nothing was changed.',
   );
 }
 
-async function assertEmptyDatabase(url: string): Promise<void> {
-  const db = openDatabase(url, { applicationName: 'bramble/restore', max: 1 });
-  try {
-    const rows = await db<{ name: string }[]>`
-      select relname as name from pg_class
-       where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p', 'v', 'm', 'S') order by 1`;
-    if (rows.length === 0) return;
-    throw new BrambleError(
-      'ERR_BACKUP_TARGET',
-      `The database is not empty: it has ${rows.length} tables, views and sequences, such as ${rows[0]?.name}. Create a ` +
-        'new one for the backup. Nothing was changed.',
-    );
-  } finally {
-    await db.end({ timeout: 5 });
-  }
+async function assertUsable(url: string, { manifest }: OpenedBackup): Promise<void> {
+  const unusable = await whyUnusable(url, 'bramble/restore', manifest.migrations.length);
+  if (unusable === undefined) return;
+  const { why, remedy } = unusable;
+  throw new BrambleError(
+    'ERR_BACKUP_TARGET',
+    `The domain cannot be restored into that database: ${why}. ${remedy}. Nothing was changed.`,
+  );
 }
 
 function configurationOf(files: HomeFiles) {

@@ -5,20 +5,20 @@
  *
  * Invariant: what is started reads the copy as it was backed up, changes nothing of it but its own registration, and reaches nobody.
  */
-import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
 import { withSnapshot } from '../database/copy/snapshot.ts';
 import { digestOf } from '../database/copy/table-digest.ts';
 import { installBinaries } from '../database/embedded/binaries.ts';
-import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
+import { startEmbedded } from '../database/embedded/server.ts';
 import { recordVerifiedBackup, type VerifiedBackup } from '../domain/verified-backups.ts';
 import { verifyInstalled } from '../release/archive.ts';
 import { type OpenedBackup, openBackup } from './backup-file.ts';
 import { writeHomeFiles } from './home-files.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from './rebuild-database.ts';
 import { tryRelease } from './release-trial.ts';
+import { withScratchFolder } from './scratch-folder.ts';
 
 export interface VerifyOptions {
   file: string;
@@ -58,11 +58,8 @@ export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBack
   const releases = join(home, 'releases');
   await verifyInstalled(join(releases, domain.release));
   const binaries = await installBinaries(join(home, 'postgres'), null);
-  const folder = await mkdtemp(join(options.scratch ?? tmpdir(), 'bramble-verify-'));
-  const postgres = join(folder, 'postgres');
-  try {
-    // Under root, PostgreSQL runs as another user, who has to pass through.
-    await chmod(folder, 0o711);
+  return await withScratchFolder('verify', options.scratch, async (folder) => {
+    const postgres = join(folder, 'postgres');
     const { url } = await startEmbedded({ folder: postgres, settings, binaries, ...(signal ? { signal } : {}) });
     await rebuildDatabase(url, backup, program, {
       signal,
@@ -84,10 +81,7 @@ export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBack
     };
     await recordVerifiedBackup(home, verified);
     return verified;
-  } finally {
-    await stopEmbedded({ folder: postgres, mode: 'immediate' });
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 /** Copies every table out of the restored database, as it was copied out of the domain's. */

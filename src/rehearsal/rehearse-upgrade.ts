@@ -6,8 +6,7 @@
  * Invariant: whatever speaks against the upgrade is an obstacle in the record, so that a rehearsal that failed is known to the
  * checks of the upgrade; only what kept it from being tried is thrown.
  */
-import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { planOptionsSchema } from '../api/upgrade-options.ts';
 import { openBackup } from '../backup/backup-file.ts';
@@ -15,10 +14,11 @@ import { writeHomeFiles } from '../backup/home-files.ts';
 import { findInstance, startInstanceOn } from '../backup/instance-on-copy.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from '../backup/rebuild-database.ts';
 import { prepareCopy, startReleaseOn } from '../backup/release-on-copy.ts';
+import { withScratchFolder } from '../backup/scratch-folder.ts';
 import { messageOf } from '../base/errors.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { installBinaries } from '../database/embedded/binaries.ts';
-import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
+import { startEmbedded } from '../database/embedded/server.ts';
 import { migrate } from '../database/migrate.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { createMissingSigners } from '../domain/authority-creation.ts';
@@ -67,11 +67,8 @@ export async function rehearseUpgrade(options: RehearseOptions): Promise<Rehears
   const releases = join(home, 'releases');
   for (const release of [domain.release, program.release]) await verifyInstalled(join(releases, release));
   const binaries = await installBinaries(join(home, 'postgres'), null);
-  const folder = await mkdtemp(join(options.scratch ?? tmpdir(), 'bramble-rehearsal-'));
-  const postgres = join(folder, 'postgres');
-  try {
-    // Under root, PostgreSQL runs as another user, who has to pass through.
-    await chmod(folder, 0o711);
+  return await withScratchFolder('rehearsal', options.scratch, async (folder) => {
+    const postgres = join(folder, 'postgres');
     const { url } = await startEmbedded({ folder: postgres, settings, binaries, ...(signal ? { signal } : {}) });
     const copyHome = join(folder, 'home');
     await mkdir(copyHome);
@@ -92,10 +89,7 @@ export async function rehearseUpgrade(options: RehearseOptions): Promise<Rehears
     };
     await recordRehearsal(home, rehearsal);
     return rehearsal;
-  } finally {
-    await stopEmbedded({ folder: postgres, mode: 'immediate' });
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 interface CourseOptions extends Required<Pick<RehearseOptions, 'program' | 'platforms' | 'onProgress'>> {

@@ -7,6 +7,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import postgres from 'postgres';
 import { accountOperations } from '../../src/api/accounts.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
@@ -116,7 +117,8 @@ describe('a backup of a domain', { timeout: 600_000 }, () => {
     const cut = join(folder, 'cut');
     await writeFile(cut, (await readFile(file)).subarray(0, -20_000));
     assert.match(await restore(cut, ...secret()), /cut short.*Copy it again.*ERR_BACKUP_FILE/s);
-    const { url } = await createTestDatabase();
+    const { url } = await createTestDatabase(empty);
+    await withSql(url, (sql) => sql`create table mine ()`);
     assert.match(
       await restore(file, ...secret(), '--database-url', url),
       /not empty.*Create a new one.*ERR_BACKUP_TARGET/s,
@@ -206,4 +208,11 @@ test('this release backs up a domain of the one before, and tries it with that r
 
 async function accountNames({ sql }: RunningDomain): Promise<string[]> {
   return (await sql<{ name: string }[]>`select name from account`).map(({ name }) => name);
+}
+
+const empty = { templateKey: 'empty', prepareTemplate: async () => undefined };
+
+async function withSql(url: string, work: (sql: postgres.Sql) => Promise<unknown>): Promise<void> {
+  const sql = postgres(url, { max: 1 });
+  await work(sql).finally(async () => await sql.end({ timeout: 5 }));
 }

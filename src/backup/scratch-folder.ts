@@ -1,0 +1,46 @@
+/**
+ * A temporary folder for a copy of the domain, with a PostgreSQL of its own in `postgres`.
+ *
+ * Invariant: the server ends and the folder goes with the work, however it ends. What a killed process has left, of which a server would
+ * run for ever in a copy of all data, goes with the next.
+ */
+import { chmod, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isLeftOver, ownerMark } from '../base/owner-mark.ts';
+import { stopEmbedded } from '../database/embedded/server.ts';
+
+type Purpose = 'verify' | 'rehearsal';
+
+export async function withScratchFolder<Result>(
+  purpose: Purpose,
+  within: string | undefined,
+  work: (folder: string) => Promise<Result>,
+): Promise<Result> {
+  const parent = within ?? tmpdir();
+  await removeLeftOvers(parent);
+  const folder = await mkdtemp(join(parent, `bramble-${purpose}-${await ownerMark()}-`));
+  try {
+    // Under root, PostgreSQL runs as another user, who has to pass through.
+    await chmod(folder, 0o711);
+    return await work(folder);
+  } finally {
+    await remove(folder);
+  }
+}
+
+/** Only of this user: elsewhere nothing can be said, or removed. */
+async function removeLeftOvers(parent: string): Promise<void> {
+  for (const name of await readdir(parent)) {
+    const [, mark] = /^bramble-(?:verify|rehearsal)-(.+)-[A-Za-z0-9]{6}$/.exec(name) ?? [];
+    if (mark === undefined || !(await isLeftOver(mark))) continue;
+    const folder = join(parent, name);
+    const { uid } = await lstat(folder).catch(() => ({ uid: undefined }));
+    if (uid !== undefined && uid === process.getuid?.()) await remove(folder).catch(() => undefined);
+  }
+}
+
+async function remove(folder: string): Promise<void> {
+  await stopEmbedded({ folder: join(folder, 'postgres'), mode: 'immediate' });
+  await rm(folder, { recursive: true, force: true });
+}
