@@ -69,6 +69,7 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'select srp_credential, insert srp_credential, update srp_credential',
     'select srp_clearance, insert srp_clearance, update srp_clearance',
     'select revocation_list, insert revocation_list, update revocation_list',
+    'select event', // for people
   ],
   administration: [
     'insert domain',

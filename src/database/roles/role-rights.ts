@@ -75,7 +75,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   desired_process: { administration: all, coordinator: all, supervisor: 'select' },
   supervisor: { administration: 'select', coordinator: 'select', supervisor: 'select insert update' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
-  event: { server: 'insert', administration: 'select insert delete', coordinator: 'insert' },
+  event: { server: 'insert', connection: 'insert', administration: 'select insert delete', coordinator: 'insert' },
   notice_target: { administration: all, coordinator: 'select update' },
   backup_schedule: { administration: 'select', coordinator: all },
   // Filled by a trigger on events, as the owner.

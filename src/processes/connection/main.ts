@@ -1,12 +1,14 @@
 /** The connection service (MDS): managed devices reach allowed internal hosts through tunnels over its SRP link. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import * as z from 'zod';
+import { counted } from '../../base/counted.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
 import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
 import { dialRouters, keepCredentialFresh } from '../../component/srp-links.ts';
 import type { Database } from '../../database/connection.ts';
 import { recordHeard } from '../../devices/device-certificates.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { recordEvent } from '../../domain/events.ts';
 import { ensureCredential } from '../../hosts/first-credential.ts';
 import { type AllowedHosts, allowedHosts } from '../../instances/allowed-hosts.ts';
 import { readAllowedHosts } from '../../instances/allowed-hosts-store.ts';
@@ -89,10 +91,24 @@ async function startTunnels(context: ComponentContext<z.output<typeof connection
     serving: (signal) => links.serving(signal),
     drain: async () => {
       background.abort();
-      await tunnels.drain(drainTunnelsMs);
-      await Promise.all([renewing, links.close()]);
+      const left = await tunnels.drain(drainTunnelsMs);
+      await Promise.all([renewing, links.close(), left > 0 && tellOfEnded(context, left)]);
     },
   };
+}
+
+/** Those that outlived the drain. The process is at its end: only the log and an event still say so. */
+async function tellOfEnded({ db, log, identity }: ComponentContext<unknown>, tunnels: number): Promise<void> {
+  const { name, host, release } = identity;
+  const what = counted(tunnels, 'tunnel that was', 'tunnels that were');
+  const message = `${name} of ${release} on ${host} has ended ${what} still open ${drainTunnelsMs / 1000} s after it was to end`;
+  log.warn(
+    { tunnels, afterMs: drainTunnelsMs },
+    'tunnels were still open at the limit of the drain, and have been ended',
+  );
+  await recordEvent(db, { kind: 'tunnels-ended', subject: name, message, detail: { tunnels } }).catch(
+    (error: unknown) => log.warn({ reason: messageOf(error) }, 'the event could not be recorded'),
+  );
 }
 
 /**

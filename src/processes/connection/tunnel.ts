@@ -63,8 +63,8 @@ export interface Tunnels {
   readonly opened: number;
   /** Open tunnels that were cut because their right was gone, or could not be confirmed, or they were too old. */
   readonly cut: number;
-  /** Refuses new tunnels (503), waits until the open ones have ended, and cuts those left after `graceMs`. */
-  drain(graceMs: number): Promise<void>;
+  /** Refuses new tunnels (503), waits until the open ones have ended, and cuts those left after `graceMs`; returns how many. */
+  drain(graceMs: number): Promise<number>;
 }
 
 interface Refusal {
@@ -144,8 +144,9 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     },
     drain: async (graceMs) => {
       draining = true;
-      await untilEnded(open, graceMs);
+      const left = await untilEnded(open, graceMs);
       watch.end();
+      return left;
     },
   };
 }
@@ -159,9 +160,11 @@ function wantedBy(headers: IncomingHttpHeaders): Pick<OpenTunnel, 'fingerprint' 
   return { fingerprint, target };
 }
 
-/** Waits for the tunnels that are open now, and cuts all that are after `graceMs`. */
-async function untilEnded(open: ReadonlySet<OpenTunnel>, graceMs: number): Promise<void> {
+/** Waits for the tunnels that are open now, and cuts all that are after `graceMs`; returns how many these were. */
+async function untilEnded(open: ReadonlySet<OpenTunnel>, graceMs: number): Promise<number> {
+  let left = 0;
   const late = setTimeout(() => {
+    left = open.size;
     for (const { stream, socket } of open) {
       breakOff(stream, 'the connection service is stopping');
       socket.destroy();
@@ -169,6 +172,7 @@ async function untilEnded(open: ReadonlySet<OpenTunnel>, graceMs: number): Promi
   }, graceMs);
   await Promise.all([...open].map(({ socket }) => closed(socket)));
   clearTimeout(late);
+  return left;
 }
 
 function refusalOfDevice(authorization: TunnelAuthorization | undefined): RuleRefusal | null {

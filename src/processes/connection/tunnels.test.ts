@@ -128,6 +128,14 @@ describe('a tunnel through router, link and connection service', () => {
     assert.equal(ended, false);
   });
 
+  test('is over at the service and the host, too, when the device resets its stream without an error', async () => {
+    const { stream } = await open(session, `127.0.0.1:${echoPort}`);
+    assert.equal(await say(stream, 'x'), 'x');
+    stream.destroy();
+    await until('the tunnel is closed', 60_000, () => services['C00000001']?.tunnels.open === 0);
+    await until('the host has seen it', 60_000, () => atHost.size === 0);
+  });
+
   test('is refused: host not allowed 403, nothing listening 502, no certificate, unknown certificate and wrong name 400', async () => {
     const code = async (on: ClientHttp2Session, target: string) => {
       const { stream, status, code } = await open(on, target);
@@ -246,6 +254,26 @@ describe('a tunnel through router, link and connection service', () => {
     assert.equal(await say(stream, 'second'), 'second');
     assert.equal(services['C00000002']?.tunnels.opened, before + 1);
     stream.destroy();
+    await until('the tunnel is closed', 60_000, () => services['C00000002']?.tunnels.open === 0);
+  });
+
+  test('that is closed while its service drains is not cut; one that is still open at the limit is, and counted', async () => {
+    const { tunnels } = services['C00000002'] ?? {};
+    assert.ok(tunnels);
+    const [short, long] = await Promise.all([1, 2].map(() => open(session, `127.0.0.1:${echoPort}`)));
+    assert.ok(short && long);
+    const cut = new Promise((resolve) => long.stream.once('close', resolve));
+    const drained = tunnels.drain(200);
+    assert.equal(await say(short.stream, 'still'), 'still');
+    short.stream.end();
+    assert.equal((await open(session, `127.0.0.1:${echoPort}`)).status, 503);
+    await until('the first is closed', 60_000, () => tunnels.open <= 1);
+    assert.equal(await drained, 1);
+    await cut;
+    assert.notEqual(long.stream.rstCode, 0);
+  });
+
+  test('opens through none when both services are gone', async () => {
     await services['C00000002']?.link.close(100);
     const none = await open(session, `127.0.0.1:${echoPort}`);
     assert.deepEqual([none.status, none.code], [503, 'ERR_TUNNEL_NO_SERVICE']);

@@ -32,7 +32,8 @@ export function http2End(stream: ServerHttp2Stream, headers: IncomingHttpHeaders
     target: headers[':authority'] ?? '',
     stream,
     get broken() {
-      return stream.rstCode !== constants.NGHTTP2_NO_ERROR;
+      // A reset without an error breaks off what was not ended, too.
+      return stream.aborted || stream.rstCode !== constants.NGHTTP2_NO_ERROR;
     },
     accept: () => stream.respond({ ':status': 200 }),
     refuse: (reply) => {

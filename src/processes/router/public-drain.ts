@@ -29,6 +29,8 @@ export interface DrainTimes {
   pauseMs: number;
   /** What is left then is cut. */
   graceMs: number;
+  /** Called before it is. */
+  onLimit?: () => void;
 }
 
 export interface PublicDrain {
@@ -86,7 +88,7 @@ export function createPublicDrain(server: Http2SecureServer, watch: ConnectionWa
     get begun() {
       return begun;
     },
-    drain: async ({ pauseMs, graceMs }) => {
+    drain: async ({ pauseMs, graceMs, onLimit }) => {
       begun = true;
       const empty = new Promise<void>((resolve) => {
         onEmpty = resolve;
@@ -100,6 +102,7 @@ export function createPublicDrain(server: Http2SecureServer, watch: ConnectionWa
       const ending = [
         after(Math.min(pauseMs, graceMs), () => void letGo(handshaking)),
         after(graceMs, () => {
+          onLimit?.();
           for (const socket of connections) socket.destroy();
         }),
       ];

@@ -34,6 +34,7 @@ export function createRouterDrain(options: {
   listener: PublicListener;
   outcomes: OutcomeReporter;
   registration: RouterRegistration;
+  tunnelsOpen: () => number;
   /** How long devices usually pause between two requests on the same connection. */
   pauseMs: number;
   log: Logger;
@@ -65,7 +66,17 @@ export function createRouterDrain(options: {
       await Promise.all(links.all().map(tell));
       // Once no instance is linked, there is nothing left that a device could request.
       const pauseMs = links.servers().length > 0 ? options.pauseMs : 0;
-      await listener.drain({ pauseMs, graceMs });
+      await listener.drain({
+        ...{ pauseMs, graceMs },
+        onLimit: () => {
+          const tunnels = options.tunnelsOpen();
+          if (tunnels === 0) return;
+          log.warn(
+            { tunnels, afterMs: graceMs },
+            'tunnels were still open at the limit of the drain, and have been ended',
+          );
+        },
+      });
       await options.outcomes.finish(lastReportMs);
       options.registration.stop();
       for (const { session } of links.all()) {

@@ -146,7 +146,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     everyMs: options.registerEveryMs ?? 2000,
   });
   const drain = createRouterDrain({
-    ...{ memory, links, listener, outcomes, registration, log },
+    ...{ memory, links, listener, outcomes, registration, log, tunnelsOpen: () => tunnelsOpen },
     ...{ srpServer: acceptor.server, pauseMs: options.pauseMs ?? usualPauseMs },
   });
   outcomes.run();
