@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { beforeEach, describe, test } from 'node:test';
+import { writeSetting } from '../domain/settings.ts';
 import { registeredPlatforms } from '../platforms/registered/platforms.ts';
 import { addDevices } from '../policies/fleet-fixture.ts';
 import { oweDeliveries } from './owe-deliveries.ts';
@@ -101,13 +102,34 @@ describe('a turn that a notice brings forward rests no longer than until', { tim
     assert.deepEqual(await restsOf(4, () => queueUrgent(devices)), [15_000, 200, 9800, 15_000]);
   });
 
-  test('what is open is counted again', async () => {
+  test('what is owed since the last count is looked for, though others have so much open that it may not be counted yet', async () => {
+    const [device] = await addDevices(db, one.id, 1);
+    assert.ok(device);
+    let counts = 0;
+    const { restsOf } = await startService({
+      budget: fast,
+      takesMs: (sql) => {
+        if (!sql.includes('as unripe')) return 0;
+        counts += 1;
+        return 100;
+      },
+    });
+    const owe = () => oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+    assert.deepEqual(await restsOf(2, owe), [15_000, 200]);
+    assert.deepEqual([await states(), counts], [{ released: 1 }, 1]);
+  });
+
+  test('what is not due yet, and was not counted, may be', async () => {
     const [device] = await addDevices(db, one.id, 1);
     assert.ok(device);
     const { restsOf } = await startService({ budget: fast, takesMs: (sql) => (sql.includes('as unripe') ? 100 : 0) });
-    const owe = () => oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id], items: ['it-policy'] });
-    assert.deepEqual(await restsOf(3, owe), [15_000, 1900, 200]);
-    assert.deepEqual(await states(), { released: 1 });
+    const owe = async () => {
+      await oweDeliveries(db, registeredPlatforms, { ...move, deviceIds: [device.id], items: ['it-policy'] });
+      await writeSetting(db, 'delivery', { afterMoveSeconds: 3600, afterMoveAtMostSeconds: 3600 });
+    };
+    // It is looked for, then counted.
+    assert.deepEqual(await restsOf(4, owe), [15_000, 1000, 900, 200]);
+    assert.deepEqual(await states(), { owed: 1 });
   });
 
   test('an account that was locked may be served', async () => {

@@ -46,7 +46,7 @@ const batchSize = 100;
 const maxBatchesPerTurn = 20;
 /** Other instances' owed deliveries may come before our own: skipping them takes at most a tenth of the time. */
 const durationsPerListing = 10;
-/** Until those that were skipped because their account is locked, or that were too many, are released. */
+/** Until those that were skipped because their account is locked, that were too many, or not due yet, are released. */
 const restAgainMs = 1000;
 
 export function createReleasing(parts: ReleasingParts): Releasing {
@@ -75,16 +75,27 @@ export function createReleasing(parts: ReleasingParts): Releasing {
   }
 
   async function withinBudget({ delivery, budget }: Paces): Promise<HeldOutcome> {
-    const { open, dueInMs } = await openCount.now(db, by.instanceId, delivery);
+    const { open, dueInMs: countDueInMs } = await openCount.now(db, by.instanceId, delivery);
     const slots = await readSlots(db, by.instanceId, delivery.expectSeconds, budget.suspectAfterSeconds);
-    const situation = { owed: open.owed, released: open.released, ...slots };
+    const counted = { owed: open.owed, released: open.released, ...slots };
+    // Where others have much open a count is old: what is owed since is found by looking for it.
+    const isOld = countDueInMs < Infinity;
+    const mayBeOwed = counted.owed > 0 || isOld;
+    const listDueInMs = listing.held.dueInMs();
+    const dueInMs = isOld ? Math.min(countDueInMs, Math.max(restAgainMs, listDueInMs)) : Infinity;
     // Only the postponed query could tell what holds it back.
-    if (situation.owed > 0 && listing.held.dueInMs() > 0) return { situation, reason: undefined, dueInMs };
-    const outcome = await releaseWithin(parts, { situation, pace: delivery, listing: listing.held });
+    if (mayBeOwed && listDueInMs > 0) return { situation: counted, reason: undefined, dueInMs };
+    const outcome = await releaseWithin(parts, {
+      situation: counted,
+      mayBeOwed,
+      pace: delivery,
+      listing: listing.held,
+    });
     counts.released += outcome.released;
     counts.settled += outcome.settled;
     openCount.gone(outcome.released, outcome.settled);
     const gone = outcome.released + outcome.settled;
+    const situation = { ...counted, owed: Math.max(counted.owed, gone) };
     // A delivery that is not due yet is not held back.
     const ripe = { ...situation, owed: situation.owed - open.unripe };
     return { situation, reason: holdReason(ripe, outcome.tokens, gone), dueInMs };
@@ -96,12 +107,13 @@ export function createReleasing(parts: ReleasingParts): Releasing {
 /** Releases as many budgeted deliveries as rates and wave window allow. */
 async function releaseWithin(
   { db, by, prepare }: ReleasingParts,
-  { situation, pace, listing }: { situation: Situation; pace: PaceAfterMove; listing: PacedLook },
+  ask: { situation: Situation; mayBeOwed: boolean; pace: PaceAfterMove; listing: PacedLook },
 ): Promise<{ released: number; settled: number; tokens: { instance: number; domain: number } }> {
+  const { situation, mayBeOwed, pace, listing } = ask;
   const tokens = await readTokens(db, by.instanceId);
   const affordable = Math.floor(Math.min(tokens.instance, tokens.domain) + 1e-9);
   const window = waveWindow(situation);
-  if (situation.owed === 0 || affordable < 1 || window < 1) return { released: 0, settled: 0, tokens };
+  if (!mayBeOwed || affordable < 1 || window < 1) return { released: 0, settled: 0, tokens };
   const limit = Math.min(affordable, batchSize);
   const owed = await listing.look(() => listOwed(db, by.instanceId, true, limit, pace));
   const { prepared, settlements } = await prepare(db, ofFirstDevices(owed, window));

@@ -109,7 +109,7 @@ const durationsPerCount = 20;
 interface OpenCount {
   /**
    * Open deliveries according to the last count, less those {@link gone} since. `dueInMs`: until then it ignores
-   * deliveries owed after that count; Infinity if it was counted just now.
+   * deliveries owed after that count, which have to be looked for; Infinity if it was counted just now.
    */
   now(q: Queryable, instanceId: string, pace: PaceAfterMove): Promise<{ open: OpenDeliveries; dueInMs: number }>;
   /** This many were released, and this many are no longer open; the next count corrects it. */
