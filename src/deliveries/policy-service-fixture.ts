@@ -43,6 +43,8 @@ export async function startService(
     budget?: object;
     delivery?: object;
     instance?: typeof one;
+    /** Default: 1.0.0. */
+    release?: string;
     outcome?: (address: WakeAddress) => WakeOutcome;
     pausedForMs?: () => number;
     /** How long a statement takes by the injected clock; 0 ms by default. */
@@ -63,7 +65,7 @@ export async function startService(
   const service = createPolicyService({
     db: slowDb,
     instance: options.instance ?? one,
-    release: '1.0.0',
+    release: options.release ?? '1.0.0',
     domain,
     identityRenewal: { isActive: async () => false, orders: async () => new Map() },
     platforms: registeredPlatforms,
@@ -132,12 +134,12 @@ export async function connect(
 }
 
 /** Connects and acknowledges until the device is told nothing more; returns what it was told. */
-export async function drain(device: TestDevice) {
+export async function drain(device: TestDevice, instance = one) {
   const told = [];
-  let command = await connect(device);
+  let command = await connect(device, 'idle', null, instance);
   while (command) {
     told.push(command);
-    command = await connect(device, 'done', command.commandUuid);
+    command = await connect(device, 'done', command.commandUuid, instance);
   }
   return told;
 }
