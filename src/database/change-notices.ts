@@ -19,7 +19,9 @@ export type NoticedTable =
   | 'srp_credential'
   | 'audit_record'
   | 'notice'
-  | 'host_invitation';
+  | 'host_invitation'
+  | 'router'
+  | 'router_request';
 
 /** Rings when one of the tables was written, and after a gap in listening. */
 export async function ringAtChanges(

@@ -81,6 +81,8 @@ test('whoever writes a table that is looked at seldom tells of it, without knowi
     notice: `insert into notice (target_id, at, kind, message) values (gen_random_uuid(), now(), 'test', 'test')`,
     audit_record: `insert into audit_record (kind, operation) values ('marker', 'test')`,
     host_invitation: `delete from host_invitation`,
+    router: `delete from router`,
+    router_request: `update router_request set refusal = 'test'`,
   };
   await withListener(async (db) => {
     for (const [table, statement] of Object.entries(writes)) {

@@ -32,7 +32,7 @@ export async function listCertificateEnds(q: Queryable, home: string): Promise<C
 }
 
 /** In words. */
-export function certificateName({ kind, name }: CertificateEnd): string {
+export function certificateName({ kind, name }: Pick<CertificateEnd, 'kind' | 'name'>): string {
   if (kind === 'authority') return `${name} authority`;
   return kind === 'router' ? `router ${name}` : `SRP of ${name}`;
 }

@@ -68,6 +68,8 @@ export interface SrpLink {
   readonly reconnects: number;
   /** Ends the link: requests under way are finished within `graceMs` (default 5000), nothing new is taken. */
   close(graceMs?: number): Promise<void>;
+  /** Dials no more; the link that stands serves until the router ends it, at most this long. */
+  leave(withinMs: number): Promise<void>;
 }
 
 /** Starts dialling at once; never throws, failures are events. */
@@ -143,6 +145,15 @@ class Dialler implements SrpLink {
         }),
     );
     await Promise.all([...closed, this.#done]);
+  }
+
+  async leave(withinMs: number): Promise<void> {
+    this.#closing.abort('left');
+    const ended = [...this.#sessions].map((session) => new Promise((resolve) => session.once('close', resolve)));
+    const over = new AbortController();
+    await Promise.race([Promise.all(ended), this.#clock.sleep(withinMs, over.signal).catch(() => {})]);
+    over.abort();
+    await this.close();
   }
 
   #hello() {

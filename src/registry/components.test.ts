@@ -26,6 +26,7 @@ const other = openDatabase(url, { applicationName: 'raising', max: 1 });
 after(async () => await Promise.all([db.end(), other.end()]));
 
 const limited = { timeout: 20_000 };
+const isNotRemoved = async () => false;
 const any = { leastSchemaVersion: 1 };
 function identity(name: string, change: Partial<ComponentIdentity> = {}): ComponentIdentity {
   return {
@@ -131,7 +132,7 @@ function router(name: string, key = 'key-a'): RouterIdentity {
 const taken = { code: 'ERR_ROUTER_NAME_TAKEN' };
 
 test('a router is registered by an instance, with its links', limited, async () => {
-  await registerRouter(db, router('router'), { links: [], tunnelsOpen: 3 });
+  await registerRouter(db, router('router'), { links: [], tunnelsOpen: 3 }, isNotRemoved);
   const found = await find('router');
   assert.deepEqual([found?.kind, found?.alive, found?.detail], ['router', true, { links: [], tunnelsOpen: 3 }]);
 });
@@ -139,20 +140,20 @@ test('a router is registered by an instance, with its links', limited, async () 
 test('a router touches no row but that of a router with its own key, alive or not', limited, async () => {
   for (const kind of componentKinds.filter((each) => each !== 'router' && each !== 'administration')) {
     await registerComponent(db, identity(`own-${kind}`, { kind }), any);
-    await assert.rejects(registerRouter(db, router(`own-${kind}`), {}), taken);
+    await assert.rejects(registerRouter(db, router(`own-${kind}`), {}, isNotRemoved), taken);
     await expire(`own-${kind}`);
-    await assert.rejects(registerRouter(db, router(`own-${kind}`), {}), taken);
+    await assert.rejects(registerRouter(db, router(`own-${kind}`), {}, isNotRemoved), taken);
     assert.equal((await find(`own-${kind}`))?.kind, kind);
   }
-  await registerRouter(db, router('bound', 'key-b'), {});
+  await registerRouter(db, router('bound', 'key-b'), {}, isNotRemoved);
   await expire('bound');
-  await assert.rejects(registerRouter(db, router('bound', 'key-c'), {}), taken);
-  await registerRouter(db, router('bound', 'key-b'), { again: true });
+  await assert.rejects(registerRouter(db, router('bound', 'key-c'), {}, isNotRemoved), taken);
+  await registerRouter(db, router('bound', 'key-b'), { again: true }, isNotRemoved);
   assert.deepEqual((await find('bound'))?.detail, { again: true });
   // A renewed key: the old row is forgotten, and bound anew.
   await expire('bound');
   assert.equal(await forgetComponent(db, 'bound'), 'forgotten');
-  await registerRouter(db, router('bound', 'key-c'), {});
+  await registerRouter(db, router('bound', 'key-c'), {}, isNotRemoved);
 });
 
 test(
@@ -166,10 +167,10 @@ test(
     on conflict (name) do update
        set kind = excluded.kind, host = excluded.host, detail = excluded.detail, lease_until = excluded.lease_until`;
     await asRelease11();
-    await registerRouter(db, router('unbound', 'key-d'), {});
+    await registerRouter(db, router('unbound', 'key-d'), {}, isNotRemoved);
     await asRelease11();
-    await assert.rejects(registerRouter(db, router('unbound', 'key-e'), {}), taken);
-    await registerRouter(db, router('unbound', 'key-d'), {});
+    await assert.rejects(registerRouter(db, router('unbound', 'key-e'), {}, isNotRemoved), taken);
+    await registerRouter(db, router('unbound', 'key-d'), {}, isNotRemoved);
   },
 );
 
@@ -177,13 +178,14 @@ test(
   'a router cannot keep a name from a component that has the database, nor make up any number of them',
   limited,
   async () => {
-    await registerRouter(db, router('soon-a-server', 'key-f'), {});
+    await registerRouter(db, router('soon-a-server', 'key-f'), {}, isNotRemoved);
     await registerComponent(db, identity('soon-a-server'), any);
     assert.equal((await find('soon-a-server'))?.kind, 'server');
-    await assert.rejects(registerRouter(db, router('soon-a-server', 'key-f'), {}), taken);
-    for (let count = 0; count < 8; count += 1) await registerRouter(db, router(`crowd-${count}`, 'key-f'), {});
-    await assert.rejects(registerRouter(db, router('crowd-8', 'key-f'), {}), taken);
-    await registerRouter(db, router('crowd-7', 'key-f'), {});
+    await assert.rejects(registerRouter(db, router('soon-a-server', 'key-f'), {}, isNotRemoved), taken);
+    for (let count = 0; count < 8; count += 1)
+      await registerRouter(db, router(`crowd-${count}`, 'key-f'), {}, isNotRemoved);
+    await assert.rejects(registerRouter(db, router('crowd-8', 'key-f'), {}, isNotRemoved), taken);
+    await registerRouter(db, router('crowd-7', 'key-f'), {}, isNotRemoved);
   },
 );
 
@@ -262,7 +264,7 @@ test('registering, renewing and routers wait while the feature level is being ra
   const attempts: [string, () => Promise<unknown>][] = [
     ['registering', () => registerComponent(db, identity('slipping'), any)],
     ['renewing', () => renewLease(db, identity('renewing'), any)],
-    ['router', () => registerRouter(db, router('slipping-router'), {})],
+    ['router', () => registerRouter(db, router('slipping-router'), {}, isNotRemoved)],
   ];
   for (const [what, attempt] of attempts) {
     const waiting = await other.begin(async (tx) => {

@@ -94,6 +94,13 @@ export const ownFeatures: readonly Feature[] = [
       'believe a retired one.',
     kinds: ['router', 'server', 'administration'],
   },
+  {
+    name: 'further-routers',
+    since: '1.4.0',
+    summary:
+      'Routers can be added and removed; earlier releases dial those that their credential file named when they started.',
+    kinds: ['server', 'administration', 'connection', 'coordinator'],
+  },
 ];
 
 /** The schema that it needs. */

@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.4.0',
-  schemaVersion: 30,
+  schemaVersion: 31,
   leastSchemaVersion: 17,
   linkVersions: [1, 2],
   features: [
@@ -33,5 +33,6 @@ export const thisRelease: ReleaseNumbers = {
     'master-key-rotation',
     'device-authority-rollover',
     'route-signer-rollover',
+    'further-routers',
   ],
 };

@@ -7,7 +7,6 @@
  */
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { createToken } from '../access/administrator-tokens.ts';
 import { recorded } from '../access/audit/record.ts';
@@ -25,17 +24,17 @@ import type { Authority } from '../domain/authorities.ts';
 import { createAuthorities } from '../domain/authority-creation.ts';
 import { insertDomain } from '../domain/domain.ts';
 import { keepReleaseSigner } from '../domain/release-signer.ts';
-import { writeSetting } from '../domain/settings.ts';
 import { createConnectionService } from '../instances/connection-services.ts';
 import { createInstance } from '../instances/instances.ts';
 import { issueSrpCredential } from '../instances/srp-credentials.ts';
 import { credentialPath, type RouterAddress } from '../link/credential.ts';
-import { routerCertificateDays, routerFilePath, srpServerName } from '../link/router-file.ts';
+import { routerFilePath, srpServerName } from '../link/router-file.ts';
 import { seedPolicies } from '../policies/preconfigured-policies.ts';
-import { issueCertificate, randomSerialHex, validFrom } from '../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { declareRange } from '../registry/components.ts';
 import { type DesiredProcess, setDesiredProcess } from '../registry/desired-processes.ts';
+import { issueRouterCertificate } from '../routers/router-certificate.ts';
+import { insertRouter } from '../routers/router-store.ts';
 import { hostInUrl, publicHostOf } from './public-host.ts';
 
 export interface NewDomainPlan {
@@ -121,7 +120,10 @@ async function fillDomain(
   const authorities = await createAuthorities(tx, keys, { name });
   await seedPolicies(tx);
   const routers: RouterAddress[] = [{ host: publicHost, port: plan.srpPort, serverName: srpServerName }];
-  await writeSetting(tx, 'routers', { addresses: routers });
+  await insertRouter(tx, {
+    ...{ name: routerName, host: plan.host, linkHost: publicHost, linkPort: null, serverName: srpServerName },
+    ...{ srpPort: plan.srpPort, publicPort: plan.publicPort },
+  });
   await writeRouterFiles(plan, authorities.domain, await databaseTime(tx));
   const desire = (process: Pick<DesiredProcess, 'name' | 'kind' | 'settings'>) =>
     setDesiredProcess(tx, { ...process, host: plan.host, release, state: 'running' });
@@ -161,25 +163,15 @@ async function fillDomain(
   return { publicUrl, instances, token };
 }
 
-async function writeRouterFiles(plan: NewDomainPlan, domainAuthority: Authority, now: Date): Promise<void> {
+async function writeRouterFiles(plan: NewDomainPlan, authority: Authority, now: Date): Promise<void> {
   const pair = await createEcKeyPair();
-  const publicHost = publicHostOf(plan.publicHost);
-  const isAddress = isIP(publicHost) !== 0;
-  const certificateDer = issueCertificate({
-    authority: domainAuthority,
-    publicKey: { spkiDer: spkiDerOf(pair.publicKey) },
-    subject: { commonName: publicHost, organization: plan.name },
-    days: routerCertificateDays,
-    serialHex: randomSerialHex(),
-    usage: 'server',
-    dnsNames: [...new Set([...(isAddress ? [] : [publicHost]), plan.tunnelHost, srpServerName, 'localhost'])],
-    ipAddresses: [...new Set([...(isAddress ? [publicHost] : []), '127.0.0.1'])],
-    notBefore: validFrom(now),
-  });
   await writeSecret(routerFilePath(plan.home, routerName), {
-    certificatePem: new X509Certificate(certificateDer).toString(),
+    certificatePem: issueRouterCertificate({
+      ...{ authority, domain: plan.name, tunnelHost: plan.tunnelHost, publicHost: publicHostOf(plan.publicHost) },
+      ...{ publicKeySpkiDer: spkiDerOf(pair.publicKey), now },
+    }),
     privateKeyPem: privateKeyPemOf(pair.privateKey),
-    domainAuthorityPem: new X509Certificate(domainAuthority.certificateDer).toString(),
+    domainAuthorityPem: new X509Certificate(authority.certificateDer).toString(),
   });
 }
 

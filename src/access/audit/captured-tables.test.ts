@@ -40,6 +40,7 @@ const notAudited = {
   request_outcome: 'telemetry of routers',
   request_sample: 'telemetry of instances',
   revocation_list: 'a signature over revocations and clearances, which are audited',
+  router_request: 'asked by a supervisor for a router of its host',
   send_rate: 'the budget’s tokens; the budget is a setting',
   srp_renewal: 'asked by a component for itself',
   supervisor: 'told by a supervisor of itself',

@@ -103,6 +103,8 @@ export const tableRights: Readonly<Record<string, Line>> = {
     administration: 'select insert delete',
     coordinator: 'select insert delete',
   },
+  router: { server: 'select', connection: 'select', administration: all, coordinator: 'select', supervisor: 'select' },
+  router_request: { administration: 'select update delete', supervisor: 'select insert update' },
   host: { administration: all, coordinator: 'select' },
   host_master_key: { server: 'select', administration: 'select insert delete', coordinator: 'select' },
   host_invitation: {

@@ -12,7 +12,6 @@ import { writeRoleCredentials } from '../../database/roles/role-credentials.ts';
 import { createMasterKeys, type MasterKeys } from '../../database/sealed-value.ts';
 import { createAuthorities } from '../../domain/authority-creation.ts';
 import { insertDomain } from '../../domain/domain.ts';
-import { writeSetting } from '../../domain/settings.ts';
 import { createInstance } from '../../instances/instances.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
@@ -22,6 +21,7 @@ import { silentLogger } from '../../process/log/logger.ts';
 import { ownFeatures } from '../../registry/own-release.ts';
 import { thisRelease } from '../../release/this-release.ts';
 import { type JsonAnswer, jsonCaller } from '../../rest/json-call-fixture.ts';
+import { insertRouter } from '../../routers/router-store.ts';
 import { type AdministrationServerOptions, administrationServer } from './administration-server.ts';
 import type { AdministrationContext } from './context.ts';
 
@@ -96,7 +96,7 @@ async function createTestDomain(db: Database, masterKeys: MasterKeys): Promise<s
   });
   await createAuthorities(db, masterKeys, { name: 'Example' });
   await seedPolicies(db);
-  await writeSetting(db, 'routers', { addresses: [{ host: '127.0.0.1', port: 3101, serverName: 'router.test' }] });
+  await placeRouter(db, '127.0.0.1');
   await db.begin(async (tx) => {
     await createInstance(tx, { name: 'one' });
     await createInstance(tx, { name: 'two' });
@@ -104,6 +104,26 @@ async function createTestDomain(db: Database, masterKeys: MasterKeys): Promise<s
   const token = await createToken(db, 'first');
   if (token === 'name-taken') throw new TypeError('a fresh database has a token');
   return token;
+}
+
+/** Where the domain's one router is dialled. */
+export async function placeRouter(db: Database, linkHost: string): Promise<void> {
+  await db.begin(async (tx) => {
+    await tx`delete from router`;
+    await insertRouter(tx, {
+      ...{ name: 'router-1', host: 'test-host', linkHost, linkPort: null, serverName: 'router.test' },
+      ...{ srpPort: 3101, publicPort: 8443 },
+    });
+  });
+}
+
+/** As an instance does for a router of this release that is linked to it. */
+export async function registerTestRouter(db: Database, name: string): Promise<void> {
+  await db`
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until, detail)
+    values (${name}, 'router', 'test-host', 'b', 1, ${thisRelease.release}, '{1}', ${[...thisRelease.features]},
+            now() + interval '1 hour', '{"links": [{"identifier": "S00000001"}]}')
+    on conflict (name) do update set lease_until = excluded.lease_until`;
 }
 
 /** The code of an answer that is an error. */
@@ -127,8 +147,6 @@ export async function whileUpgrading(admin: AdministrationFixture, work: () => P
 export async function configureForHosts({ db, home, databaseUrl }: AdministrationFixture): Promise<void> {
   const configuration = { database: { url: databaseUrl }, host: 'test-host', publicPort: 8443, srpPort: 3101 };
   await writeFile(join(home, 'config.json'), JSON.stringify(configuration));
-  await writeSetting(db, 'routers', {
-    addresses: [{ host: 'mdm.example.org', port: 3101, serverName: 'router.test' }],
-  });
+  await placeRouter(db, 'mdm.example.org');
   await writeRoleCredentials(home, new Map([['join', { user: 'test_join', password: 'join-password-99' }]]));
 }

@@ -5,6 +5,7 @@ import type { hostOperations } from '../../api/hosts.ts';
 import { type DatabaseAddress, readDatabaseAddress, withoutCredential } from '../../base/database-address.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
 import { fieldError } from '../../base/field-error.ts';
+import { isOwnOnly } from '../../base/loopback-host.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
@@ -15,10 +16,10 @@ import { listHosts } from '../../hosts/hosts.ts';
 import { invitationText } from '../../hosts/invitation.ts';
 import { newSecret } from '../../hosts/join-messages.ts';
 import { sealSecret } from '../../hosts/sealed-invitation.ts';
-import { routerAddresses } from '../../instances/router-addresses.ts';
 import { readConfiguration } from '../../process/configuration.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
+import { routerAddresses } from '../../routers/router-addresses.ts';
 import type { AdministrationContext } from './context.ts';
 
 /** Makes the invitation. @throws BrambleError ERR_CONFLICT, ERR_DATABASE_NOT_SHARED, ERR_DATABASE_ROLE, ERR_INPUT */
@@ -131,8 +132,4 @@ function shownAddress(url: string): DatabaseAddress {
   } catch (error) {
     throw fieldError('body', 'databaseUrl', wanted, messageOf(error));
   }
-}
-
-function isOwnOnly(host: string): boolean {
-  return ['', 'localhost', '[::1]', '::1'].includes(host) || host.startsWith('127.') || host.startsWith('/');
 }

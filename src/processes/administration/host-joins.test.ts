@@ -4,13 +4,12 @@ import { after, test } from 'node:test';
 import { clientOf } from '../../api/client-fixture.ts';
 import { hostOperations } from '../../api/hosts.ts';
 import { systemClock } from '../../base/clock.ts';
-import { writeSetting } from '../../domain/settings.ts';
 import { lookForAnswer, postRequest } from '../../hosts/host-store.ts';
 import { type Invitation, readInvitation } from '../../hosts/invitation.ts';
 import { newAnswerKeys, newSecret, openAnswer, proofOf } from '../../hosts/join-messages.ts';
 import { createEcKeyPair, spkiDerOf } from '../../protocol/x509/key-pair.ts';
 import { until } from '../../testing/condition.ts';
-import { configureForHosts, startAdministration } from './administration-fixture.ts';
+import { configureForHosts, placeRouter, startAdministration } from './administration-fixture.ts';
 import { keepAnsweringHosts } from './host-joins.ts';
 
 const limited = { timeout: 60_000 };
@@ -118,7 +117,7 @@ test(
   'no host is invited whose instances could not dial: the routers are on loopback, and it is not',
   limited,
   async () => {
-    await writeSetting(db, 'routers', { addresses: [{ host: '127.0.0.1', port: 3101, serverName: 'router.test' }] });
+    await placeRouter(db, '127.0.0.1');
     await assert.rejects(invite('lima'), { code: 'ERR_CONFLICT' });
     const body = { name: 'lima', databaseUrl: 'postgres://127.0.0.1/bramble' };
     await clientOf(admin).call(hostOperations.invite, { body });

@@ -32,9 +32,9 @@ import {
 import { listHosts } from '../../hosts/hosts.ts';
 import { hostKeyOf, isProven, type JoinAnswer, joinRequestShape, sealAnswer } from '../../hosts/join-messages.ts';
 import { openSecret } from '../../hosts/sealed-invitation.ts';
-import { routerAddresses } from '../../instances/router-addresses.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { routerAddresses } from '../../routers/router-addresses.ts';
 import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 
 interface HostJoins {

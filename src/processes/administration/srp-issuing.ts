@@ -10,9 +10,9 @@ import { notFound } from '../../base/not-found.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
-import { routerAddresses } from '../../instances/router-addresses.ts';
 import { issueSrpCredential } from '../../instances/srp-credentials.ts';
 import { credentialPath, type SrpCredential } from '../../link/credential.ts';
+import { routerAddresses } from '../../routers/router-addresses.ts';
 import type { AdministrationContext } from './context.ts';
 
 interface DeliveredCredential {

@@ -17,6 +17,7 @@ import { readCredential } from '../../link/credential.ts';
 import { addGauges } from '../../process/health.ts';
 import { loopbackPorts } from '../../registry/components.ts';
 import { poolSize } from '../../registry/database-sessions.ts';
+import { listRouterAddresses } from '../../routers/router-addresses.ts';
 import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
 import { authorizeTunnels, readHostsElsewhere } from './served-devices.ts';
 import { createTunnels, systemAddresses, type TunnelOptions } from './tunnel.ts';
@@ -70,7 +71,9 @@ async function startTunnels(context: ComponentContext<z.output<typeof connection
   };
   const links = await dialRouters({ context, identifier, handlers });
   const renewal = credentialRenewal(db);
-  const renewing = keepCredentialFresh({ context, identifier, ...renewal, signal: background.signal });
+  const { signal } = background;
+  const renewing = keepCredentialFresh({ context, identifier, ...renewal, signal });
+  const following = links.follow(signal).catch((error: unknown) => context.fail(error));
   addGauges(context.registry, {
     bramble_tunnels_open: { help: 'Open tunnels.', value: () => tunnels.open },
     bramble_tunnels_cut: {
@@ -92,7 +95,7 @@ async function startTunnels(context: ComponentContext<z.output<typeof connection
     drain: async () => {
       background.abort();
       const left = await tunnels.drain(drainTunnelsMs);
-      await Promise.all([renewing, links.close(), left > 0 && tellOfEnded(context, left)]);
+      await Promise.all([renewing, following, links.close(), left > 0 && tellOfEnded(context, left)]);
     },
   };
 }
@@ -121,10 +124,12 @@ async function tunnelRights(
 ): Promise<TunnelOptions['rights']> {
   await hostsOf(db, identifier);
   const { publicUrl } = await readDomain(db);
-  const { routers } = await readCredential(environment.home, identifier);
-  const own = createOwnEndpoints(ownPlaces({ databaseUrl, routers, publicUrl }), systemAddresses, () =>
-    performance.now(),
-  );
+  const { routers: first } = await readCredential(environment.home, identifier);
+  const places = async () => {
+    const present = await listRouterAddresses(db);
+    return ownPlaces({ databaseUrl, publicUrl, routers: present.length > 0 ? present : first });
+  };
+  const own = createOwnEndpoints(places, systemAddresses, () => performance.now());
   return async (fingerprints) => {
     const [authorizations, hosts, ports, endpoints] = await Promise.all([
       authorizeTunnels(db, identifier, fingerprints),

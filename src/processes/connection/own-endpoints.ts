@@ -1,6 +1,6 @@
 /**
- * The domain's own endpoints, which tunnels reach only when listed by exact address and port. Names are resolved again
- * every minute, in the background; one that cannot be resolved keeps its previous addresses.
+ * The domain's own endpoints, which tunnels reach only when listed by exact address and port. They are looked at and resolved again
+ * every minute, in the background; a name that cannot be resolved keeps its previous addresses.
  */
 import { readDatabaseAddress } from '../../base/database-address.ts';
 import type { TunnelRule } from './tunnel-rule.ts';
@@ -17,23 +17,26 @@ interface OwnPlace {
 const resolveAgainMs = 60_000;
 
 export function createOwnEndpoints(
-  places: readonly OwnPlace[],
+  places: () => Promise<readonly OwnPlace[]>,
   resolve: (host: string) => Promise<readonly string[]>,
   now: () => number,
 ): () => Promise<OwnEndpoints> {
   let known: OwnEndpoints | null = null;
   let resolving: Promise<OwnEndpoints> | null = null;
   let askedAtMs = Number.NEGATIVE_INFINITY;
-  const last = new Map<OwnPlace, readonly string[]>();
+  let present: readonly OwnPlace[] = [];
+  /** By name. */
+  const last = new Map<string, readonly string[]>();
   const resolveAll = async () => {
+    present = await places().catch(() => present);
     await Promise.all(
-      places.map(async (place) => {
-        const addresses = await resolve(place.host).catch(() => null);
-        if (addresses !== null) last.set(place, addresses);
+      [...new Set(present.map(({ host }) => host))].map(async (host) => {
+        const addresses = await resolve(host).catch(() => null);
+        if (addresses !== null) last.set(host, addresses);
       }),
     );
-    known = places.flatMap((place) =>
-      (last.get(place) ?? []).map((address) => ({ address, port: place.port, what: place.what })),
+    known = present.flatMap(({ host, port, what }) =>
+      (last.get(host) ?? []).map((address) => ({ address, port, what })),
     );
     return known;
   };

@@ -27,6 +27,7 @@ import { type LoopbackListener, listenOnLoopback } from '../../process/loopback-
 import { registerRouter } from '../../registry/components.ts';
 import { poolSize } from '../../registry/database-sessions.ts';
 import { successorServes } from '../../registry/successor.ts';
+import { isRemovedRouter } from '../../routers/router-addresses.ts';
 import { createDeviceService, type DeviceService } from './device-service.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 import { createFollowingWakes, type FollowingWakes } from './following-wakes.ts';
@@ -170,12 +171,13 @@ async function openLinks(
     },
     control: (push, signal) => feed.follow(push, signal),
     router: async ({ links, tunnelsOpen, ...router }, key) => {
-      await registerRouter(db, { ...router, key }, { links, tunnelsOpen });
+      await registerRouter(db, { ...router, key }, { links, tunnelsOpen }, isRemovedRouter);
     },
     outcomes: async (report, key) => void (await countOutcomes(db, report, key)),
   };
   const identifier = environment.settings.srpIdentifier;
   const links = await dialRouters({ context, identifier, handlers });
+  background.start((signal) => links.follow(signal));
   background.start((signal) => keepCredentialFresh({ context, identifier, ...credentialRenewal(db), signal }));
   addGauges(registry, {
     bramble_links_up: {
