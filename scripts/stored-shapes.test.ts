@@ -20,6 +20,10 @@ const intended: Readonly<Record<string, string>> = {
   'desired_process.settings router': 'a router of 1.3 ignores `balancers`, which only a supervisor of 1.4 gives it',
   'file audit/cut': 'written once the feature `retention` is active; 1.3 would pass over the line',
   'setting master-key': 'new; written once the feature `master-key-rotation` is active',
+  'setting routers':
+    'the table `router` in its place, which has the same while 1.3 reads the setting: until the upgrade is finalized',
+  'file router/request.json': ofHosts,
+  'router request': ofHosts,
   'setting retention': 'new; instances of 1.3 keep samples for 14 days, whatever is chosen',
   'srp_renewal.routers': ofHosts,
   'file join.json': ofHosts,

@@ -29,7 +29,6 @@ import { sealedKeyShape } from '../src/hosts/host-master-keys.ts';
 import { invitationShape } from '../src/hosts/invitation.ts';
 import { joinAnswerShape, joinRequestShape } from '../src/hosts/join-messages.ts';
 import { credentialRequestShape, firstCredentialRequestShape } from '../src/instances/credential-renewal.ts';
-import { routersSetting } from '../src/instances/router-addresses.ts';
 import { credentialShape, routerAddressShape } from '../src/link/credential.ts';
 import {
   acceptedShape,
@@ -65,8 +64,10 @@ import { serverSettings } from '../src/processes/server/main.ts';
 import { backupScheduleShape, backupScheduleStateShape } from '../src/processes/supervisor/backup-schedule.ts';
 import { lockFileShape } from '../src/processes/supervisor/home-lock.ts';
 import { signShape } from '../src/processes/supervisor/process-signs.ts';
+import { pendingRouterShape } from '../src/processes/supervisor/router-files.ts';
 import { componentDetailShape } from '../src/registry/component-detail.ts';
 import { manifestSchema } from '../src/release/manifest.ts';
+import { routerRequestShape } from '../src/routers/router-request.ts';
 import { serviceSettings } from '../src/services/services.ts';
 import { pendingJoinShape } from '../src/setup/join-domain.ts';
 import { rehearsalsShape } from '../src/upgrade/plan/rehearsal-record.ts';
@@ -90,7 +91,6 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'setting release-signer': releaseSignerSetting,
   'setting retention': retentionSchema,
   'setting restored': restoredSetting,
-  'setting routers': routersSetting,
   'desired_process.settings administration': administrationSettings,
   'component.detail': componentDetailShape,
   'desired_process.settings connection': connectionServiceSettings,
@@ -125,6 +125,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'file keys/master.json': masterKeyFile,
   'file release-signer.json': hostSignerShape,
   'file releases/manifest.json': manifestSchema,
+  'file router/request.json': pendingRouterShape,
   'file router/router.json': routerFileShape,
   'file router/state.json': routerStateShape,
   'file run/processes': adoptableShape,
@@ -133,6 +134,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'link credential request': credentialRequestShape,
   'link first credential request': firstCredentialRequestShape,
   ...namedBy('host', { invitationShape, joinRequestShape, joinAnswerShape, sealedKeyShape }),
+  'router request': routerRequestShape,
   'supervisor signs of processes': signShape,
   ...namedBy('supervisor socket', { handOverShape, handOverRefusedShape, orphanShape, socketsShape }),
 };

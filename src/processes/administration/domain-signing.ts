@@ -1,6 +1,6 @@
 /**
  * What an administration service signs for the domain in the background: the revocation list whenever its number has
- * risen, and certificates for SRP credentials due for renewal. Instances use both unchanged.
+ * risen, and certificates for SRP credentials due for renewal and for routers on hosts that joined. All are used unchanged.
  */
 import { createBell } from '../../base/bell.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -13,7 +13,6 @@ import type { MasterKeys } from '../../database/sealed-value.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { hostKey } from '../../hosts/hosts.ts';
 import { answerRenewals, hasOpenRenewal } from '../../instances/credential-renewal.ts';
-import { routerAddresses } from '../../instances/router-addresses.ts';
 import {
   readSignedRevocationList,
   revocationList,
@@ -23,6 +22,8 @@ import {
 import { signEnvelope } from '../../link/signed-envelope.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { isPlacedOn } from '../../registry/desired-processes.ts';
+import { routerAddresses } from '../../routers/router-addresses.ts';
+import { answerRouterRequests, hasOpenRouterRequest } from '../../routers/router-answers.ts';
 
 interface DomainSigning {
   db: Database;
@@ -55,6 +56,15 @@ export async function signForDomain({ db, release, home, masterKeys, log }: Doma
       else log.warn({ identifier, reason: refusal }, 'SRP credential not issued on request');
     }
   }
+  if (await hasOpenRouterRequest(db)) {
+    const answered = await administrationTransaction(db, release, (tx) =>
+      answerRouterRequests(tx, () => loadDomainAuthority(tx, masterKeys)),
+    );
+    for (const { router, refusal } of answered) {
+      if (refusal === null) log.info({ router }, 'router certificate issued on request');
+      else log.warn({ router, reason: refusal }, 'router certificate not issued on request');
+    }
+  }
 }
 
 /** After a failure. */
@@ -63,7 +73,11 @@ const againMs = 1000;
 /** Signs whenever its inputs were written, until the signal is aborted; failures are retried. */
 export async function keepSigning(signing: DomainSigning, clock: Clock, signal: AbortSignal): Promise<void> {
   const bell = createBell(clock);
-  const listening = await ringAtChanges(signing.db, ['srp_renewal', 'srp_credential', 'srp_clearance'], bell);
+  const listening = await ringAtChanges(
+    signing.db,
+    ['srp_renewal', 'srp_credential', 'srp_clearance', 'router_request'],
+    bell,
+  );
   await takeTurns(bell, signal, async () => {
     let restMs = lateLookMs;
     await signForDomain(signing).catch((error: unknown) => {

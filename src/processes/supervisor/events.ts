@@ -28,6 +28,8 @@ export type SupervisorEvent =
   | { type: 'backup-begun'; pid: number }
   | { type: 'backup-ended'; code: number | null; signal: string | null }
   | { type: 'backup-not-begun'; code: string; message: string }
+  | { type: 'router-certified'; name: string }
+  | { type: 'router-not-certified'; name: string; message: string }
   | { type: 'log-not-rotated'; name: string; message: string }
   | { type: 'stopped' };
 
@@ -105,6 +107,10 @@ export function eventText(event: SupervisorEvent): string {
         : `the scheduled backup has failed (${event.signal ?? `code ${event.code}`}); logs/backup.log says why`;
     case 'backup-not-begun':
       return `the scheduled backup could not be begun; will retry: ${event.message} (${event.code})`;
+    case 'router-certified':
+      return `${event.name} has its certificate`;
+    case 'router-not-certified':
+      return `${event.name} got no certificate; will ask again: ${event.message}`;
     case 'log-not-rotated':
       return `the log of ${event.name} keeps growing because it cannot be rotated: ${event.message}`;
     case 'stopped':

@@ -30,6 +30,7 @@ import { createHostReleases, type HostReleases } from './host-releases.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 import { openSockets } from './open-sockets.ts';
 import { createSlot, type ProcessSlot } from './process-slot.ts';
+import { createRouterFiles, type RouterFiles } from './router-files.ts';
 import type { SupervisedProcess } from './supervised-process.ts';
 import { claimHome } from './take-over.ts';
 
@@ -111,13 +112,18 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     for (const { spec } of routers) slots.get(spec.name)?.want({ ...spec, credentialUnknown: false });
     backups = startBackupTimer({ home, command: options.backupCommand ?? ownBackupCommand(), onEvent });
     const releases = createHostReleases({ home, host: configuration.host, release, onEvent });
-    const known = { credentials, balancers: configuration.balancers, releases };
+    let again: () => void = () => undefined;
+    const routerFiles = createRouterFiles({ home, host: configuration.host, sockets, onReady: () => again(), onEvent });
+    const known = { credentials, balancers: configuration.balancers, releases, routerFiles };
     const reconcile = reconciler(slots, newSlot, known, options);
     await watchDesired({
       host: configuration.host,
       openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal, onEvent),
       ownAddress: (url) => urlForRole(url, credentials.get('supervisor')),
-      onDesired: reconcile,
+      onDesired: (...desired) => {
+        again = () => signal.aborted || reconcile(...desired);
+        reconcile(...desired);
+      },
       self: { host: configuration.host, release, postgresBinaries },
       onEvent,
       signal,
@@ -273,20 +279,27 @@ function reconciler(
     credentials,
     balancers,
     releases,
+    routerFiles,
   }: {
     credentials: RoleCredentials;
     balancers: Configuration['balancers'];
     releases: HostReleases;
+    routerFiles: RouterFiles;
   },
   options: SupervisorOptions,
 ) {
   const reported = new Set<string>();
   return (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string): void => {
     const all = [...new Set(processes.map((process) => process.release))];
-    releases.look(urlForRole(url, credentials.get('supervisor')), all);
+    const ownUrl = urlForRole(url, credentials.get('supervisor'));
+    releases.look(ownUrl, all);
     const wanted = new Map(processes.filter(({ state }) => state === 'running').map((row) => [row.name, row]));
+    routerFiles.look(
+      ownUrl,
+      [...wanted.values()].filter(({ kind }) => kind === 'router').map(({ name }) => name),
+    );
     for (const { name, kind, release, settings: own } of wanted.values()) {
-      if (releases.awaits(release)) continue;
+      if (releases.awaits(release) || (kind === 'router' && routerFiles.awaits(name))) continue;
       const settings = kind === 'router' && balancers.length > 0 ? { ...Object(own), balancers } : own;
       const databaseUrl = kind === 'router' ? null : addressFor(kind, url, credentials);
       (slots.get(name) ?? newSlot(name)).want({ name, kind, release, settings, databaseUrl });
