@@ -20,6 +20,7 @@ import type { Operations } from './operation.ts';
 import { pushOperations } from './push.ts';
 import { releaseSignerOperations } from './release-signer.ts';
 import { retentionOperations } from './retention.ts';
+import { routerOperations } from './routers.ts';
 import { serviceOperations } from './services.ts';
 import { srpCredentialOperations } from './srp-credentials.ts';
 import { tokenOperations } from './tokens.ts';
@@ -47,6 +48,7 @@ export const resources = {
   push: pushOperations,
   releaseSigner: releaseSignerOperations,
   retention: retentionOperations,
+  routers: routerOperations,
   services: serviceOperations,
   srpCredentials: srpCredentialOperations,
   tokens: tokenOperations,

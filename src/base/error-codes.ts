@@ -125,6 +125,7 @@ export const errorCodes = {
     'ERR_DELIVERY_TARGET',
     'ERR_MOVE_STATE',
     'ERR_NO_ROUTER',
+    'ERR_ROUTER_IN_USE',
     'ERR_HOST_INVITATION',
     'ERR_HOST_IN_USE',
     'ERR_BUSY',

@@ -25,6 +25,7 @@ import { addNoticeCommands } from './commands/notice.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addProcessCommands } from './commands/process.ts';
 import { addRetentionCommands } from './commands/retention.ts';
+import { addRouterCommands } from './commands/router.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addSetupCommands } from './commands/setup.ts';
 import { addSrpCommands } from './commands/srp.ts';
@@ -88,6 +89,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addPolicyCommands(program, frame);
   addServiceCommands(program, frame);
   addHostCommands(program, frame);
+  addRouterCommands(program, frame);
   addInstanceCommands(program, frame);
   addConnectionServiceCommands(program, frame);
   addAdministrationServiceCommands(program, frame);

@@ -65,6 +65,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_POLICY_EXISTS',
     'ERR_POLICY_IS_DEFAULT',
     'ERR_NO_ROUTER',
+    'ERR_ROUTER_IN_USE',
     'ERR_HOST_IN_USE',
     'ERR_DATABASE_NOT_SHARED',
     'ERR_DATABASE_ROLE',

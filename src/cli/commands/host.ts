@@ -139,8 +139,9 @@ function addDrain(hosts: Command, frame: Frame): void {
 type StartedMove = { from: string } & Pick<AnswerOf<typeof moveOperations.start>, 'queued' | 'batch'>;
 type Processes = AnswerOf<typeof hostOperations.drain>['processes'];
 
-const instancesAmong = (processes: Processes) =>
-  processes.filter(({ kind }) => kind === 'server').map(({ name }) => name);
+const namesOf = (wanted: string, processes: Processes) =>
+  processes.filter(({ kind }) => kind === wanted).map(({ name }) => name);
+const instancesAmong = (processes: Processes) => namesOf('server', processes);
 
 function drainText(host: string, processes: Processes, moves: readonly StartedMove[]): string {
   if (processes.length === 0)
@@ -149,13 +150,27 @@ function drainText(host: string, processes: Processes, moves: readonly StartedMo
   const moving = moves.map(
     ({ from, queued, batch }) => `${counted(queued, 'account')} of ${from} queued in the batch ${batch}.`,
   );
-  const instances = instancesAmong(processes);
-  const next =
-    instances.length === 0
-      ? 'Remove them before the host.'
-      : `${moves.length === 0 ? 'When its instances have no accounts any more (--to moves them)' : 'When they have moved (`bramble move status`)'}, retire ` +
-        `${instances.join(', ')} with \`bramble instance retire\`, and then remove the host.`;
-  return [still, ...moving, next.charAt(0).toUpperCase() + next.slice(1)].join('\n');
+  const emptied =
+    moves.length === 0
+      ? 'they have no accounts any more (--to moves them)'
+      : 'their accounts have moved (`bramble move status`)';
+  const steps = [
+    ...stepFor(
+      instancesAmong(processes),
+      (names) => `retire ${names} with \`bramble instance retire\` when ${emptied}`,
+    ),
+    ...stepFor(namesOf('router', processes), (names) => `remove ${names} with \`bramble router remove\``),
+    ...stepFor(
+      namesOf('administration', processes),
+      (names) => `remove ${names} with \`bramble administration-service remove\``,
+    ),
+  ];
+  const next = [...steps, 'then remove the host'].join('; ');
+  return [still, ...moving, `${next.charAt(0).toUpperCase()}${next.slice(1)}.`].join('\n');
+}
+
+function stepFor(names: readonly string[], text: (names: string) => string): string[] {
+  return names.length === 0 ? [] : [text(names.join(', '))];
 }
 
 function addRemove(hosts: Command, frame: Frame): void {

@@ -18,7 +18,7 @@ import { seedCommand, seedDevice } from '../../devices/device-fixture.ts';
 import { formatRotation } from '../../release/signature.ts';
 import { testSigner } from '../../release/signed-archive-fixture.ts';
 import { until } from '../../testing/condition.ts';
-import { configureForHosts, startAdministration } from './administration-fixture.ts';
+import { configureForHosts, registerTestRouter, startAdministration } from './administration-fixture.ts';
 import { write } from './context.ts';
 import { pushSettingsStore } from './push-settings-store.ts';
 
@@ -204,6 +204,10 @@ async function walk(): Promise<Set<string>> {
   });
   secret(invited['invitation']);
   await admin.db`insert into host (name, public_key, administers) values ('further', '\\x00', true)`;
+  await registerTestRouter(admin.db, 'router-1');
+  const further = { name: 'router-2', host: 'further', linkHost: 'further.example.org' };
+  await call('POST /routers', '/routers', further);
+  await call('DELETE /routers/{name}', '/routers/router-2');
   await call('POST /hosts/{name}/drain', '/hosts/further/drain', {});
   await call('POST /administration-services', '/administration-services', { name: 'admin-9', host: 'test-host' });
   await call('POST /administration-services', '/administration-services', { name: 'admin-8', host: 'test-host' });

@@ -4,6 +4,7 @@
  */
 import type { AuthorityName } from '../../domain/authorities.ts';
 import { certificateName, listCertificateEnds } from '../../instances/certificate-ends.ts';
+import { listRouters } from '../../routers/router-store.ts';
 import type { AdministrationContext } from './context.ts';
 import { pushSettingsStore } from './push-settings-store.ts';
 
@@ -67,6 +68,11 @@ const kinds = {
     warnDays: 180,
     todo: 'it should have been renewed: is an administration service running in its home? See its log',
   },
+  'further-router': {
+    renewal: 'by the supervisor of its host, in the last third of its lifetime',
+    warnDays: 180,
+    todo: 'it should have been renewed: is the supervisor of its host running, and an administration service? See their logs',
+  },
   srp: {
     renewal: 'by its holder, in the last third of its lifetime',
     warnDays: 20,
@@ -102,7 +108,7 @@ function listedCertificate(name: string, endsAt: Date, kind: keyof typeof kinds,
   };
 }
 
-/** Routers of other homes than this administration service's are not seen from here. */
+/** Routers of other homes than this administration service's are seen from here if their hosts joined. */
 export async function listCertificates(
   context: Pick<AdministrationContext, 'db' | 'home' | 'platforms' | 'masterKeys'>,
   now = new Date(),
@@ -114,6 +120,11 @@ export async function listCertificates(
     const kind = end.kind === 'authority' ? authorityKinds[end.name] : end.kind;
     return listedCertificate(certificateName(end), end.endsAt, kind, now);
   });
+  const isListed = (name: string) => listed.some((one) => one.name === name);
+  for (const { name: router, endsAt } of await listRouters(q)) {
+    const name = certificateName({ kind: 'router', name: router });
+    if (endsAt !== null && !isListed(name)) listed.push(listedCertificate(name, endsAt, 'further-router', now));
+  }
   const pushCertificate = push.certificatePem === undefined ? null : pushSettings.rules.facts(push.certificatePem);
   if (pushCertificate !== null) listed.push(listedCertificate('push', pushCertificate.expiresAt, 'push', now));
   return listed;

@@ -27,6 +27,7 @@ import { policyRuleRoutes } from './policy-rules.ts';
 import { pushRoutes } from './push.ts';
 import { releaseSignerRoutes } from './release-signer.ts';
 import { retentionRoutes } from './retention.ts';
+import { routerRoutes } from './routers.ts';
 import { serviceRoutes } from './services.ts';
 import { srpCredentialRoutes } from './srp-credentials.ts';
 import { tlsIdentityRoutes } from './tls-identities.ts';
@@ -52,6 +53,7 @@ const resources = [
   hostRoutes,
   instanceRoutes,
   connectionServiceRoutes,
+  routerRoutes,
   srpCredentialRoutes,
   componentRoutes,
   deliveryRoutes,

@@ -43,7 +43,8 @@ export function hostRoutes(context: AdministrationContext): FastifyPluginAsync {
           throw new BrambleError(
             'ERR_HOST_IN_USE',
             `On the host ${name} ${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} to run. Move the accounts of its ` +
-              'instances away and retire these first (`bramble move start`, `bramble instance retire`).',
+              'instances away and retire these first (`bramble move start`, `bramble instance retire`), and remove its router (`bramble ' +
+              'router remove`).',
             { details: { processes: names } },
           );
         }
