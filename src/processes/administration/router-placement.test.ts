@@ -207,7 +207,7 @@ const pendingPath = join(routerFolder(home, 'router-2'), 'request.json');
 test('a supervisor asks once, and one that ended in between takes up the same request and key', limited, async () => {
   await add();
   const first = supervisor();
-  assert.equal(first.files.awaits('router-2'), true);
+  assert.equal(first.files.isThere('router-2'), false);
   first.files.look(admin.databaseUrl, ['router-2']);
   await until('it has asked', 30_000, async () => (await db`select 1 from router_request`).length === 1);
   const asked = JSON.parse(await readFile(pendingPath, 'utf8')) as { privateKeyPem: string };
@@ -215,7 +215,7 @@ test('a supervisor asks once, and one that ended in between takes up the same re
   await sign();
   const next = supervisor();
   await next.heard('router-certified');
-  assert.equal(next.files.awaits('router-2'), false);
+  assert.equal(next.files.isThere('router-2'), true);
   const file = await readRouterFile(path);
   assert.deepEqual([file.privateKeyPem, file.domainAuthorityPem], [asked.privateKeyPem, domainAuthorityPem]);
   await first.heard('router-certified');

@@ -3,6 +3,7 @@ import { assertNever } from '../../base/assert-never.ts';
 
 export type SupervisorEvent =
   | { type: 'listening'; socket: 'public' | 'srp'; port: number }
+  | { type: 'closed'; socket: 'public' | 'srp'; port: number }
   | { type: 'waiting-for-port'; socket: 'public' | 'srp'; port: number }
   | { type: 'waiting-for-disk'; message: string }
   | { type: 'taking-over'; pid: number; release: string | null }
@@ -40,6 +41,8 @@ export function eventText(event: SupervisorEvent): string {
   switch (event.type) {
     case 'listening':
       return `${event.socket} port ${event.port} is open`;
+    case 'closed':
+      return `${event.socket} port ${event.port} is closed: no router is to run here`;
     case 'waiting-for-port':
       return `${event.socket} port ${event.port} is still in use; waiting for it`;
     case 'waiting-for-disk':

@@ -35,6 +35,8 @@ export interface ProcessSlot {
   want(spec: ProcessSpec | null): void;
   /** Kind of the running or last wanted process, for the order of stopping. */
   kind(): string | null;
+  /** Nothing runs, and nothing is wanted. */
+  isIdle(): boolean;
   /** Stops the process and ends the slot. */
   end(): Promise<void>;
   /** Ends the slot and leaves the process to another supervisor. */
@@ -80,6 +82,10 @@ class Slot implements ProcessSlot {
 
   kind(): string | null {
     return this.#running?.spec.kind ?? this.#lastKind;
+  }
+
+  isIdle(): boolean {
+    return this.#running === null && this.#wanted === null;
   }
 
   async end(): Promise<void> {

@@ -36,8 +36,8 @@ import type { OnEvent } from './events.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 
 export interface RouterFiles {
-  /** Whether a router must wait until it has its certificate. */
-  awaits(router: string): boolean;
+  /** Whether a router has its certificate, or nobody here will ask for one. */
+  isThere(router: string): boolean;
   /** Looks, at most every ten seconds unless a certificate is missing. Never rejects. */
   look(databaseUrl: string, routers: readonly string[]): void;
 }
@@ -167,7 +167,7 @@ export function createRouterFiles({ home, host, sockets, onReady, onEvent }: Rou
   }
 
   return {
-    awaits: (router) => isMissing(router) && hasJoined(),
+    isThere: (router) => !isMissing(router) || !hasJoined(),
     look(databaseUrl, routers) {
       if (looking || routers.length === 0 || !hasJoined()) return;
       if (!routers.some(isMissing) && performance.now() < lookAtMs) return;

@@ -171,6 +171,26 @@ test('no connection is lost while routers are replaced, killed and started again
   assert.equal((JSON.parse(log.split('\n')[0] ?? '') as { database: null }).database, null);
 });
 
+test(
+  'a host whose router was removed refuses devices, and its ports are opened again for the next one',
+  limited,
+  async (t) => {
+    const home = await supervisedHome('iota');
+    const supervisor = supervise(t, home);
+    const { port } = await supervisor.next('listening', ({ socket }) => socket === 'public');
+    await desire('iota', 'iota-router', { kind: 'router' });
+    await supervisor.next('ready');
+    await sql`delete from desired_process where name = 'iota-router'`;
+    await supervisor.next('exited', ({ expected }) => expected);
+    await supervisor.next('closed', ({ socket }) => socket === 'public');
+    await assert.rejects(ask(port), { code: 'ECONNREFUSED' });
+    await desire('iota', 'iota-router-2', { kind: 'router' });
+    const again = await supervisor.next('listening', ({ socket }) => socket === 'public');
+    const next = await supervisor.next('ready');
+    assert.equal(await ask(again.port), `1.0.0 public ${next.pid}`);
+  },
+);
+
 test('an instance that yields serves until its successor does, and goes on where that one never does', async (t) => {
   const home = await supervisedHome('sigma');
   const supervisor = supervise(t, home, { successorReadyMs: 1000 });

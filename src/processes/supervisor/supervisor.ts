@@ -31,6 +31,7 @@ import type { ListeningSocket } from './listening-socket.ts';
 import { openSockets } from './open-sockets.ts';
 import { createSlot, type ProcessSlot } from './process-slot.ts';
 import { createRouterFiles, type RouterFiles } from './router-files.ts';
+import { createRouterPorts, type RouterPorts } from './router-ports.ts';
 import type { SupervisedProcess } from './supervised-process.ts';
 import { claimHome } from './take-over.ts';
 
@@ -101,9 +102,12 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     });
     await mkdir(path.join(home, 'logs'), { recursive: true, mode: 0o700 });
     const routers = adoptAll(await gather(desk, options, signal), newSlot, options);
-    await openSockets(sockets, {
-      ...{ home, configuration, routers, signal, onEvent },
+    const opening = {
+      ...{ home, configuration, signal, onEvent },
       ...{ inheritMs: options.inheritMs ?? 10_000, portWaitMs: options.portWaitMs ?? 30_000 },
+    };
+    await openSockets(sockets, {
+      ...{ ...opening, routers },
       stopRouters: () => {
         for (const { spec } of routers) slots.get(spec.name)?.want(null);
       },
@@ -114,7 +118,11 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     const releases = createHostReleases({ home, host: configuration.host, release, onEvent });
     let again: () => void = () => undefined;
     const routerFiles = createRouterFiles({ home, host: configuration.host, sockets, onReady: () => again(), onEvent });
-    const known = { credentials, balancers: configuration.balancers, releases, routerFiles };
+    const ports = createRouterPorts({
+      ...{ sockets, onOpen: () => again(), onEvent },
+      bind: async () => await openSockets(sockets, { ...opening, routers: [], stopRouters: () => undefined }),
+    });
+    const known = { credentials, balancers: configuration.balancers, releases, routerFiles, ports };
     const reconcile = reconciler(slots, newSlot, known, options);
     await watchDesired({
       host: configuration.host,
@@ -280,11 +288,13 @@ function reconciler(
     balancers,
     releases,
     routerFiles,
+    ports,
   }: {
     credentials: RoleCredentials;
     balancers: Configuration['balancers'];
     releases: HostReleases;
     routerFiles: RouterFiles;
+    ports: RouterPorts;
   },
   options: SupervisorOptions,
 ) {
@@ -294,12 +304,11 @@ function reconciler(
     const ownUrl = urlForRole(url, credentials.get('supervisor'));
     releases.look(ownUrl, all);
     const wanted = new Map(processes.filter(({ state }) => state === 'running').map((row) => [row.name, row]));
-    routerFiles.look(
-      ownUrl,
-      [...wanted.values()].filter(({ kind }) => kind === 'router').map(({ name }) => name),
-    );
+    const routers = [...wanted.values()].filter(({ kind }) => kind === 'router').map((row) => row.name);
+    const canRoute = routers.length > 0 && ports.areOpen();
+    if (canRoute) routerFiles.look(ownUrl, routers);
     for (const { name, kind, release, settings: own } of wanted.values()) {
-      if (releases.awaits(release) || (kind === 'router' && routerFiles.awaits(name))) continue;
+      if (releases.awaits(release) || (kind === 'router' && !(canRoute && routerFiles.isThere(name)))) continue;
       const settings = kind === 'router' && balancers.length > 0 ? { ...Object(own), balancers } : own;
       const databaseUrl = kind === 'router' ? null : addressFor(kind, url, credentials);
       (slots.get(name) ?? newSlot(name)).want({ name, kind, release, settings, databaseUrl });
@@ -309,6 +318,7 @@ function reconciler(
         slot.want(null);
       }
     }
+    if (routers.length === 0) ports.closeUnused(slots.values());
     for (const name of unreadable) {
       if (!reported.has(name)) {
         const message = `The desired process "${name}" has an invalid name, kind, release or state: correct it.`;
