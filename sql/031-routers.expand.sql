@@ -1,6 +1,6 @@
 -- Where routers are dialled: a table that instances and connection services follow while they run, in place of the setting `routers`,
 -- which release 1.3 copies into the credential files that it issues, and which stays until the upgrade is finalized. Until then
--- both name the same routers, since none can be added (the feature `further-routers`; docs/adr/0054-routers-on-further-hosts.md).
+-- both name the same routers, since none can be added (the feature `further-routers`; docs/adr/0055-routers-on-further-hosts.md).
 create table router (
   name         text primary key,
   host         text not null,
