@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Database } from '../../database/connection.ts';
 import { assertNotedWithin, noteTransitions } from '../../database/state-log-fixture.ts';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { endingWithin } from '../../testing/property.ts';
 import {
@@ -11,6 +12,7 @@ import {
   resumeByOperator,
   reverseByOperator,
 } from '../operations/operator-actions.ts';
+import { changeByOperator } from '../operations/options-change.ts';
 import {
   isFinal,
   type UpgradePosition,
@@ -32,8 +34,9 @@ const happening = fc.oneof(
   { weight: 2, arbitrary: fc.constant('resume' as const) },
   { weight: 1, arbitrary: fc.constant('create' as const) },
   { weight: 1, arbitrary: fc.constant('delete' as const) },
+  { weight: 1, arbitrary: fc.constant('destination' as const) },
 );
-type Happening = 'step' | 'kill-before' | 'kill-during' | 'kill-after' | 'pause' | 'resume' | 'create' | 'delete';
+type Happening = typeof happening extends fc.Arbitrary<infer One> ? One : never;
 
 /** One thing that happens; what an operator may not say in this state is refused, and that is right. */
 async function carryOut(it: Scene, what: Happening, round: number): Promise<void> {
@@ -41,6 +44,7 @@ async function carryOut(it: Scene, what: Happening, round: number): Promise<void
   if (what === 'pause') await it.db.begin((tx) => pauseByOperator(tx, operator)).catch(refused);
   else if (what === 'resume') await it.db.begin((tx) => resumeByOperator(tx, operator)).catch(refused);
   else if (what === 'create') await createSomewhere(it.db, round);
+  else if (what === 'destination') await addDestination(it.db).catch(refused);
   else if (what === 'delete') await it.db`delete from account where name = ${`new-${round - 7}`}`;
   else {
     // A dead coordinator's lease runs out; the next one is another process.
@@ -53,6 +57,12 @@ async function carryOut(it: Scene, what: Happening, round: number): Promise<void
     });
   }
   await it.world();
+}
+
+/** Another one for the accounts of east. */
+async function addDestination(db: Database): Promise<void> {
+  const order = { ...operator, platforms: registeredPlatforms, host: 'here' };
+  await db.begin((tx) => changeByOperator(tx, { ...order, change: { addDestinations: { east: [{}] } } }));
 }
 
 /** As the directory places it: at the instance with the fewest accounts. */
@@ -94,6 +104,12 @@ const ways = [
     toRelease: '1.1.0',
     options: { reuseInstances: true },
     numRuns: 6,
+  },
+  {
+    what: 'an upgrade that spreads the accounts of one instance over two',
+    toRelease: '1.1.0',
+    options: { instances: { east: { destinations: [{}, { share: 2 }] } } },
+    numRuns: 3,
   },
   { what: 'a patch in place', toRelease: '1.0.1', options: {}, numRuns: 4 },
   { what: 'a patch with moves', toRelease: '1.0.1', options: { inPlace: false }, numRuns: 1 },
