@@ -58,5 +58,6 @@ test('what does not exist, is named twice, finds nobody or everybody is refused 
   await refused({ canaryInstances: ['nowhere'] }, /no instance nowhere\./);
   await refused({ canaryPlatforms: ['acme'] }, /no platform acme\./);
   await refused({ canaryGroups: ['empty'] }, /No account has all that is asked of canaries\. Ask for less/);
+  await refused({ canaryInstances: ['here'], canaries: ['cora', 'dora'] }, /All 4 accounts are named or have/);
   await refused({ canaryInstances: ['here', 'there'] }, /All 4 accounts .* nothing would be tried on a few first/);
 });

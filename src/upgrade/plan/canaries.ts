@@ -62,14 +62,36 @@ export function chosenCanaries(
   if (found.names.length === 0) {
     throw refused('No account has all that is asked of canaries. Ask for less, or name accounts with --canary.');
   }
-  if (found.names.length === accounts.length && accounts.length > 1) {
+  const chosen = [...new Set([...canaries, ...found.names])];
+  if (chosen.length === accounts.length && accounts.length > 1) {
     throw refused(
-      `All ${accounts.length} accounts have what is asked of canaries, so nothing would be tried on a few first. Ask ` +
+      `All ${accounts.length} accounts are named or have what is asked of canaries, so nothing would be tried on a few first. Ask ` +
         'for more, or name accounts with --canary.',
     );
   }
-  return [...new Set([...canaries, ...found.names])];
+  return chosen;
 }
+
+/**
+ * What is wrong with the canaries by the time that the waves are divided, when accounts and groups are others than they were when the
+ * plan was made; undefined if nothing is. Pure.
+ */
+export function canaryFault(
+  accounts: readonly { readonly name: string }[],
+  { canaries }: Pick<PlanOptions, 'canaries'>,
+  found: FoundCanaries | undefined,
+): string | undefined {
+  if ((canaries.length === 0 && found === undefined) || accounts.length < 2) return undefined;
+  const names = new Set([...canaries, ...(found?.names ?? [])]);
+  const present = accounts.filter(({ name }) => names.has(name)).length;
+  if (present === 0) return `none of the accounts that the plan has go first is there any more. ${otherCanaries}`;
+  if (found === undefined || present < accounts.length) return undefined;
+  return `all ${present} accounts have what the plan asks of canaries now, so nothing would be tried on a few first. ${otherCanaries}`;
+}
+
+const otherCanaries =
+  'Choose others and resume: `bramble upgrade set --canary ACCOUNT`, with `--options \'{"canaryGroups":[]}\'` or the like for what is ' +
+  'to be asked no longer';
 
 /** @throws BrambleError ERR_UPGRADE_CANARY if one of them is not among the accounts, or named twice. */
 export function assertCanaries(accounts: readonly { readonly name: string }[], canaries: readonly string[]): void {

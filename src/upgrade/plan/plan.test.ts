@@ -39,7 +39,7 @@ const facts: PlanFacts = {
 test('supervisors of an earlier release are listed with what brings the new one', () => {
   const behind = { ...facts, supervisorsBehind: ['one (1.1 or earlier)'] };
   const notes = planUpgrade(behind, options).notes.join(' ');
-  assert.match(notes, /Supervisors to be upgraded: one \(1\.1 or earlier\).*releases\/1\.1\.0\/bramble\.mjs up/);
+  assert.match(notes, /Supervisors to be upgraded: one \(1\.1 or earlier\).*releases\/1\.1\.0\/bramble\.mjs" up/);
   assert.doesNotMatch(planUpgrade(facts, options).notes.join(' '), /Supervisors/);
 });
 

@@ -19,7 +19,7 @@ import { hostsFetching } from '../components/host-readiness.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { grantRights } from '../fence/patch-rights.ts';
 import { accountDestinations } from '../plan/account-destinations.ts';
-import { findCanaries } from '../plan/canaries.ts';
+import { canaryFault, findCanaries } from '../plan/canaries.ts';
 import { withOverrides } from '../plan/check-overrides.ts';
 import { countDevicesOf, limitsHelp, overloadText } from '../plan/instance-limits.ts';
 import { reuseWaves } from '../plan/reuse-plan.ts';
@@ -205,6 +205,11 @@ export async function stepAdminUpgraded(context: StepContext, upgrade: Upgrade):
     const accounts = await tx<{ id: AccountId; name: string; instanceId: InstanceId }[]>`
       select id, name, instance_id as "instanceId" from account order by name`;
     const found = await findCanaries(tx, current.plan.options);
+    const fault = canaryFault(accounts, current.plan.options, found);
+    if (fault !== undefined) {
+      await pauseUpgrade(tx, current, fault);
+      return advanced;
+    }
     const destined = await withReused(tx, current);
     const waves = assignmentsOf(destined, accounts, found?.names ?? []);
     const overload = await overloadOf(tx, destined, waves);

@@ -39,6 +39,32 @@ test('who has what is asked of canaries when the waves are divided goes first', 
   );
 });
 
+for (const [what, options, gone, reason] of [
+  ['gone', { canaries: ['west-0'] }, 'west-0', /^none of the accounts that the plan has go first is there any more/],
+  ['everybody', { canaryInstances: ['west'] }, 'east-%', /^all 3 accounts have what the plan asks of canaries now/],
+] as const) {
+  test(`canaries that are ${what} when the waves are divided pause it, until others are chosen`, limited, async () => {
+    const it = await scene(options);
+    const context = it.context('one');
+    await it.db`delete from account where name like ${gone}`;
+    assert.match((await until(it, context, ['paused'])).pauseReason ?? '', reason);
+    assert.deepEqual(await wavesOf(it), []);
+    await resume(it);
+    assert.match((await until(it, context, ['paused'])).pauseReason ?? '', reason, 'resuming alone changes nothing');
+    const change = { canaries: ['west-1'], canaryInstances: [] };
+    const order = { ...operator, change, platforms: registeredPlatforms, host: 'here' };
+    await it.db.begin((tx) => changeByOperator(tx, order));
+    await resume(it);
+    await until(it, context, ['moving']);
+    const first = await it.db`
+      select a.name from upgrade_assignment s join account a on a.id = s.account_id where s.wave_number = 1`;
+    assert.deepEqual(
+      first.map(({ name }) => name),
+      ['west-1'],
+    );
+  });
+}
+
 test(
   'a domain that outgrew the limits of its new instances pauses before the first wave, until they are raised',
   limited,
