@@ -12,7 +12,7 @@ const typed = document.flatMap((block) => block.typed);
 test('the document goes from a domain of the sealed release to its end', () => {
   const commands = typed.map(({ command }) => command).join('\n');
   for (const part of [
-    /^bramble domain create --archive releases\/bramble-1\.3\.0\.tgz/m,
+    /^bramble domain create --archive releases\/bramble-1\.2\.1\.tgz/m,
     /^bramble upgrade rehearse /m,
     /^bramble backup verify /m,
     /^bramble upgrade plan .* --preview$/m,
@@ -106,7 +106,7 @@ test('its beginning makes a domain of the sealed release, as is written', { time
   for (const block of document.slice(0, first)) await walk.follow(block);
   const configuration = JSON.parse(await readFile(`${walk.folder}/bramble-walk/home/config.json`, 'utf8'));
   assert.equal(configuration.database.embedded, true);
-  const again = parseDocument('```console\n$ bramble domain create --archive releases/bramble-1.3.0.tgz\n```');
+  const again = parseDocument('```console\n$ bramble domain create --archive releases/bramble-1.2.1.tgz\n```');
   await assert.rejects(walk.follow(again[0] ?? assert.fail()), /ended with \d+\n.*holds the domain "Walk" already/);
 });
 
