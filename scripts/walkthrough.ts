@@ -8,7 +8,7 @@ import { startWalk } from './walkthrough-run.ts';
 
 const checkout = resolve(import.meta.dirname, '..');
 const usage = `npm run walkthrough [-- <document>…]
-  (none)        types docs/upgrading.md from its first command to its last, in about five minutes
+  (none)        types docs/upgrading.md from its first command to its last, in about nine minutes
   <document>…   types these instead`;
 const { positionals } = readOptions(usage, { allowPositionals: true });
 const documents = positionals.length === 0 ? ['docs/upgrading.md'] : positionals;
