@@ -86,6 +86,8 @@ const notHere: Partial<Record<keyof typeof machines, readonly string[]>> = {
   device: ['offered → certified', 'offered → gone'],
   // Between two databases, which no release does yet.
   account_move: ['delivering → settled', 'settled → closed'],
+  // What a reversed release left in queues, withdrawn: src/upgrade/operations/effects.test.ts.
+  delivery: ['released → superseded'],
 };
 /** Over all runs. */
 const noted = new Map(Object.keys(machines).map((table) => [table, new Set<string>()]));

@@ -42,7 +42,7 @@ test('finalizing waits for a supervisor of an earlier release, with what to type
     .filter(({ who }) => who.includes('here (1.0.0)'));
   assert.match(
     wait?.command ?? '',
-    /releases\/1\.1\.0\/bramble\.mjs up .*; or without them: .*--leave-supervisor here/,
+    /releases\/1\.1\.0\/bramble\.mjs" up .*; or without them: .*--leave-supervisor here/,
   );
   // What is typed neither ends with its terminal nor lets a service manager end everything.
   for (const text of [`${wait?.why} ${wait?.command}`, upgrade.progress.waitingFor ?? '']) {
