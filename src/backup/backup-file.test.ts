@@ -148,6 +148,25 @@ test('a disk that fills up in the middle stops it, and nothing is left', async (
   );
 });
 
+test('of what was written nothing stays in memory', async () => {
+  const program = `
+    import { createBackupFile } from ${JSON.stringify(join(import.meta.dirname, 'backup-file.ts'))};
+    import { newBackupKeys } from ${JSON.stringify(join(import.meta.dirname, 'passphrase-key.ts'))};
+    import { randomBytes } from 'node:crypto';
+    const { facts, keys } = await newBackupKeys('a passphrase of the test');
+    const file = await createBackupFile(${JSON.stringify(join(folder, 'flat.backup'))}, { key: facts }, keys);
+    for (let part = 0; part < 40; part++) await file.add('tables/a/' + part, randomBytes(1024 * 1024));
+    gc();
+    console.log(process.memoryUsage().arrayBuffers / 1024 / 1024);
+    await file.abandon();`;
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--expose-gc', '--input-type=module', '-e', program],
+    { timeout: 60_000 },
+  );
+  assert.ok(Number(stdout) < 10, `${stdout.trim()} MiB after 40 MiB were written`);
+});
+
 test('of a domain’s backups in a folder the newest stay, and whatever else is there', async () => {
   const shelf = await mkdtemp(join(folder, 'shelf-'));
   const add = async (name: string, day: number, domain = head.domain) => {

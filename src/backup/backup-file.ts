@@ -48,17 +48,20 @@ export async function createBackupFile(path: string, head: BackupHead, keys: Bac
   const written = pipeline(pack, createWriteStream(draft, { flags: 'wx', mode: 0o600, flush: true })).catch((error) => {
     throw writeError(path, error);
   });
-  written.catch(() => {});
+  // A full disk ends the file; of an entry it is only told that it is over, or nothing. Not raced with each entry: the reactions that a
+  // promise collects until it is settled would hold every entry's contents.
+  let giveUp: (error: unknown) => void = () => {};
+  written.catch((error: unknown) => giveUp(error));
   const parts: BackupManifest['parts'] = [];
   const append = async (name: string, contents: Buffer) => {
-    const taken = new Promise<void>((resolve, reject) => {
-      const entry = pack.entry({ name, size: contents.length, mode: 0o600 }, (error) =>
-        error ? reject(error) : resolve(),
-      );
-      entry.end(contents);
-    });
-    // A full disk ends the file; of an entry it is only told that it is over, or nothing.
-    await Promise.race([taken, written.then(() => taken)]).catch(async (error: unknown) => {
+    const taken = Promise.withResolvers<void>();
+    giveUp = taken.reject;
+    if (pack.destroyed) await written;
+    const entry = pack.entry({ name, size: contents.length, mode: 0o600 }, (error) =>
+      error ? taken.reject(error) : taken.resolve(),
+    );
+    entry.end(contents);
+    await taken.promise.catch(async (error: unknown) => {
       pack.destroy();
       await written;
       throw error;
