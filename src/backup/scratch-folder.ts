@@ -4,14 +4,19 @@
  * Invariant: the server ends and the folder goes with the work, however it ends. What a killed process has left, of which a server would
  * run for ever in a copy of all data, goes with the next.
  */
-import { chmod, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, readdir, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { BrambleError, messageOf } from '../base/errors.ts';
 import { isLeftOver, ownerMark } from '../base/owner-mark.ts';
 import { stopEmbedded } from '../database/embedded/server.ts';
 
+/** A segment of PostgreSQL’s log. */
+const fullBelowBytes = 16 * 1024 * 1024;
+
 type Purpose = 'verify' | 'rehearsal';
 
+/** @throws BrambleError ERR_SCRATCH_FULL, and what the work throws */
 export async function withScratchFolder<Result>(
   purpose: Purpose,
   within: string | undefined,
@@ -24,9 +29,31 @@ export async function withScratchFolder<Result>(
     // Under root, PostgreSQL runs as another user, who has to pass through.
     await chmod(folder, 0o711);
     return await work(folder);
+  } catch (error) {
+    throw tellsOfRoom(error) || (await isFull(folder)) ? noRoom(parent, error) : error;
   } finally {
     await remove(folder);
   }
+}
+
+/** In the words of the system, of PostgreSQL, and of the program that makes its data. */
+function tellsOfRoom(error: unknown): boolean {
+  return /ENOSPC|EDQUOT|no space left on device|disk quota exceeded|check free disk space/i.test(messageOf(error));
+}
+
+/** A PostgreSQL that ends for lack of room may say so in its log only. */
+async function isFull(folder: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize < fullBelowBytes;
+}
+
+function noRoom(parent: string, cause: unknown): BrambleError {
+  return new BrambleError(
+    'ERR_SCRATCH_FULL',
+    `There is no room left in ${parent} for the copy of the domain (${messageOf(cause)}); it is removed. This says nothing about the ` +
+      'backup. The copy is as large as the database: make room, or name another folder with --scratch.',
+    { cause },
+  );
 }
 
 /** Only of this user: elsewhere nothing can be said, or removed. */

@@ -170,6 +170,7 @@ export const errorCodes = {
     'ERR_BACKUP_WRITE',
     'ERR_BACKUP_RELEASE',
     'ERR_BACKUP_UNUSABLE',
+    'ERR_SCRATCH_FULL',
     'ERR_INTERRUPTED',
   ],
   /** Supervisor, components and Node.js. */
