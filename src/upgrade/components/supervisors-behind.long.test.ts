@@ -47,7 +47,7 @@ test('finalizing waits for a supervisor of an earlier release, with what to type
   // What is typed neither ends with its terminal nor lets a service manager end everything.
   for (const text of [`${wait?.why} ${wait?.command}`, upgrade.progress.waitingFor ?? '']) {
     assert.match(text, /KillMode=process/);
-    assert.match(text, /setsid .* up <\/dev\/null >>.*supervisor\.log 2>&1 &/);
+    assert.match(text, /setsid .* up <\/dev\/null >>.*supervisor\.log" 2>&1 &/);
     assert.match(text, /terminal that you will close/);
   }
   assert.match(reportText(report), /Supervisors\n {2}here \(1\.0\.0\): Node\.js 26\.0\.0, PostgreSQL 18\.4\n/);
