@@ -50,7 +50,11 @@ export const planOptionsSchema = z.looseObject({
   canaryInstances: z.array(z.string().min(1).max(200)).max(1000).default([]),
   canaryPlatforms: z.array(z.string().min(1).max(100)).max(20).default([]),
   canarySoftware: z
-    .array(z.string().regex(/^[0-9]+([.][0-9]+)*$/))
+    .array(
+      z
+        .string()
+        .regex(/^[0-9]+([.][0-9]+)*$/, { message: 'versions are numbers with dots between them, such as 17 or 17.4' }),
+    )
     .max(50)
     .default([]),
   canariesPerInstance: z.number().int().min(1).max(1000).default(2),

@@ -15,6 +15,8 @@ test('what zod says of the usual mistakes is told in words', () => {
     [z.object({}), undefined, 'is missing'],
     [z.string().min(1), '', 'must not be empty'],
     [z.string().min(8), 'short', 'must have at least 8 characters'],
+    [z.number().gt(0).lt(9), 0, 'must be greater than 0'],
+    [z.number().gt(0).lt(9), 9, 'must be less than 9'],
     [z.array(z.string()).min(1), [], 'must not be empty'],
     [z.record(z.string(), z.string()), [], 'must be an object, not array'],
     [z.strictObject({}), { a: 1, b: 2 }, 'has unknown members: "a", "b"'],

@@ -4,6 +4,8 @@ const words: readonly (readonly [RegExp, (...parts: string[]) => string])[] = [
   [/^Invalid input: expected (.+), received (.+)$/, (wanted, given) => `must be ${article(wanted)}, not ${given}`],
   [/^Invalid discriminator value\. Expected (.+)$/, (choices) => `must be one of ${choices?.replaceAll(' | ', ', ')}`],
   [/^Invalid option: expected one of (.+)$/, (choices) => `must be one of ${choices?.replaceAll('|', ', ')}`],
+  [/^Too small: expected (?:number|int) to be >([^=].*)$/, (bound) => `must be greater than ${bound}`],
+  [/^Too big: expected (?:number|int) to be <([^=].*)$/, (bound) => `must be less than ${bound}`],
   [/^Too small: expected (?:number|int) to be >=?(.+)$/, (least) => `must be at least ${least}`],
   [/^Too big: expected (?:number|int) to be <=?(.+)$/, (most) => `must be at most ${most}`],
   [/^Too small: expected (?:string|array) to have >=?1 .+$/, () => 'must not be empty'],

@@ -163,6 +163,14 @@ test('what a service finds invalid is named as the option or argument that it wa
       ['account', 'list', '--limit', 'many'],
       "Option '--limit <number>' argument 'many' is invalid: use a number. See --help.",
     ],
+    [
+      ['upgrade', 'plan', '1.9.0', '--any-time', '--window', 'x'],
+      "Option '--any-time' cannot be used with option '--window <window...>'. See --help.",
+    ],
+    [
+      ['upgrade', 'plan', '1.9.0', '--place', 'one=two:0'],
+      "Option '--place <instance=host>' argument 'one=two:0' is invalid: use instance=host, or instance=host:share with a share from 1 to 999. See --help.",
+    ],
     [['upgrade', 'plan'], 'Name the release to upgrade to, or its archive with --archive FILE.'],
     [['group', 'add', '', 'ada'], 'The group "" must not be empty.'],
   ];

@@ -1,5 +1,5 @@
 /** Options of an upgrade that can be given when planning it and changed on the way, as flags. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { OptionsChange } from '../../api/upgrade-options.ts';
 import { number, unvalidated } from '../arguments.ts';
 
@@ -39,7 +39,7 @@ export function waveOptions(command: Command): Command {
       'when accounts may start to move, such as "Mon-Fri 22:00-05:00 Europe/Vienna"; outside nothing new starts, and what ' +
         'has started goes on',
     )
-    .option('--any-time', 'accounts may start to move at any time')
+    .addOption(new Option('--any-time', 'accounts may start to move at any time').conflicts('window'))
     .option(
       '--out-of-reach <rule>',
       'what a wave does about accounts whose devices do not come, once all others have settled: leave (the default) goes ' +

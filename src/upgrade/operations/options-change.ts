@@ -1,11 +1,13 @@
 /** An operator changes options of the open upgrade; the coordinator acts by them from its next step on. */
 import type { OptionsChange } from '../../api/upgrade-options.ts';
+import { accountNameOf } from '../../base/account-name.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { chosenCanaries, findCanaries } from '../plan/canaries.ts';
 import { changeOptions, choosesCanaries, settledOptions } from '../state/options-change.ts';
 import { assertWindows } from '../state/schedule-windows.ts';
+import { hasReached } from '../state/upgrade-steps.ts';
 import { describePosition, recordUpgradeEvent, replacePlan, type Upgrade } from '../state/upgrade-store.ts';
 import { planDestinations } from './added-destinations.ts';
 import { lockedUpgrade, type Operator } from './operator-actions.ts';
@@ -20,7 +22,8 @@ export async function changeByOperator(
 ): Promise<Upgrade> {
   const before = await lockedUpgrade(tx);
   assertChangeable(before, order.change);
-  const { addDestinations, ...change } = order.change;
+  const { addDestinations, ...rest } = order.change;
+  const change = rest.canaries === undefined ? rest : { ...rest, canaries: rest.canaries.map(accountNameOf) };
   const upgrade = addDestinations === undefined ? before : await planDestinations(tx, before, addDestinations, order);
   const { options, words } = changeOptions(upgrade.plan.options, change);
   if (words.length === 0) return upgrade;
@@ -34,6 +37,14 @@ export async function changeByOperator(
   return await lockedUpgrade(tx);
 }
 
+/** A plan whose start the checks stopped can be replaced, one that is being checked cannot. */
+function notYetText({ progress }: Upgrade, names: string): string {
+  return hasReached(progress.step, 'started')
+    ? `The checks are running: change ${names} once they have passed (\`bramble upgrade status\`), or cancel the upgrade with ` +
+        '`bramble upgrade reverse` and plan it anew.'
+    : `The upgrade was not started: to change ${names}, plan it again with --replace (\`replace\` in REST).`;
+}
+
 function assertChangeable(upgrade: Upgrade, change: OptionsChange): void {
   const settled = settledOptions(upgrade.pausedFrom ?? upgrade.state, change);
   if (settled.length === 0) return;
@@ -41,7 +52,7 @@ function assertChangeable(upgrade: Upgrade, change: OptionsChange): void {
   throw new BrambleError(
     'ERR_UPGRADE_STATE',
     upgrade.state === 'planned'
-      ? `The upgrade was not started: to change ${names}, plan it again with --replace (\`replace\` in REST).`
+      ? notYetText(upgrade, names)
       : `${names} can no longer be changed: the upgrade is ${describePosition(upgrade)}.`,
     { details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom, settled } },
   );

@@ -113,7 +113,16 @@ test('options are changed on the way, until they have taken effect; the log says
   const change = async (body: object) => await call('PATCH', '/upgrade/options', body);
   const early = await change({ soakSeconds: 60 });
   assert.equal(early.code, 'ERR_UPGRADE_STATE');
-  assert.match(String(early.answer['message']), /was not started: to change soakSeconds, plan it again with --replace/);
+  assert.match(
+    String(early.answer['message']),
+    /checks are running: change soakSeconds once they have passed .* or cancel/,
+  );
+  await db`update upgrade set progress = progress || '{"started": false}' where state = 'planned'`;
+  const stopped = await change({ soakSeconds: 60 });
+  assert.match(
+    String(stopped.answer['message']),
+    /was not started: to change soakSeconds, plan it again with --replace/,
+  );
   await setState('admin-fenced');
   assert.equal((await change({ soakSeconds: -1 })).status, 400);
   assert.match(String((await change({ soak: 1 })).answer['message']), /^soak is unknown; expected: canaries, /);

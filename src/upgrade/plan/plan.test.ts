@@ -241,6 +241,19 @@ test('an instance on a computer that is not there yet is shown as needed', () =>
   assert.deepEqual(plan.needs.computers, ['two']);
 });
 
+test('canaries are named as accounts are, and if nobody is left to follow them, the plan says so', () => {
+  const few = { ...facts, accounts: facts.accounts.slice(0, 4) };
+  const note = /All accounts move in one wave, so nothing is tried on a few first/;
+  const chosen = planUpgrade(few, planOptionsSchema.parse({ canaries: [' A1'] }));
+  assert.deepEqual([chosen.options.canaries, chosen.waves[0]?.accounts], [['a1'], 1]);
+  assert.doesNotMatch(planText(chosen), note);
+  assert.match(planText(planUpgrade(few, options)), note);
+  assert.throws(() => planUpgrade(few, planOptionsSchema.parse({ canaries: ['a1', 'A1'] })), {
+    code: 'ERR_UPGRADE_CANARY',
+    message: /named twice: a1/,
+  });
+});
+
 test('a step that is none is refused', () => {
   assert.throws(
     () => planUpgrade({ ...facts, target: { release: '1.2.0', features: [], differences: [] } }, options),
@@ -290,6 +303,7 @@ test('wishes for instances that are not there, and for names that cannot be had,
     );
   refused({ esat: { host: 'two' } }, /not instances of this domain: esat\. The instances are: east, west/);
   refused({ east: { name: 'router' } }, /router is already taken/);
+  refused({ east: { host: '' } }, /For east, `instances` names an empty host/);
   refused({ east: { name: 'Not Good' } }, /Not Good is not a valid instance name/);
   refused({ east: { name: 'same' }, west: { name: 'same' } }, /same is already taken/);
   const wished = planUpgrade(facts, planOptionsSchema.parse({ instances: { west: { name: 'east-1-1' } } }));

@@ -6,6 +6,7 @@
 import { type Budget, budgetSchema } from '../../api/budget.ts';
 import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { PlannedInstance, UpgradePlan } from '../../api/upgrade-plan.ts';
+import { accountNameOf } from '../../base/account-name.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { supervisorCaution, supervisorCommand } from '../../registry/supervisors.ts';
@@ -28,10 +29,11 @@ import { assignWaves, type PlacedAccount } from './wave-assignment.ts';
 const memoryMb = { server: 160, connection: 100 } as const;
 
 /**
- * @throws BrambleError ERR_RELEASE_STEP, ERR_RELEASE_NOT_PATCH, ERR_UPGRADE_IN_PLACE, ERR_UPGRADE_CANARY, ERR_UPGRADE_WINDOW, ERR_UPGRADE_LIMIT,
+ * @throws BrambleError ERR_ACCOUNT_NAME, ERR_RELEASE_STEP, ERR_RELEASE_NOT_PATCH, ERR_UPGRADE_IN_PLACE, ERR_UPGRADE_CANARY, ERR_UPGRADE_WINDOW, ERR_UPGRADE_LIMIT,
  * ERR_UPGRADE_INSTANCE.
  */
-export function planUpgrade(facts: PlanFacts, options: PlanOptions): UpgradePlan {
+export function planUpgrade(facts: PlanFacts, given: PlanOptions): UpgradePlan {
+  const options = { ...given, canaries: given.canaries.map(accountNameOf) };
   const step = releaseStep(facts.fromRelease, facts.target.release);
   if (step === 'patch') assertPatch(facts.fromRelease, facts.target.release, facts.target.differences);
   assertInstanceOptions(facts, options);
@@ -247,6 +249,9 @@ function notesOf(
   empty: readonly string[],
 ): string[] {
   const notes = accountNotes(options, waves);
+  if (waves.length === 1 && facts.accounts.length > 1) {
+    notes.push('All accounts move in one wave, so nothing is tried on a few first: --canary chooses who goes first.');
+  }
   if (facts.accounts.length === 0) notes.push('There are no accounts to move: the upgrade has no waves.');
   if (empty.length > 0) {
     notes.push(

@@ -37,7 +37,15 @@ export function assertInstanceOptions(facts: Pick<PlanFacts, 'instances' | 'take
     );
   }
   const taken = new Set(facts.takenNames);
-  for (const { name } of Object.keys(options.instances).flatMap((old) => wishesFor(options, old))) {
+  const wishes = Object.keys(options.instances).flatMap((old) =>
+    wishesFor(options, old).map((wish) => ({ ...wish, old })),
+  );
+  for (const { name, host, old } of wishes) {
+    if (host === '')
+      throw new BrambleError(
+        'ERR_UPGRADE_INSTANCE',
+        `For ${old}, \`instances\` names an empty host. Name one, or none.`,
+      );
     if (name === undefined) continue;
     if (!instanceName.test(name) || taken.has(name)) {
       throw new BrambleError(

@@ -124,7 +124,7 @@ export function reuseNotes(
   const [emptied, last] = [order.slice(0, order.length - added.length), leftOver(reuse)];
   const are = last.length === 1 ? 'is' : 'are';
   return [
-    `Emptied instances become destinations: ${list(emptied)} upgraded in place, each once it is empty. The waves follow the instances, ` +
+    `Emptied instances become destinations: ${list(emptied)} upgraded in place${emptied.length === 1 ? ' once it is empty' : ', each once it is empty'}. The waves follow the instances, ` +
       'whatever the percentages; --no-reuse-instances (`reuseInstances: false`) plans a new instance for each instead.',
     `Reversing stays possible until finalizing: ${list(last)}, emptied last, ${last.length === 1 ? 'runs' : 'run'} ${from} until then. ` +
       `What it costs: one instance after the other hands its accounts over, and reversing restarts ${list(emptied)} with ${from} ` +

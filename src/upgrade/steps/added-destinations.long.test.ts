@@ -85,7 +85,7 @@ test('one that is added on the way shares what has not begun, but not what was a
 test('what cannot be added is refused before anything changes', limited, async () => {
   const it = await scene({ canaries: ['east-0'] });
   const context = it.context('one');
-  await assert.rejects(add(it, { east: [{}] }), { code: 'ERR_UPGRADE_STATE', message: /plan it again with --replace/ });
+  await assert.rejects(add(it, { east: [{}] }), { code: 'ERR_UPGRADE_STATE', message: /once they have passed/ });
   await until(it, context, ['moving']);
   const before = JSON.stringify((await it.upgrade()).plan);
   const refused: [Parameters<typeof add>[1], RegExp][] = [
