@@ -15,8 +15,8 @@ export interface SilenceLimits {
   readonly answerMs: number;
 }
 
-/** 14 s at most: a device's request has 30 s, so what is sent again then can still be answered. */
-export const silenceLimits: SilenceLimits = { everyMs: 3000, answerMs: 8000 };
+/** 10 s at most: a device's request has 30 s, and not every device waits for as long, so what is sent again is still in time. */
+export const silenceLimits: SilenceLimits = { everyMs: 2000, answerMs: 6000 };
 
 interface WatchedSession {
   readonly isBusy: () => boolean;
