@@ -1,11 +1,15 @@
 /** `bramble domain create --archive`: a lasting domain of the sealed release, made by that release's own program. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { sealedArchive } from '../../test/harness/archives.ts';
+import { openDatabase } from '../database/connection.ts';
+import { createTestDatabase } from '../database/database-fixture.ts';
 import { stopEmbedded } from '../database/embedded/server.ts';
+import { insertDomain } from '../domain/domain.ts';
 import { runBramble } from './command-line-fixture.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'bramble-create-'));
@@ -42,4 +46,33 @@ test('a domain of a sealed release is made once, and nothing of it runs before `
 
   const again = await create('--archive', file, ...ports);
   assert.match(again.errors, /holds the domain "Trial" already.*ERR_DOMAIN_EXISTS/s);
+});
+
+test('a database with the domain of another home is said to be what holds it, and the home stays without one', {
+  timeout: 240_000,
+}, async (t) => {
+  const { file } = await sealedArchive();
+  const { url } = await createTestDatabase();
+  const db = openDatabase(url, { applicationName: 'test', max: 1 });
+  t.after(() => db.end({ timeout: 5 }));
+  await insertDomain(db, {
+    ...{ domainId: randomUUID(), name: 'Elsewhere', publicUrl: 'https://mdm.example.org:8443' },
+    ...{ tunnelHost: 'tunnel.example.org', wakeChannel: 'x', release: '1.3.0', schemaVersion: 1 },
+  });
+  const other = await mkdtemp(join(tmpdir(), 'bramble-other-'));
+  t.after(() => rm(other, { recursive: true, force: true }));
+  for (const _ of ['first', 'again']) {
+    const { code, errors } = await runBramble(
+      { url: '', token: '', home: other },
+      ['domain', 'create', '--archive', file, '--database-url', url, '--public-port', '0', '--srp-port', '0'],
+      { environment: { BRAMBLE_HOME: other } },
+    );
+    assert.notEqual(code, 0);
+    assert.match(
+      errors,
+      /The database \S+ holds the domain "Elsewhere" already, which was made from another home.*ERR_DOMAIN_EXISTS/s,
+    );
+    assert.doesNotMatch(errors, new RegExp(decodeURIComponent(new URL(url).password)));
+    assert.deepEqual(await readdir(other), []);
+  }
 });

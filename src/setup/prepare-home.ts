@@ -3,11 +3,12 @@
  * domain itself, created by that release's own program. Safe to repeat: anything that exists is left alone.
  */
 import { execFile } from 'node:child_process';
-import { access, chmod, mkdir, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { addressWithoutCredential } from '../base/database-address.ts';
 import { BrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { startEmbedded } from '../database/embedded/server.ts';
@@ -55,13 +56,17 @@ interface PreparedHome {
 
 const runProgram = promisify(execFile);
 
-/** @throws BrambleError ERR_PUBLIC_HOST, or ERR_DOMAIN_CREATION with the output of the release's program. */
+/**
+ * @throws BrambleError ERR_PUBLIC_HOST, ERR_DOMAIN_EXISTS when the database holds the domain of another home, or
+ * ERR_DOMAIN_CREATION with the output of the release's program.
+ */
 export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
   const publicHost = plan.publicHost === undefined ? undefined : publicHostOf(plan.publicHost);
   await mkdir(plan.home, { recursive: true, mode: 0o755 });
   // Under root, PostgreSQL runs as another user, who needs to traverse the folder; every secret is protected by its own
   // mode.
   if (process.getuid?.() === 0) await chmod(plan.home, 0o755);
+  const wasConfigured = await isPresent(configurationPath(plan.home));
   const configuration = await configurationOf({ ...plan, publicHost });
   const archive = await readArchive(plan.archive);
   const { release } = archive;
@@ -73,6 +78,11 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
       : (await startEmbedded({ folder: join(plan.home, 'postgres'), settings: database.settings })).url;
   const present = await presentDomain(databaseUrl);
   if (present !== undefined) {
+    // Master keys are made before the domain: a home without any has not made this one.
+    if ('url' in database && !(await isPresent(join(plan.home, 'keys', 'master.json')))) {
+      if (!wasConfigured) await rm(configurationPath(plan.home));
+      throw ofAnotherHome(databaseUrl, present.name);
+    }
     if (publicHost !== undefined) assertSameHost(present.publicUrl, publicHost);
     return { configuration, databaseUrl, release, signature, ...present, created: false };
   }
@@ -104,6 +114,15 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
   return { configuration, databaseUrl, release, signature, ...made, created: true };
 }
 
+function ofAnotherHome(databaseUrl: string, name: string): BrambleError {
+  return new BrambleError(
+    'ERR_DOMAIN_EXISTS',
+    `The database ${addressWithoutCredential(databaseUrl)} holds the domain "${name}" already, which was made from another home. ` +
+      'For a new domain give an empty database. For a further host of that domain have it invited (`bramble host invite`) and join ' +
+      '(`bramble join`); to replace a lost home restore a backup (`bramble backup restore`).',
+  );
+}
+
 /** @throws BrambleError ERR_PUBLIC_HOST */
 function assertSameHost(publicUrl: string, wanted: string): void {
   const { hostname: known } = new URL(publicUrl);
@@ -115,13 +134,18 @@ function assertSameHost(publicUrl: string, wanted: string): void {
   );
 }
 
-async function configurationOf(plan: HomePlan): Promise<Configuration> {
-  const file = join(plan.home, 'config.json');
-  const present = await access(file).then(
+const configurationPath = (home: string): string => join(home, 'config.json');
+
+async function isPresent(file: string): Promise<boolean> {
+  return await access(file).then(
     () => true,
     () => false,
   );
-  if (!present) {
+}
+
+async function configurationOf(plan: HomePlan): Promise<Configuration> {
+  const file = configurationPath(plan.home);
+  if (!(await isPresent(file))) {
     const listenAddress = listenAddressFor(plan.publicHost);
     const publicPort = await freePort(plan.publicPort, listenAddress);
     const configuration = {
