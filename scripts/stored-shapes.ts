@@ -18,7 +18,7 @@ import { serviceAddressShape } from '../src/component/service-address.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
 import { deliverySettingsSchema } from '../src/deliveries/delivery-settings.ts';
-import { hostSignerShape } from '../src/distribution/release-fetch.ts';
+import { hostSignerShape } from '../src/distribution/host-signer.ts';
 import { identitySettingsSchema } from '../src/domain/identity-settings.ts';
 import { masterKeySetting } from '../src/domain/master-key.ts';
 import { releaseSignerSetting } from '../src/domain/release-signer.ts';

@@ -8,7 +8,8 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { installArchive, verifyInstalled } from '../release/archive.ts';
 import { testSigner, writeTestArchive } from '../release/signed-archive-fixture.ts';
-import { fetchRelease, writeHostSigner } from './release-fetch.ts';
+import { writeHostSigner } from './host-signer.ts';
+import { fetchRelease } from './release-fetch.ts';
 import { pruneStored, storedReleases, storeRelease } from './release-store.ts';
 
 const { url } = await createTestDatabase();

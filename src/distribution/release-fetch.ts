@@ -4,25 +4,12 @@
  * Protects: what is fetched is installed only if every file has the digest of the manifest and the host itself accepts the
  * signer; the database is not trusted with it.
  */
-import { readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
-import * as z from 'zod';
-import { writeDurably } from '../base/durable-file.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable } from '../database/connection.ts';
 import type { Sql } from '../database/session.ts';
 import { installRead, type ReadRelease, releaseOfFiles } from '../release/archive.ts';
 import { judgeSigner } from '../release/signer-judgement.ts';
-
-/** Whose releases this host accepts: `release-signer.json` in its home, as the domain knew it when the host joined. */
-export const hostSignerShape = z.object({
-  fingerprint: z.string().nullable(),
-  unsigned: z.array(z.string()),
-  refused: z.array(z.string()),
-});
-type HostSigner = z.output<typeof hostSignerShape>;
-
-export const hostSignerFile = (home: string) => join(home, 'release-signer.json');
+import { readHostSigner, writeHostSigner } from './host-signer.ts';
 
 /**
  * Fetches a release and installs it in the home. Returns false when it is not stored yet.
@@ -59,23 +46,3 @@ async function readStored(q: Queryable | Sql, release: string): Promise<ReadRele
 
 /** As of an unpacked archive. */
 const maxStoredBytes = 128 * 1024 * 1024;
-
-async function readHostSigner(home: string): Promise<HostSigner> {
-  const file = hostSignerFile(home);
-  try {
-    return hostSignerShape.parse(JSON.parse(await readFile(file, 'utf8')));
-  } catch (cause) {
-    throw new BrambleError(
-      'ERR_RELEASE_SIGNER',
-      `The file ${file} cannot be read, so this host does not know whose releases the domain accepts. Install the release by ` +
-        'hand: `bramble release install ARCHIVE`.',
-      { cause },
-    );
-  }
-}
-
-export async function writeHostSigner(home: string, signer: HostSigner): Promise<void> {
-  const file = hostSignerFile(home);
-  await writeDurably(`${file}.new`, `${JSON.stringify(signer)}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
-}

@@ -1,4 +1,5 @@
 /** The key of a host that joined, in its home: `keys/host.json`, 0600. It signs requests for first SRP credentials. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
@@ -17,6 +18,9 @@ const fileOf = (home: string) => join(home, 'keys', 'host.json');
 export async function writeHostKey(home: string, key: HostKey): Promise<void> {
   await writeWholeFile(fileOf(home), `${JSON.stringify(key, null, 2)}\n`, 'w');
 }
+
+/** Without reading it. */
+export const hasJoined = (home: string): boolean => existsSync(fileOf(home));
 
 /** Null on a host that did not join. @throws BrambleError ERR_CONFIGURATION */
 export async function readHostKey(home: string): Promise<HostKey | null> {

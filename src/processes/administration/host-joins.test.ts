@@ -1,13 +1,20 @@
 /** How an administration service answers hosts that ask to join: who is admitted, who is not, and what is left behind. */
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { clientOf } from '../../api/client-fixture.ts';
 import { hostOperations } from '../../api/hosts.ts';
 import { systemClock } from '../../base/clock.ts';
+import { fetchesReleases } from '../../distribution/host-signer.ts';
+import { storedReleases } from '../../distribution/release-store.ts';
 import { lookForAnswer, postRequest } from '../../hosts/host-store.ts';
 import { type Invitation, readInvitation } from '../../hosts/invitation.ts';
 import { newAnswerKeys, newSecret, openAnswer, proofOf } from '../../hosts/join-messages.ts';
 import { createEcKeyPair, spkiDerOf } from '../../protocol/x509/key-pair.ts';
+import { installArchive } from '../../release/archive.ts';
+import { writeTestArchive } from '../../release/signed-archive-fixture.ts';
 import { until } from '../../testing/condition.ts';
 import { configureForHosts, placeRouter, startAdministration } from './administration-fixture.ts';
 import { keepAnsweringHosts } from './host-joins.ts';
@@ -17,6 +24,7 @@ const admin = await startAdministration();
 await configureForHosts(admin);
 const stop = new AbortController();
 const { db, context } = admin;
+const warnings: unknown[][] = [];
 const answering = keepAnsweringHosts(
   {
     db,
@@ -25,7 +33,7 @@ const answering = keepAnsweringHosts(
     host: 'test-host',
     home: admin.home,
     masterKeys: context.masterKeys,
-    log: context.log,
+    log: { ...context.log, warn: (...said: unknown[]) => void warnings.push(said) } as unknown as typeof context.log,
   },
   systemClock,
   stop.signal,
@@ -68,8 +76,25 @@ test('who holds the invitation is admitted, and gets what its home needs and no 
 
   await db`insert into supervisor (host, release, process_id, node_version, postgres_server)
            values ('berlin', '1.4.0', 1, 'v26', '18')`;
+  await until('this home takes releases from there, too', 30_000, () => fetchesReleases(admin.home));
   await until('its secrets are gone', 30_000, async () => (await lookForAnswer(db, invitation.id)) === undefined);
 });
+
+test(
+  'this release is stored for other hosts; another build of it in its place is told, and stays',
+  limited,
+  async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'bramble-builds-'));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    await installArchive(await writeTestArchive(folder, context.release, {}), { home: admin.home });
+    await until('it is stored', 30_000, async () => (await storedReleases(db)).has(context.release));
+    await db`update release_package set manifest_sha256 = 'of another build'`;
+    await invite('vienna');
+    const isTold = () => warnings.some((said) => /another build of this release/.test(String(said[1])));
+    await until('it is told', 30_000, isTold);
+    assert.equal((await storedReleases(db)).get(context.release), 'of another build');
+  },
+);
 
 test('a request that its invitation does not prove is dropped, and the invited host still joins', limited, async () => {
   const invitation = await invite('paris');

@@ -3,6 +3,7 @@
  * so several administration services may do this at once.
  */
 import { X509Certificate } from 'node:crypto';
+import { join } from 'node:path';
 import { recorded } from '../../access/audit/record.ts';
 import { createBell } from '../../base/bell.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -14,6 +15,7 @@ import { administrationTransaction } from '../../database/release-lock.ts';
 import { readRoleCredentials } from '../../database/roles/role-credentials.ts';
 import type { DatabaseRole } from '../../database/roles/role-rights.ts';
 import { type MasterKeys, masterKeyContents } from '../../database/sealed-value.ts';
+import { fetchesReleases, writeHostSigner } from '../../distribution/host-signer.ts';
 import { pruneStored, storedReleases, storeRelease } from '../../distribution/release-store.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
@@ -34,7 +36,9 @@ import { hostKeyOf, isProven, type JoinAnswer, joinRequestShape, sealAnswer } fr
 import { openSecret } from '../../hosts/sealed-invitation.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { readInstalled } from '../../release/archive.ts';
 import { routerAddresses } from '../../routers/router-addresses.ts';
+
 import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 
 interface HostJoins {
@@ -130,7 +134,16 @@ async function answerFor(joins: HostJoins, tx: Transaction, open: OpenRequest): 
 /** The release of this process, if there is a host that may need it. It is that of the domain, and of what is to run. */
 async function storeOwnRelease({ db, release, name, host, home, log }: HostJoins): Promise<void> {
   if ((await listHosts(db)).length === 0) return;
+  await acceptReleases(db, home);
   const stored = await storedReleases(db);
+  const own = stored.has(release) ? (await readInstalled(join(home, 'releases', release))).manifestSha256 : undefined;
+  if (own !== stored.get(release)) {
+    // Which of them is meant is not known here, and two services would replace each other's for ever.
+    log.warn(
+      { release, stored: stored.get(release), own },
+      'the database holds another build of this release, which other hosts fetch; one of the two hosts has to be given the other build',
+    );
+  }
   const wanted = await wantedReleases(db, release);
   if (stored.has(release) && [...stored.keys()].every((one) => wanted.includes(one))) return;
   await administrationTransaction(db, release, (tx) =>
@@ -150,6 +163,14 @@ async function storeOwnRelease({ db, release, name, host, home, log }: HostJoins
     ),
   );
   log.info({ release, wanted }, 'releases were stored for other hosts, and old ones removed');
+}
+
+/** From now on this home takes releases from other hosts, as those that joined do: from whom the domain does at this moment. */
+async function acceptReleases(db: Database, home: string): Promise<void> {
+  if (fetchesReleases(home)) return;
+  const { fingerprint, unsigned, refused } = await readReleaseSigner(db);
+  const manifests = unsigned.map(({ manifest }) => manifest);
+  await writeHostSigner(home, { fingerprint, refused, unsigned: manifests });
 }
 
 /** What runs, is to run, or is what an open upgrade leads to. */

@@ -11,7 +11,6 @@ import { after, beforeEach, test } from 'node:test';
 import { clientOf } from '../../api/client-fixture.ts';
 import { routerOperations } from '../../api/routers.ts';
 import { readPresent } from '../../base/present-file.ts';
-import { writeHostSigner } from '../../distribution/release-fetch.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { writeHostKey } from '../../hosts/host-key.ts';
 import { insertHost, removeHost, setDraining } from '../../hosts/host-store.ts';
@@ -51,7 +50,6 @@ const domainAuthorityPem = new X509Certificate(domainAuthority.certificateDer).t
 const hostKeyPem = privateKeyPemOf(hostKeys.privateKey);
 await mkdir(join(home, 'keys'), { recursive: true });
 await writeHostKey(home, { privateKeyPem: hostKeyPem, domainAuthorityPem });
-await writeHostSigner(home, { fingerprint: null, unsigned: [], refused: [] });
 
 const client = clientOf(admin);
 const add = (change: Partial<{ name: string; host: string; linkHost: string; linkPort: number }> = {}) =>

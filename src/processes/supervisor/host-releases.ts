@@ -1,6 +1,7 @@
 /**
  * The releases on this host. On one that joined, the supervisor fetches what the database holds and removes what nobody wants any
- * more; until a wanted release is there, what runs of an earlier one keeps running. On every host it reports which it has.
+ * more. On the host where the domain was created it fetches what is wanted and missing, once others have joined, and removes nothing.
+ * Until a wanted release is there, what runs of an earlier one keeps running. Every host reports which it has.
  */
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
@@ -9,15 +10,17 @@ import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { isReleaseNumber } from '../../base/release-number.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { sqlState } from '../../database/sql-state.ts';
-import { fetchRelease, hostSignerFile } from '../../distribution/release-fetch.ts';
+import { fetchesReleases } from '../../distribution/host-signer.ts';
+import { fetchRelease } from '../../distribution/release-fetch.ts';
 import { reportReleases } from '../../distribution/release-report.ts';
 import { storedReleases } from '../../distribution/release-store.ts';
+import { hasJoined } from '../../hosts/host-key.ts';
 import { manifestName } from '../../release/manifest.ts';
 import { signatureSuffix } from '../../release/signature.ts';
 import type { OnEvent } from './events.ts';
 
 export interface HostReleases {
-  /** Whether processes of it must wait until it is fetched. False on a host that did not join: there an operator installs it. */
+  /** Whether processes of it must wait until it is fetched. False while no host has joined: then an operator installs it. */
   awaits(release: string): boolean;
   /** Looks, at most every ten seconds unless a wanted release is missing. Never rejects. */
   look(databaseUrl: string, wanted: readonly string[]): void;
@@ -43,17 +46,21 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
   let looking = false;
   let lookAtMs = 0;
 
-  const hasJoined = () => existsSync(hostSignerFile(home));
   const isInstalled = (release: string) => existsSync(path.join(folder, release, manifestName));
 
+  function follows(wanted: readonly string[]): boolean {
+    if (!fetchesReleases(home)) return false;
+    return hasJoined(home) || wanted.some((release) => !isInstalled(release));
+  }
+
   async function turn(databaseUrl: string, wanted: readonly string[]): Promise<void> {
-    const joined = hasJoined();
+    const isFollowing = follows(wanted);
     // On an idle host that did not join there is nothing to ask or to tell.
-    if (!joined && (await listInstalled()).join() === reported) return;
+    if (!isFollowing && (await listInstalled()).join() === reported) return;
     const applicationName = `bramble/supervisor@${host}#${process.pid}`.slice(0, 63);
     const db = openDatabase(databaseUrl, { applicationName, max: 1 });
     try {
-      if (joined) await follow(db, wanted);
+      if (isFollowing) await follow(db, wanted);
       const installed = await listInstalled();
       if (installed.join() === reported) return;
       await reportReleases(db, host, installed);
@@ -68,7 +75,9 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
 
   async function follow(db: Database, wanted: readonly string[]): Promise<void> {
     const stored = [...(await storedReleases(db)).keys()];
-    for (const release of new Set([...wanted, ...stored])) if (!isInstalled(release)) await fetch(db, release);
+    const fetched = new Set([...wanted, ...(hasJoined(home) ? stored : [])]);
+    for (const release of fetched) if (!isInstalled(release)) await fetch(db, release);
+    if (!hasJoined(home)) return;
     const kept = new Set([own, ...wanted, ...stored]);
     for (const release of await listInstalled()) if (!kept.has(release)) await remove(release);
   }
@@ -102,9 +111,9 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
   }
 
   return {
-    awaits: (release) => !isInstalled(release) && hasJoined(),
+    awaits: (release) => !isInstalled(release) && fetchesReleases(home),
     look(databaseUrl, wanted) {
-      const isMissing = wanted.some((release) => !isInstalled(release)) && hasJoined();
+      const isMissing = wanted.some((release) => !isInstalled(release)) && fetchesReleases(home);
       if (looking || (!isMissing && performance.now() < lookAtMs)) return;
       looking = true;
       void turn(databaseUrl, wanted).finally(() => {

@@ -17,8 +17,7 @@ import { type Database, openDatabase } from '../../database/connection.ts';
 import { databaseTime } from '../../database/database-time.ts';
 import { sqlState } from '../../database/sql-state.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
-import { hostSignerFile } from '../../distribution/release-fetch.ts';
-import { readHostKey } from '../../hosts/host-key.ts';
+import { hasJoined, readHostKey } from '../../hosts/host-key.ts';
 import { envelopeShape } from '../../link/messages.ts';
 import {
   isRouterCertificateDue,
@@ -69,7 +68,6 @@ export function createRouterFiles({ home, host, sockets, onReady, onEvent }: Rou
   let looking = false;
   let lookAtMs = 0;
 
-  const hasJoined = () => existsSync(hostSignerFile(home));
   const isMissing = (router: string) => !existsSync(routerFilePath(home, router));
   const pendingFile = (router: string) => path.join(routerFolder(home, router), 'request.json');
 
@@ -167,9 +165,9 @@ export function createRouterFiles({ home, host, sockets, onReady, onEvent }: Rou
   }
 
   return {
-    isThere: (router) => !isMissing(router) || !hasJoined(),
+    isThere: (router) => !isMissing(router) || !hasJoined(home),
     look(databaseUrl, routers) {
-      if (looking || routers.length === 0 || !hasJoined()) return;
+      if (looking || routers.length === 0 || !hasJoined(home)) return;
       if (!routers.some(isMissing) && performance.now() < lookAtMs) return;
       looking = true;
       void turn(databaseUrl, routers).finally(() => {
