@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
+import { isOwnOnly } from '../base/loopback-host.ts';
 import type { Queryable } from '../database/connection.ts';
 import { type RouterAddress, readCredential } from '../link/credential.ts';
 
@@ -22,6 +23,17 @@ export async function knownPorts(q: Queryable, host: string): Promise<Map<string
   const rows = await q<{ name: string; srpPort: number | null }[]>`
     select name, srp_port as "srpPort" from router where host = ${host} and removed_at is null`;
   return new Map(rows.map(({ name, srpPort }) => [name, srpPort]));
+}
+
+/** Whether other hosts are to dial a router where only its own host can. */
+export function listensOnlyForItself({
+  listenAddress,
+  linkHost,
+}: {
+  listenAddress: string;
+  linkHost: string;
+}): boolean {
+  return isOwnOnly(listenAddress) && !isOwnOnly(linkHost);
 }
 
 /**

@@ -6,7 +6,6 @@
  */
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { BrambleError, messageOf } from '../base/errors.ts';
-import { isOwnOnly } from '../base/loopback-host.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { databaseTime } from '../database/database-time.ts';
 import type { Authority } from '../domain/authorities.ts';
@@ -14,6 +13,7 @@ import { readDomain } from '../domain/domain.ts';
 import { hostKey } from '../hosts/hosts.ts';
 import type { SignedEnvelope } from '../link/messages.ts';
 import { openEnvelope } from '../link/signed-envelope.ts';
+import { listensOnlyForItself } from './router-addresses.ts';
 import { issueRouterCertificate } from './router-certificate.ts';
 import { type RouterRequest, routerRequestShape } from './router-request.ts';
 
@@ -68,13 +68,11 @@ async function certify(
     const signer = createPublicKey({ key, format: 'der', type: 'spki' });
     const proven = openEnvelope({ payload, signature }, routerRequestShape, signer);
     if (proven.router !== name || proven.host !== host) return { refusal: 'it is for another router' };
-    if (isOwnOnly(proven.listenAddress) && !isOwnOnly(linkHost)) return { refusal: onlyItself(proven, linkHost) };
-    const { name: domain, publicUrl, tunnelHost } = await readDomain(tx);
+    if (listensOnlyForItself({ listenAddress: proven.listenAddress, linkHost }))
+      return { refusal: onlyItself(proven, linkHost) };
     const certificatePem = issueRouterCertificate({
-      ...{ authority: await authority(), domain, tunnelHost, serverName },
-      publicHost: new URL(publicUrl).hostname.replace(/^\[(.*)\]$/, '$1'),
+      ...{ authority: await authority(), serverName, domain: await readDomain(tx), now: await databaseTime(tx) },
       publicKeySpkiDer: Buffer.from(proven.publicKey, 'base64'),
-      now: await databaseTime(tx),
     });
     await tx`
       update router set srp_port = ${proven.srpPort}, public_port = ${proven.publicPort},

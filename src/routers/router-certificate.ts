@@ -2,17 +2,14 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Authority } from '../domain/authorities.ts';
+import type { Domain } from '../domain/domain.ts';
 import { routerCertificateDays, srpServerName } from '../link/router-file.ts';
 import { issueCertificate, randomSerialHex, validFrom } from '../protocol/x509/certificate.ts';
 
 interface CertifiedRouter {
   authority: Authority;
   publicKeySpkiDer: Uint8Array;
-  /** The domain's name. */
-  domain: string;
-  /** The name or address that devices know. */
-  publicHost: string;
-  tunnelHost: string;
+  domain: Pick<Domain, 'name' | 'publicUrl' | 'tunnelHost'>;
   /** What diallers expect, if it is not the usual name. */
   serverName?: string;
   now: Date;
@@ -20,12 +17,14 @@ interface CertifiedRouter {
 
 /** In PEM. All routers of a domain have the same names: a device may come to any of them. */
 export function issueRouterCertificate(router: CertifiedRouter): string {
-  const { authority, publicKeySpkiDer, publicHost, tunnelHost, serverName = srpServerName } = router;
+  const { authority, publicKeySpkiDer, serverName = srpServerName } = router;
+  const { name: organization, publicUrl, tunnelHost } = router.domain;
+  const publicHost = new URL(publicUrl).hostname.replace(/^\[(.*)\]$/, '$1');
   const isAddress = isIP(publicHost) !== 0;
   const certificateDer = issueCertificate({
     authority,
     publicKey: { spkiDer: publicKeySpkiDer },
-    subject: { commonName: publicHost, organization: router.domain },
+    subject: { commonName: publicHost, organization },
     days: routerCertificateDays,
     serialHex: randomSerialHex(),
     usage: 'server',

@@ -124,7 +124,7 @@ async function fillDomain(
     ...{ name: routerName, host: plan.host, linkHost: publicHost, linkPort: null, serverName: srpServerName },
     ...{ srpPort: plan.srpPort, publicPort: plan.publicPort },
   });
-  await writeRouterFiles(plan, authorities.domain, await databaseTime(tx));
+  await writeRouterFiles(plan, publicUrl, authorities.domain, await databaseTime(tx));
   const desire = (process: Pick<DesiredProcess, 'name' | 'kind' | 'settings'>) =>
     setDesiredProcess(tx, { ...process, host: plan.host, release, state: 'running' });
   await desire({ name: routerName, kind: 'router', settings: { tunnelHost } });
@@ -163,12 +163,17 @@ async function fillDomain(
   return { publicUrl, instances, token };
 }
 
-async function writeRouterFiles(plan: NewDomainPlan, authority: Authority, now: Date): Promise<void> {
+async function writeRouterFiles(
+  plan: NewDomainPlan,
+  publicUrl: string,
+  authority: Authority,
+  now: Date,
+): Promise<void> {
   const pair = await createEcKeyPair();
   await writeSecret(routerFilePath(plan.home, routerName), {
     certificatePem: issueRouterCertificate({
-      ...{ authority, domain: plan.name, tunnelHost: plan.tunnelHost, publicHost: publicHostOf(plan.publicHost) },
-      ...{ publicKeySpkiDer: spkiDerOf(pair.publicKey), now },
+      ...{ authority, publicKeySpkiDer: spkiDerOf(pair.publicKey), now },
+      domain: { name: plan.name, tunnelHost: plan.tunnelHost, publicUrl },
     }),
     privateKeyPem: privateKeyPemOf(pair.privateKey),
     domainAuthorityPem: new X509Certificate(authority.certificateDer).toString(),

@@ -36,7 +36,8 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
     fleet = await enrolFleet(domain, { ...fleetOptions, journal: join(domain.home, 'journal.ndjson') });
     berlin = await joinFurtherHost(domain, 'berlin', { flags: ['--administration'] });
     await succeeds(domain.command('administration-service', 'add', 'administration-2', '--host', 'berlin'));
-    await untilAlive('administration-2', (await workingTreeArchive()).release);
+    await succeeds(domain.command('router', 'add', 'router-2', '--host', 'berlin', '--link-host', '127.0.0.1'));
+    for (const name of ['administration-2', 'router-2']) await untilAlive(name, own.release);
   });
   after(async () => {
     await fleet?.stop();
@@ -90,8 +91,16 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
       const { waitingFor } = await domain.api.call(upgradeOperations.show, {});
       return waitingFor !== null && /berlin/.test(JSON.stringify(waitingFor));
     });
+    const router = async () => (await domain.sql`select process_id, release from component where name = 'router-2'`)[0];
+    const before = await router();
+    assert.equal(
+      before?.['release'],
+      next.release,
+      'routers of every host were replaced before the first account moved',
+    );
     for (const host of [domain, berlin]) await takeOver(host, next.release);
     await untilUpgrade(domain, ['done'], { timeoutMs: 280_000 });
+    assert.deepEqual(await router(), before, 'the next supervisor goes on with the same router, and its tunnels');
     const rows =
       await domain.sql`select distinct release from component where stopped_at is null and kind <> 'coordinator'`;
     assert.deepEqual(

@@ -57,6 +57,10 @@ describe('a domain with routers on two hosts', { timeout: 400_000 }, () => {
          where kind in ('server', 'connection') and lease_until > clock_timestamp() group by name`;
       return rows.length > 0 && rows.every(({ up, all }) => up === count && all === count);
     });
+  const firstHost = async () => {
+    const { hosts } = await domain.api.call(hostOperations.list, {});
+    return hosts.find(({ state }) => state === 'first')?.name ?? '';
+  };
   /** Where devices come, and where the second router listens. */
   const entrance = () => ({ host: '127.0.0.1', port: Number(new URL(domain.publicUrl).port) });
   const second = async () => {
@@ -66,12 +70,10 @@ describe('a domain with routers on two hosts', { timeout: 400_000 }, () => {
     return { host: '127.0.0.1', port: found?.port ?? 0 };
   };
 
-  test('a router is refused on a host that has one, that did not join, or that nobody knows, and where nobody could dial', async () => {
+  test('a router is refused on a host that has one or that nobody knows, and where nobody could dial; the last one stays', async () => {
     const add = async (host: string, linkHost: string) =>
       (await domain.command('router', 'add', 'router-2', '--host', host, '--link-host', linkHost)).stderr;
-    const { hosts } = await domain.api.call(hostOperations.list, {});
-    const first = hosts.find(({ state }) => state === 'first')?.name ?? '';
-    assert.match(await add(first, '127.0.0.1'), /did not join by an invitation/);
+    assert.match(await add(await firstHost(), '127.0.0.1'), /has a router already, router-1/);
     assert.match(await add('nowhere', '127.0.0.1'), /no host "nowhere"/);
     assert.match(await add('berlin', 'https://berlin:3101'), /without a port/);
     assert.match((await domain.command('router', 'remove', 'router-1', '--yes')).stderr, /it is the last one/);
@@ -141,6 +143,17 @@ describe('a domain with routers on two hosts', { timeout: 400_000 }, () => {
     } finally {
       await moved.close();
     }
+  });
+
+  test('the first host gets its router back, and devices are served by it as before', async () => {
+    const added = await domain.command(
+      ...['router', 'add', 'router-1', '--host', await firstHost(), '--link-host', '127.0.0.1'],
+    );
+    assert.equal(added.code, 0, added.stderr);
+    await untilAtWork('router-1', 'router-2');
+    await untilLinkedTo(2);
+    await untilServed(domain, fleet);
+    await assertNothingLost(domain, fleet);
   });
 
   test('the requests of the second router are answered once', async () => {

@@ -3,7 +3,7 @@
  * which may end at any moment and takes up what it finds.
  */
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,6 +28,7 @@ import type { ListeningSocket } from '../supervisor/listening-socket.ts';
 import { createRouterFiles } from '../supervisor/router-files.ts';
 import {
   configureForHosts,
+  placeRouter,
   registerTestRouter,
   startAdministration,
   whileUpgrading,
@@ -62,7 +63,7 @@ const listed = async () =>
 const sign = () => signForDomain(context as never);
 
 beforeEach(async () => {
-  await db`delete from router where name <> 'router-1'`;
+  await placeRouter(db, 'mdm.example.org');
   await db`delete from desired_process`;
   await db`delete from component`;
   await db.begin(async (tx) => {
@@ -82,9 +83,13 @@ test('before the upgrade is finalized none is added or removed, and it says so',
 });
 
 test('none is added where it could not run or be dialled, or under a name that is taken', limited, async () => {
+  await db`
+    insert into supervisor (host, release, process_id, node_version, postgres_server)
+    values ('by-hand', ${context.release}, 1, 'v26.0.0', '18.4') on conflict do nothing`;
   for (const [change, code] of [
     [{ host: 'nowhere' }, 'ERR_NOT_FOUND'],
-    [{ host: 'test-host' }, 'ERR_CONFLICT'],
+    [{ host: 'by-hand' }, 'ERR_CONFLICT'],
+    [{ host: 'test-host', linkHost: '127.0.0.1' }, 'ERR_CONFLICT'],
     [{ name: 'router-1' }, 'ERR_NAME_TAKEN'],
     [{ name: 'Router' }, 'ERR_INPUT'],
     [{ linkHost: 'https://berlin' }, 'ERR_INPUT'],
@@ -113,6 +118,33 @@ test('a domain keeps a router that is at work', limited, async () => {
   await remove('router-2');
   await assert.rejects(remove('router-2'), { code: 'ERR_NOT_FOUND' });
 });
+
+test(
+  'the first host gets its router back by an administration service there, with the key that it had',
+  limited,
+  async () => {
+    await add();
+    await registerTestRouter(db, 'router-2');
+    const own = { name: 'router-1', host: 'test-host', linkHost: 'mdm.example.org' };
+    const keys = new Set<string>();
+    for (const _ of [1, 2]) {
+      await remove('router-1');
+      await add(own);
+      const file = await readRouterFile(routerFilePath(admin.home, 'router-1'));
+      keys.add(file.privateKeyPem);
+      assert.equal(new X509Certificate(file.certificatePem).checkHost('mdm.example.org'), 'mdm.example.org');
+      assert.ok(new X509Certificate(file.certificatePem).checkPrivateKey(createPrivateKey(file.privateKeyPem)));
+      assert.deepEqual((await listed())[0], ['router-1', 'away', 3101]);
+    }
+    assert.equal(keys.size, 1);
+    await remove('router-1');
+    const file = join(admin.home, 'config.json');
+    const configuration = await readFile(file, 'utf8');
+    await writeFile(file, JSON.stringify({ ...JSON.parse(configuration), listenAddress: '127.0.0.1' }));
+    await assert.rejects(add(own), { code: 'ERR_CONFLICT' });
+    await writeFile(file, configuration);
+  },
+);
 
 test('what a removed router still reports makes no component of it, until it is added again', limited, async () => {
   await add();

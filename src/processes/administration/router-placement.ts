@@ -4,20 +4,35 @@
  * Invariants: a domain never loses its last router at work. What a removed router still reports about itself while it drains makes no
  * component of it again, which would hold features back.
  */
+import { createPublicKey, X509Certificate } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
 import type * as z from 'zod';
 import type { RouterView, routerOperations } from '../../api/routers.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { notFound } from '../../base/not-found.ts';
+import { readPresent } from '../../base/present-file.ts';
 import { advisoryLock, lockClass } from '../../database/advisory-locks.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
+import { databaseTime } from '../../database/database-time.ts';
+import { writeWholeFile } from '../../database/whole-file.ts';
+import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { srpServerName } from '../../link/router-file.ts';
+import {
+  type RouterFile,
+  readRouterFile,
+  routerFilePath,
+  routerFolder,
+  srpServerName,
+} from '../../link/router-file.ts';
+import { readConfiguration } from '../../process/configuration.ts';
+import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../../protocol/x509/key-pair.ts';
 import { listComponents } from '../../registry/components.ts';
 import { listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
 import { requireFeature } from '../../registry/features.ts';
 import { forgetProcesses } from '../../registry/process-removal.ts';
-import { routerAddresses } from '../../routers/router-addresses.ts';
+import { listensOnlyForItself, routerAddresses } from '../../routers/router-addresses.ts';
+import { issueRouterCertificate } from '../../routers/router-certificate.ts';
 import { type DomainRouter, insertRouter, listRouters, lockRouters, markRemoved } from '../../routers/router-store.ts';
 import type { AdministrationContext } from './context.ts';
 import { assertNameUnused, assertUsable, taken } from './new-component.ts';
@@ -50,10 +65,12 @@ export async function addRouter(
   await lockRouters(tx);
   await adoptFormer(context, tx);
   await assertNameUnused(tx, name);
-  if (!(await assertUsable(context, tx, host))) {
+  const asksItself = await assertUsable(context, tx, host);
+  if (!asksItself && host !== context.host) {
     throw new BrambleError(
       'ERR_CONFLICT',
-      `The host ${host} did not join by an invitation, so it has no key with which to ask for a router’s certificate. Choose one that did.`,
+      `The host ${host} did not join by an invitation, so it has no key with which to ask for a router’s certificate. Choose one that ` +
+        'did, or use an administration service on that host.',
     );
   }
   const present = await listRouters(tx);
@@ -65,8 +82,10 @@ export async function addRouter(
     );
   }
   const fresh = { name, host, linkHost, linkPort: linkPort ?? null, serverName: srpServerName };
-  if (!(await insertRouter(tx, { ...fresh, srpPort: null, publicPort: null }))) throw taken('router', name);
+  const ports = asksItself ? { srpPort: null, publicPort: null } : await ownPorts(context, linkHost);
+  if (!(await insertRouter(tx, { ...fresh, ...ports }))) throw taken('router', name);
   const { release, tunnelHost } = await readDomain(tx);
+  if (!asksItself) await writeOwnRouterFile(context, tx, name);
   await setDesiredProcess(tx, { name, host, release, kind: 'router', state: 'running', settings: { tunnelHost } });
   await recordEvent(tx, {
     kind: 'router-added',
@@ -74,6 +93,45 @@ export async function addRouter(
     message: `${administrator} added the router ${name} on ${host}, dialled at ${linkHost}`,
   });
   return { name, host };
+}
+
+/** Where a router of this home listens. @throws BrambleError ERR_CONFLICT */
+async function ownPorts(
+  { home }: AdministrationContext,
+  linkHost: string,
+): Promise<Pick<DomainRouter, 'srpPort' | 'publicPort'>> {
+  const { srpPort, publicPort, listenAddress } = await readConfiguration(home);
+  if (srpPort !== 0 && !listensOnlyForItself({ listenAddress, linkHost })) return { srpPort, publicPort };
+  throw new BrambleError(
+    'ERR_CONFLICT',
+    `A router here would listen on ${listenAddress}, port ${srpPort}, where nobody reaches ${linkHost}: set listenAddress and ` +
+      'srpPort in the config.json of this home, and start its supervisor anew.',
+  );
+}
+
+/**
+ * A home that did not join holds its routers' keys from the beginning. A router that was there before keeps its key; whoever wrote a file for
+ * a transaction that is lost has written one of no use.
+ */
+async function writeOwnRouterFile(
+  { home, masterKeys }: AdministrationContext,
+  tx: Transaction,
+  name: string,
+): Promise<void> {
+  const path = routerFilePath(home, name);
+  const present = (await readPresent(path)) === null ? null : await readRouterFile(path);
+  const privateKeyPem = present?.privateKeyPem ?? privateKeyPemOf((await createEcKeyPair()).privateKey);
+  const authority = await loadDomainAuthority(tx, masterKeys);
+  const file: RouterFile = {
+    privateKeyPem,
+    certificatePem: issueRouterCertificate({
+      ...{ authority, publicKeySpkiDer: spkiDerOf(createPublicKey(privateKeyPem)) },
+      ...{ domain: await readDomain(tx), now: await databaseTime(tx) },
+    }),
+    domainAuthorityPem: new X509Certificate(authority.certificateDer).toString(),
+  };
+  await mkdir(routerFolder(home, name), { recursive: true, mode: 0o700 });
+  await writeWholeFile(path, `${JSON.stringify(file, null, 2)}\n`, 'w');
 }
 
 /** Those of a domain that was made without addresses: from now on the table says where routers are dialled. */

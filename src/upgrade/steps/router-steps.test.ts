@@ -67,7 +67,7 @@ test('a new router that does not come holds the waves, and says so; reversing ta
   assert.deepEqual(await routers(it), ['router 1.1.0 1.0.0', 'router-2 1.0.0 1.0.0']);
   const { state, progress } = await it.upgrade();
   assert.equal(state, 'admin-upgraded');
-  assert.equal(progress.waitingFor, 'routers of 1.1.0: router; those of 1.0.0 serve until then');
+  assert.equal(progress.waitingFor, 'routers of 1.1.0: router on here; those of 1.0.0 serve until then');
   await it.db.begin((tx) => reverseByOperator(tx, operator));
   await until(it, context, ['reversed']);
   assert.deepEqual(await routers(it), ['router 1.0.0 1.0.0', 'router-2 1.0.0 1.0.0']);

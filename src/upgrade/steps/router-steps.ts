@@ -18,8 +18,11 @@ export async function replaceRouters(context: StepContext, upgrade: Upgrade): Pr
   const next = nextToReplace(routers, await listComponents(context.db), upgrade.toRelease);
   if (next.kind === 'none') return undefined;
   if (next.kind === 'wait') {
+    const awaited = routers
+      .filter(({ name }) => next.names.includes(name))
+      .map(({ name, host }) => `${name} on ${host}`);
     return waitingFor(
-      `routers of ${upgrade.toRelease}: ${next.names.join(', ')}; those of ${upgrade.fromRelease} serve until then`,
+      `routers of ${upgrade.toRelease}: ${awaited.join(', ')}; those of ${upgrade.fromRelease} serve until then`,
     );
   }
   return await runRouters(context, upgrade, next.names, upgrade.toRelease);
