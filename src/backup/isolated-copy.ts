@@ -1,15 +1,16 @@
 /**
  * Cuts a copy of the domain off from everything that the domain reaches, before anything is started on it.
  *
- * Invariant: what runs on it reaches nobody. The credentials name a router that there is not, and no other is told; no device has an
+ * Invariant: what runs on it reaches nobody. The credentials and the domain name a router that there is not, and no other; no device has an
  * address to be woken at; nobody is a target of notices.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Database } from '../database/connection.ts';
 import { forgetWakeAddresses } from '../devices/copied-devices.ts';
-import { forgetRouters } from '../instances/copied-credentials.ts';
+import { forgetRequests } from '../instances/copied-credentials.ts';
 import { forgetTargets } from '../notices/copied-domain.ts';
+import { forgetRouters } from '../routers/copied-routers.ts';
 
 /** A port that nothing listens on, and nothing unprivileged could. */
 const nobody = { host: '127.0.0.1', port: 1, serverName: 'router.bramble.internal' };
@@ -17,6 +18,7 @@ const nobody = { host: '127.0.0.1', port: 1, serverName: 'router.bramble.interna
 export async function isolateCopy(db: Database, home: string): Promise<void> {
   await forgetWakeAddresses(db);
   await forgetTargets(db);
+  await forgetRequests(db);
   await forgetRouters(db, nobody);
   const folder = join(home, 'credentials');
   for (const name of await readdir(folder).catch(() => [])) {

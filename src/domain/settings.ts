@@ -18,6 +18,11 @@ export async function writeSetting(q: Queryable, key: string, value: object): Pr
     on conflict (key) do update set value = excluded.value, updated_at = now()`;
 }
 
+/** Where one is stored. */
+export async function replaceSetting(q: Queryable, key: string, value: object): Promise<void> {
+  await q`update setting set value = ${q.json(value as never)}, updated_at = now() where key = ${key}`;
+}
+
 /** Until the transaction ends, nobody else changes it. */
 export async function lockSetting(tx: Transaction, key: string): Promise<void> {
   await tx`select from setting where key = ${key} for no key update`;

@@ -1,10 +1,7 @@
-/** Credentials in a copy of a domain that is only tried. Invariant: nobody is told there where the domain's routers are. */
+/** Credentials in a copy of a domain that is only tried. */
 import type { Queryable } from '../database/connection.ts';
-import { writeSetting } from '../domain/settings.ts';
-import type { RouterAddress } from '../link/credential.ts';
 
-/** A renewal would bring the addresses along: of those that are open, and of those that begin. */
-export async function forgetRouters(q: Queryable, instead: RouterAddress): Promise<void> {
+/** Their answers would bring addresses of the domain's routers along. */
+export async function forgetRequests(q: Queryable): Promise<void> {
   await q`delete from srp_renewal`;
-  await writeSetting(q, 'routers', { addresses: [instead] });
 }
