@@ -116,6 +116,12 @@ const domainStatus = z.object({
           'Once all waves have passed: since when an operator is to finalize or reverse it, and what waits for that.',
         )
         .default(null),
+      haltedSince: instant
+        .nullable()
+        .describe(
+          'Since when it does not come to its end: all waves have passed, or it is paused, finalizing or reversing.',
+        )
+        .default(null),
     })
     .nullable(),
 });

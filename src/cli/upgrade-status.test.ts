@@ -85,4 +85,11 @@ test('an upgrade that nobody finalizes is reminded of, with how long and what st
   assert.match(output, /operator: all waves passed 4\.0 days ago; .*features stay locked: shared \(since /);
   await admin.db`update upgrade set progress = progress || '{"waitingFor": "accounts of east"}'`;
   assert.doesNotMatch(await status(), /to be finalized/);
+
+  const halted = /has not come to its end for 4\.0 days: `bramble upgrade status` says/;
+  assert.match(await status(), halted);
+  await admin.db`update upgrade set state = 'paused', paused_from = 'soaking', pause_reason = 'lunch'`;
+  assert.match(await status(), new RegExp(`paused: lunch\\n +${halted.source}`));
+  await admin.db`update upgrade set state = 'finalizing', paused_from = null, pause_reason = null`;
+  assert.doesNotMatch(await status(), /come to its end/, 'since when is not on record, or but a moment ago');
 });

@@ -134,7 +134,18 @@ function upgradeLines({ upgrade }: DomainStatus, style: Style): Line[] {
   if (upgrade === null) return [];
   const reason = upgrade.reason === null ? '' : `: ${upgrade.reason}`;
   const line: Line = ['upgrade', `${upgrade.from} → ${upgrade.to}, ${style.bold(upgrade.state)}${reason}`];
-  return upgrade.decision === null ? [line] : [line, ['', style.yellow(decisionText(upgrade.decision))]];
+  if (upgrade.decision !== null) return [line, ['', style.yellow(decisionText(upgrade.decision))]];
+  const halted = haltedText(upgrade.haltedSince);
+  return halted === null ? [line] : [line, ['', style.yellow(halted)]];
+}
+
+/** Hours in a state are nothing to be reminded of. */
+const haltedAfterMs = 86_400_000;
+
+function haltedText(since: Date | null): string | null {
+  const forMs = since === null ? 0 : Date.now() - since.getTime();
+  if (forMs < haltedAfterMs) return null;
+  return `has not come to its end for ${durationText(forMs / 1000)}: \`bramble upgrade status\` says what it waits for`;
 }
 
 function decisionText({

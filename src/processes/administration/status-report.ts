@@ -24,7 +24,7 @@ import { takenLinks } from '../../registry/component-detail.ts';
 import { type Component, componentKinds, listComponents } from '../../registry/components.ts';
 import { featureStates, isFeatureActive, lockedByUpgrade } from '../../registry/features.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
-import { readDecisionSince } from '../../upgrade/state/awaited-decision.ts';
+import { readDecisionSince, readHaltedSince } from '../../upgrade/state/awaited-decision.ts';
 import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { listCertificates } from './certificate-list.ts';
 import type { AdministrationContext } from './context.ts';
@@ -140,15 +140,16 @@ function holdView(hold: Hold) {
 
 async function openUpgrade(q: Queryable) {
   const open = await readOpenUpgrade(q);
-  return open === undefined ? null : { open, since: await readDecisionSince(q, open) };
+  if (open === undefined) return null;
+  return { open, since: await readDecisionSince(q, open), haltedSince: await readHaltedSince(q, open) };
 }
 
 function upgradeView(found: Awaited<ReturnType<typeof openUpgrade>>, states: Parameters<typeof lockedByUpgrade>[0]) {
   if (found === null) return null;
-  const { open, since } = found;
+  const { open, since, haltedSince } = found;
   const { id, fromRelease: from, toRelease: to, state, pausedFrom, pauseReason: reason } = open;
   const decision = since === null ? null : { since, lockedFeatures: lockedByUpgrade(states) };
-  return { id, from, to, state, pausedFrom, reason, decision };
+  return { id, from, to, state, pausedFrom, reason, decision, haltedSince };
 }
 
 interface SessionRole {
