@@ -62,6 +62,8 @@ export interface UpgradeFigures {
   accounts: number;
   devices: number;
   plan: PlanFigures;
+  /** Seconds in each state until the first wave, checks and division into waves included. */
+  phases: Record<string, number>;
   lifted: LiftedFigures;
   paced: PacedFigures | undefined;
   /** While the paced wave goes on. */
@@ -75,10 +77,12 @@ export interface UpgradeFigures {
 export interface PlanFigures {
   /** At the rates of an installation, as it says itself. */
   minutes: number;
-  /** Of planning and of starting, checks included; and the most that the administration service had in memory meanwhile. */
+  /** Of planning and of starting; and the most that the administration service had in memory meanwhile. */
   planMs: number;
   startMs: number;
   administrationMb: number;
+  /** Processor time of planning, by kind of process. */
+  planCpuUs: Record<string, number>;
 }
 
 export interface LiftedFigures {
@@ -144,8 +148,10 @@ async function upgradeOnce(
       const devices = await prepareDomain(domain, accounts);
       try {
         const plan = await planInto(domain, to, Math.min(1, moved / accounts));
+        await untilWave(domain, 2);
+        const phases = await readPhases(domain);
         const measured = await measureWaves(domain, { counter, devices, seconds, say });
-        return { step, accounts, devices: devices.devices, plan, ...measured };
+        return { step, accounts, devices: devices.devices, plan, phases, ...measured };
       } finally {
         await devices.close();
       }
@@ -221,13 +227,20 @@ async function planInto(domain: RunningDomain, to: BuiltArchive, share: number):
       clearInterval(looks);
     }
   };
+  const cpu = await readProcessCpu(domain.home);
   const [planned, planMs] = await timed(() =>
     domain.api.call(upgradeOperations.plan, { body: { archive: to.file, ...options } }),
   );
+  const planCpuUs = cpuPerRequest(cpu, await readProcessCpu(domain.home), 1);
   await setBudget(domain, { ...usualSlots, suspectAfterSeconds: 60 } satisfies Budget);
   const [, startMs] = await timed(() => domain.api.call(upgradeOperations.start, { body: { overrides: ['backup'] } }));
   const minutes = planned.plan.sends.leastMinutes;
-  return { minutes, planMs, startMs, administrationMb: Math.max(0, ...memory) };
+  return { minutes, planMs, startMs, administrationMb: Math.max(0, ...memory), planCpuUs };
+}
+
+async function readPhases(domain: RunningDomain): Promise<Record<string, number>> {
+  const { phases } = await domain.api.call(upgradeOperations.report, {});
+  return Object.fromEntries(phases.map(({ state, seconds }) => [state, rounded(seconds)]));
 }
 
 interface Measuring {
@@ -241,7 +254,6 @@ async function measureWaves(
   domain: RunningDomain,
   { counter, devices, seconds, say }: Measuring,
 ): Promise<Pick<UpgradeFigures, 'lifted' | 'paced' | 'answers' | 'coordinatorMb' | 'contacts'>> {
-  await untilWave(domain, 2);
   const memory: number[] = [];
   const lifted = await measureLifted(domain, counter, memory);
   say(`  ${describeLifted(lifted)}`);
@@ -388,10 +400,12 @@ function describeLifted(lifted: LiftedFigures): string {
 
 export function describeUpgrade(figures: readonly UpgradeFigures[]): string {
   return figures
-    .map(({ step, accounts, devices, plan, lifted, paced, answers, coordinatorMb, contacts }) =>
+    .map(({ step, accounts, devices, plan, phases, lifted, paced, answers, coordinatorMb, contacts }) =>
       [
         `Upgrade ${step}: ${accounts} accounts, ${devices} devices; at the usual rates ${plan.minutes} min, the plan says`,
-        `  planned in ${plan.planMs} ms, started in ${plan.startMs}; the administration service took ${plan.administrationMb} MB at the most`,
+        `  planned in ${plan.planMs} ms, started in ${plan.startMs}; the administration service took ${plan.administrationMb} MB at the most; ` +
+          `processor time of planning, µs: ${describeCpu(plan.planCpuUs)}`,
+        `  seconds until the first wave: ${JSON.stringify(phases)}`,
         `  lifted rates  ${describeLifted(lifted)}`,
         ...(paced === undefined
           ? []
