@@ -9,20 +9,19 @@ import { mergeHistograms } from '../../base/latency-histogram.ts';
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import type { Baseline } from './gate-figures.ts';
 
-/** A moved account, with the weight of its present requests. */
-export interface MovedAccount {
-  id: string;
-  name: string;
-  fromInstanceId: string;
-  /** Null for an account that was moved by hand: it has no past here. */
-  committedAt: string | null;
-  requests: number;
-  failed: number;
-  /** Whether any of its devices has connected since `baselineHours` before its move. */
-  present: boolean;
+/** Moved accounts, column by column, since a wave may be all of a domain: a thousand at most. */
+export interface MovedAccounts {
+  ids: readonly string[];
+  fromInstanceIds: readonly string[];
+  /** Seconds since the epoch; null for an account that was moved by hand: it has no past here. */
+  committedAt: readonly (number | null)[];
+  /** Present ones, which are the account's weight. */
+  requests: readonly number[];
 }
 
 interface AccountPast {
+  /** Of the move that it is the past of. */
+  committedAt: number;
   requests: number;
   failed: number;
   latency: number[];
@@ -30,7 +29,7 @@ interface AccountPast {
 
 const rememberedMs = 300_000;
 
-/** Pasts by account; for each wave, or all waves, of one source at a time. */
+/** Pasts by the account's id; for each wave, or all waves, of one source at a time. */
 export class GateMemory {
   readonly #now: () => number;
   readonly #pasts = new Map<string, { readAt: number; accounts: Map<string, AccountPast> }>();
@@ -59,51 +58,52 @@ export class GateMemory {
 export async function readPast(
   q: Queryable,
   samples: SqlFragment,
-  accounts: readonly MovedAccount[],
+  moved: readonly MovedAccounts[],
   baselineHours: number,
   remembered: Map<string, AccountPast>,
 ): Promise<Baseline> {
-  const keyOf = ({ id, committedAt }: MovedAccount) => `${id} ${committedAt}`;
-  const missing = accounts.filter((account) => account.committedAt !== null && !remembered.has(keyOf(account)));
-  if (missing.length > 0) {
-    const read = await readAccounts(q, samples, missing, baselineHours);
-    for (const account of missing) {
-      remembered.set(keyOf(account), read.get(account.id) ?? { requests: 0, failed: 0, latency: [] });
+  const sums = { weights: 0, variance: 0, failed: 0, latency: [] as readonly number[] };
+  for (const accounts of moved) {
+    const missing = accounts.ids.flatMap((id, n) => {
+      const committedAt = accounts.committedAt[n] ?? null;
+      if (committedAt === null || remembered.get(id)?.committedAt === committedAt) return [];
+      return [{ id, committedAt, fromInstanceId: accounts.fromInstanceIds[n] ?? '' }];
+    });
+    for (const [id, past] of await readAccounts(q, samples, missing, baselineHours)) remembered.set(id, past);
+    for (const [n, id] of accounts.ids.entries()) {
+      const past = remembered.get(id);
+      if (past === undefined || past.requests === 0 || accounts.committedAt[n] === null) continue;
+      const weight = (accounts.requests[n] ?? 0) + 0.001;
+      sums.weights += weight;
+      sums.variance += weight ** 2 / past.requests;
+      sums.failed += (weight * past.failed) / past.requests;
+      sums.latency = mergeHistograms(sums.latency, past.latency);
     }
   }
-  return weighted(accounts.map((account) => ({ account, past: remembered.get(keyOf(account)) })));
-}
-
-function weighted(all: readonly { account: MovedAccount; past: AccountPast | undefined }[]): Baseline {
-  let weights = 0;
-  let variance = 0;
-  let failed = 0;
-  const latencies: number[][] = [];
-  for (const { account, past } of all) {
-    if (past === undefined || past.requests === 0) continue;
-    const weight = account.requests + 0.001;
-    weights += weight;
-    variance += weight ** 2 / past.requests;
-    failed += (weight * past.failed) / past.requests;
-    latencies.push(past.latency);
-  }
+  const { weights, variance, failed, latency } = sums;
   if (weights === 0) return { requests: 0, failed: 0, latency: [] };
   const requests = weights ** 2 / variance;
-  return { requests, failed: (requests * failed) / weights, latency: [...mergeHistograms(...latencies)] };
+  return { requests, failed: (requests * failed) / weights, latency: [...latency] };
 }
 
 /** Account by account, by the primary keys of the samples. */
 async function readAccounts(
   q: Queryable,
   samples: SqlFragment,
-  accounts: readonly MovedAccount[],
+  accounts: readonly { id: string; committedAt: number; fromInstanceId: string }[],
   baselineHours: number,
 ): Promise<Map<string, AccountPast>> {
+  const nothing = { requests: 0, failed: 0 };
+  const pasts = new Map(
+    accounts.map(({ id, committedAt }) => [id, { ...nothing, committedAt, latency: [] as number[] }]),
+  );
+  if (accounts.length === 0) return pasts;
   const rows = await q<{ id: string; bin: number | null; requests: number; failed: number }[]>`
     with past as materialized (
       select r.account_id, r.requests, r.failed, r.latency
         from unnest(${accounts.map(({ id }) => id)}::uuid[], ${accounts.map((each) => each.fromInstanceId)}::uuid[],
-                    ${accounts.map(({ committedAt }) => committedAt)}::timestamptz[]) as c(account_id, from_id, committed_at)
+                    ${accounts.map(({ committedAt }) => committedAt)}::float8[]) as m(account_id, from_id, seconds)
+       cross join lateral (select m.account_id, m.from_id, to_timestamp(m.seconds) as committed_at) c
        cross join lateral (
          select o.account_id, o.requests, o.failed, o.latency from (${samples}) o
           where o.account_id = c.account_id and o.instance_id = c.from_id and o.bucket < c.committed_at
@@ -113,10 +113,9 @@ async function readAccounts(
     union all
     select p.account_id, b.bin::int - 1, sum(b.requests)::float8, 0
       from past p, unnest(p.latency) with ordinality as b(requests, bin) where b.requests > 0 group by 1, 2`;
-  const pasts = new Map<string, AccountPast>();
   for (const { id, bin, requests, failed } of rows) {
-    const past = pasts.get(id) ?? { requests: 0, failed: 0, latency: [] };
-    pasts.set(id, past);
+    const past = pasts.get(id);
+    if (past === undefined) continue;
     if (bin === null) Object.assign(past, { requests, failed });
     else {
       while (past.latency.length <= bin) past.latency.push(0);

@@ -16,7 +16,7 @@ import { isMedianKnown } from './gate-comparisons.ts';
 import { readDeliveries } from './gate-deliveries.ts';
 import type { Baseline, GateFigures, Stretch } from './gate-figures.ts';
 import { readInterruptions } from './gate-interruptions.ts';
-import { GateMemory, type MovedAccount, readPast } from './gate-past.ts';
+import { GateMemory, type MovedAccounts, readPast } from './gate-past.ts';
 import type { SampleScope } from './sample-scope.ts';
 
 /** Length of a bucket of both tables; after some hours routers' figures are those of an hour. */
@@ -41,9 +41,8 @@ export async function readGateFigures(
   const partOf = (part: string) => rows.filter((row) => row.part === part);
   const one = (part: string) => partOf(part)[0] ?? { requests: 0, failed: 0 };
   const unmoved = baselineOf(partOf('unmoved'));
-  const moved = rows.flatMap(({ account, requests, failed }) =>
-    account === null ? [] : [{ ...account, requests, failed }],
-  );
+  const moved = partOf('moved accounts').map(({ detail }) => detail as MovedAccounts);
+  const heard = partOf('accounts')[0]?.detail as HeardAccounts;
   const past = async (of: GateFigures['source']) => {
     const key = `${scope.upgradeId} ${scope.wave} ${of}`;
     const samples = of === 'routers' ? outcomes(q) : ownSamples(q);
@@ -54,7 +53,7 @@ export async function readGateFigures(
   return {
     source,
     moved: stretchesOf(partOf('moved')),
-    ...accountsOf(moved),
+    ...heard,
     ...pasts,
     beforeByInstances: isTold ? (await past('instances')).latency : [],
     ...deliveries,
@@ -64,20 +63,12 @@ export async function readGateFigures(
   };
 }
 
-const maxNamesShown = 5;
+/** Accounts that were not seen since their move, nor connected before it, are away: nothing waits for these. */
+type HeardAccounts = Pick<GateFigures, 'accounts' | 'busiest'>;
 
-/** Accounts that were not seen since their move, nor connected before it: nothing waits for these. */
-function accountsOf(moved: readonly MovedAccount[]): Pick<GateFigures, 'accounts' | 'busiest'> {
-  const heard = moved.filter(({ requests }) => requests > 0);
-  const unheard = moved.filter(({ requests, present }) => requests === 0 && present).map(({ name }) => name);
-  const all = heard.length + unheard.length;
-  const [busiest] = heard.toSorted((a, b) => b.requests - a.requests || a.failed - b.failed);
-  const { name, requests, failed } = busiest ?? { name: '', requests: 0, failed: 0 };
-  return {
-    accounts: { all, heard: heard.length, unheard: unheard.sort().slice(0, maxNamesShown), away: moved.length - all },
-    busiest: { name, requests, failed },
-  };
-}
+const maxNamesShown = 5;
+/** However many accounts have moved, so many are read at a time. */
+const accountsAtOnce = 1000;
 
 /** Routers as soon as one reports. By request_outcome_bucket. */
 async function sourceOf(q: Queryable): Promise<GateFigures['source']> {
@@ -112,7 +103,8 @@ interface SampleRow {
   bin: number | null;
   requests: number;
   failed: number;
-  account: Omit<MovedAccount, 'requests' | 'failed'> | null;
+  /** {@link MovedAccounts} or {@link HeardAccounts}. */
+  detail: unknown;
 }
 
 /**
@@ -156,20 +148,20 @@ async function readSamples(
     ), counted as materialized (
       select *, extract(epoch from date_bin(make_interval(secs => ${stretchSeconds}), bucket, 'epoch'))::float8 as stretch
         from now_at where counts
-    ), accounts as (
-      select u.account_id, sum(u.requests)::float8 as requests, sum(u.failed)::float8 as failed, max(u.name) as name,
-             max(u.from_id) as from_id, max(u.committed_at) as committed_at, bool_or(u.present) as present
-        from (
-          select n.account_id, n.requests, n.failed, null as name, null as from_id, null::timestamptz as committed_at,
-                 null::boolean as present
-            from counted n
-          union all
-          select c.account_id, 0, 0, c.name, c.from_instance_id::text, c.committed_at, (
-                   select count(*) from device v where v.account_id = c.account_id and (v.state = 'active') is true
-                      and v.last_seen_at > coalesce(c.committed_at, c.window_from)
-                                         - make_interval(secs => ${scope.baselineHours * 3600})) > 0
-            from chosen c) u
-       group by 1
+    ), accounts as materialized (
+      select u.*, u.requests > 0 or (
+               select count(*) from device v where v.account_id = u.account_id and (v.state = 'active') is true
+                  and v.last_seen_at > u.known_at - make_interval(secs => ${scope.baselineHours * 3600})) > 0 as present
+        from (select account_id, sum(requests)::float8 as requests, sum(failed)::float8 as failed, max(name) as name,
+                     max(from_id) as from_id, max(committed_at) as committed_at, max(known_at) as known_at
+                from (select n.account_id, n.requests, n.failed, null as name, null as from_id,
+                             null::timestamptz as committed_at, null::timestamptz as known_at
+                        from counted n
+                      union all
+                      select c.account_id, 0, 0, c.name, c.from_instance_id::text, c.committed_at,
+                             coalesce(c.committed_at, c.window_from)
+                        from chosen c) u
+               group by 1 offset 0) u
     ), unmoved as materialized (
       select r.requests, r.failed, r.latency
         from first f cross join lateral (${samples(q, q`bucket > f.counts_from`)} offset 0) r
@@ -180,16 +172,26 @@ async function readSamples(
       select 'unmoved', 0, b.bin, b.requests from unmoved u, unnest(u.latency) with ordinality as b(requests, bin)
     )
     select 'moved' as part, stretch, null::int as bin, sum(requests)::float8 as requests, sum(failed)::float8 as failed,
-           null::jsonb as account
+           null::jsonb as detail
       from counted group by stretch
     union all
     select part, stretch, bin::int - 1, sum(requests)::float8, 0, null from bins
      where requests > 0 and ${since} = 'settled' group by part, stretch, bin
     union all
-    select 'account', 0, null, a.requests, a.failed,
-           jsonb_build_object('id', a.account_id, 'name', a.name, 'fromInstanceId', a.from_id, 'committedAt', a.committed_at,
-                              'present', a.present)
-      from accounts a
+    select 'accounts', 0, null, 0, 0, jsonb_build_object(
+             'accounts', jsonb_build_object(
+               'all', count(*) filter (where present), 'heard', count(*) filter (where requests > 0),
+               'away', count(*) filter (where not present), 'unheard', array(
+                 select name from accounts where requests = 0 and present order by name collate "C" limit ${maxNamesShown})),
+             'busiest', coalesce((
+               select jsonb_build_object('name', b.name, 'requests', b.requests, 'failed', b.failed) from accounts b
+                where b.requests > 0 order by b.requests desc, b.failed limit 1), '{"name": "", "requests": 0, "failed": 0}'))
+      from accounts
+    union all
+    select 'moved accounts', 0, null, 0, 0, jsonb_build_object(
+             'ids', array_agg(account_id), 'fromInstanceIds', array_agg(from_id),
+             'committedAt', array_agg(extract(epoch from committed_at)::float8), 'requests', array_agg(requests))
+      from (select *, row_number() over () / ${accountsAtOnce} as place from accounts) a group by place
     union all
     select 'left-out', 0, null, coalesce(sum(requests) filter (where not counts), 0), 0, null from now_at
     union all
