@@ -50,6 +50,8 @@ export class Sessions {
   readonly #idleTimer: NodeJS.Timeout | undefined;
   #connecting = 0;
   #opened = false;
+  /** Sessions that were open then are closed when they are free. */
+  #renewedMs = Number.NEGATIVE_INFINITY;
 
   constructor(url: string, options: PoolOptions) {
     const { idleTimeoutMs, once } = options;
@@ -70,6 +72,13 @@ export class Sessions {
     } finally {
       if (this.#born.has(session)) this.#offer(session);
     }
+  }
+
+  /** Sessions that are open now serve nobody any more: what they know of the tables ends with them. Not where there is one only. */
+  renew(): void {
+    if (this.#options.once) return;
+    this.#renewedMs = this.#nowMs();
+    for (const { session } of this.#idle.splice(0)) this.#drop(session);
   }
 
   /** Lets statements that have a session finish, for as long as the time-out; null: for ever. */
@@ -100,7 +109,8 @@ export class Sessions {
 
   /** To the longest waiting statement, or back to the unused ones. */
   #offer(session: Session): void {
-    const isOld = this.#nowMs() - (this.#born.get(session) ?? 0) > this.#oldestMs;
+    const bornMs = this.#born.get(session) ?? 0;
+    const isOld = this.#nowMs() - bornMs > this.#oldestMs || bornMs <= this.#renewedMs;
     if (this.#ended.signal.aborted || session.isLost() || isOld) this.#drop(session);
     else if (!this.#waiters.serve(session)) this.#idle.push({ session, since: this.#nowMs() });
   }

@@ -86,7 +86,7 @@ export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Pro
     if (!toStanding.includes(move)) return { accountId, reason: 'instance-retired' };
     return held.get(accountId) ?? { accountId, reason: skipReason(instanceOf, move) };
   });
-  if (queued.length > 0) await tx`select pg_notify('bramble_moves', '')`;
+  if (queued.length > 0) await tx`select pg_notify('bramble_moves', ${String(queued.length)})`;
   else await tx`update move_batch set state = 'done' where id = ${batchId}`;
   if (batch.upgradeId === undefined && queued.length > 0) {
     const back = batch.purpose === 'back' ? ' back' : '';
