@@ -34,6 +34,24 @@ test('the document goes from a domain of the sealed release to its end', () => {
     assert.ok((block.typed[0]?.shown.length ?? 0) > 0);
 });
 
+test('the document of further hosts goes from one host to two, and back', async () => {
+  const blocks = parseDocument(await readFile(new URL('../docs/hosts.md', import.meta.url), 'utf8'));
+  const commands = blocks.flatMap(({ typed }) => typed.map(({ command }) => command)).join('\n');
+  for (const part of [
+    /^bramble database export --database-url /m,
+    /^bramble database roles --use$/m,
+    /^bramble host invite berlin-2 /m,
+    / bramble join --invitation /m,
+    /^bramble instance add server-2 --host berlin-2$/m,
+    /^bramble upgrade finalize$/m,
+    /^bramble host drain berlin-2 --to /m,
+    /^bramble host remove berlin-2 /m,
+    /^bramble down$/m,
+  ]) {
+    assert.match(commands, part);
+  }
+});
+
 test('shown lines are compared in order, with blanks as one and dots for what differs', () => {
   const output = 'release     1.1.0\n\nserver-1  at work   7 devices\nserver-2  absent  0 devices\n';
   assert.equal(missingLine(['release 1.1.0', '', '…', 'server-2 … 0 devices'], output), undefined);

@@ -8,10 +8,10 @@ import { startWalk } from './walkthrough-run.ts';
 
 const checkout = resolve(import.meta.dirname, '..');
 const usage = `npm run walkthrough [-- <document>…]
-  (none)        types docs/upgrading.md from its first command to its last, in about nine minutes
+  (none)        types docs/upgrading.md and docs/hosts.md from the first command to the last, in about fifteen minutes
   <document>…   types these instead`;
 const { positionals } = readOptions(usage, { allowPositionals: true });
-const documents = positionals.length === 0 ? ['docs/upgrading.md'] : positionals;
+const documents = positionals.length === 0 ? ['docs/upgrading.md', 'docs/hosts.md'] : positionals;
 
 let end: () => Promise<void> = async () => undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
