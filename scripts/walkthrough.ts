@@ -8,7 +8,7 @@ import { startWalk } from './walkthrough-run.ts';
 
 const checkout = resolve(import.meta.dirname, '..');
 const usage = `npm run walkthrough [-- <document>…]
-  (none)        types docs/upgrading.md and docs/hosts.md from the first command to the last, in about fifteen minutes
+  (none)        types docs/upgrading.md and docs/hosts.md from the first command to the last, in about fourteen minutes
   <document>…   types these instead`;
 const { positionals } = readOptions(usage, { allowPositionals: true });
 const documents = positionals.length === 0 ? ['docs/upgrading.md', 'docs/hosts.md'] : positionals;
