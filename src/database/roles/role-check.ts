@@ -10,6 +10,7 @@ import {
   createsDatabases,
   type DatabaseRole,
   databaseRoles,
+  maxSessions,
   memberships,
   optionalRoles,
   ownerRole,
@@ -67,16 +68,20 @@ async function checkLogin(
 
 async function checkAttributes(q: Queryable, database: string, roles: readonly DatabaseRole[]): Promise<string[]> {
   const names = [...roles, ownerRole].map((role) => roleName(database, role as DatabaseRole));
-  const rows = await q<{ name: string; isPowerful: boolean; createsDatabases: boolean; logsIn: boolean }[]>`
-    select rolname as name, rolsuper or rolcreaterole or rolreplication or rolbypassrls as "isPowerful",
+  const rows = await q<
+    { name: string; isPowerful: boolean; createsDatabases: boolean; logsIn: boolean; sessions: number }[]
+  >`
+    select rolname as name, rolconnlimit as sessions, rolsuper or rolcreaterole or rolreplication or rolbypassrls as "isPowerful",
            rolcreatedb as "createsDatabases", rolcanlogin as "logsIn"
       from pg_roles where rolname = any(${names})`;
   return names.flatMap((name) => {
     const row = rows.find((candidate) => candidate.name === name);
     if (row === undefined) return [`There is no role ${name}.`];
     const may = createsDatabases.some((role) => roleName(database, role) === name);
+    const most = Object.entries(maxSessions).find(([role]) => roleName(database, role as DatabaseRole) === name)?.[1];
     return [
       ...(row.isPowerful ? [`${name} is a superuser, or may create roles, replicate or bypass row security.`] : []),
+      ...(most !== undefined && row.sessions !== most ? [`${name} is not limited to ${most} sessions.`] : []),
       ...(row.createsDatabases && !may ? [`${name} may create databases.`] : []),
       ...(row.logsIn && name === roleName(database, ownerRole) ? [`${name} may log in.`] : []),
     ];

@@ -14,6 +14,9 @@
 export const databaseRoles = ['server', 'administration', 'connection', 'coordinator', 'supervisor', 'join'] as const;
 export type DatabaseRole = (typeof databaseRoles)[number];
 
+/** Every invitation contains the password of this role, so who holds one takes no more of the server's sessions; one is enough to join. */
+export const maxSessions: Readonly<Partial<Record<DatabaseRole, number>>> = { join: 8 };
+
 /** Needed only where hosts are invited: a domain that was made before 1.4 may be without it. */
 export const optionalRoles: readonly DatabaseRole[] = ['join'];
 

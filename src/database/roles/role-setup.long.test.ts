@@ -102,6 +102,33 @@ test('the roles are made beside a transaction that holds one table and wants ano
   assert.deepEqual((await readRoleCredentials(home)).size, databaseRoles.length);
 });
 
+test(
+  'who holds an invitation that is over takes few sessions, and reads, adds and removes nothing',
+  limited,
+  async (t) => {
+    const roles = await withRoles(t);
+    await roles.db`
+    insert into host_invitation (id, host, secret, secret_key_id, database_url, administers, invited_by, expires_at)
+    values (gen_random_uuid(), 'berlin', 'secret', 'key', 'postgres://db/bramble', false, 'ada', now() + interval '1 hour')`;
+    const join = roles.as('join');
+    for (const column of ['secret', 'database_url', 'invited_by', 'proof', 'host', '*'])
+      await assertDenied(join.unsafe(`select ${column} from host_invitation`), `it reads ${column}`);
+    await assertDenied(join`insert into host_invitation (id) values (gen_random_uuid())`, 'it invites');
+    await assertDenied(join`delete from host_invitation`, 'it withdraws invitations');
+    await assertDenied(join`update host_invitation set expires_at = 'infinity'`, 'it prolongs its own');
+    await assertDenied(join`update host_invitation set answer = ''`, 'it answers');
+    for (const table of ['host', 'account', 'setting', 'release_file', 'event'])
+      await assertDenied(join.unsafe(`select from ${table}`), `it reads ${table}`);
+    // What every invited host can do to the others', who ask again.
+    await join`update host_invitation set request = ${'x'.repeat(4096)}, proof = 'none', requested_at = now()`;
+    await assert.rejects(join`update host_invitation set request = ${'x'.repeat(4097)}`, { code: '23514' });
+    const sessions = Array.from({ length: 8 }, () => roles.as('join'));
+    const outcomes = await Promise.allSettled(sessions.map(async (db) => await db`select 1`));
+    const refusals = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [sqlState(outcome.reason)] : []));
+    assert.deepEqual(refusals, ['53300'], 'with the one above, eight');
+  },
+);
+
 describe('what no process may, whichever it is', limited, () => {
   test('change or remove what was recorded', async (t) => {
     const roles = await withRoles(t);

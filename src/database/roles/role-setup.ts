@@ -16,7 +16,15 @@ import {
   scramVerifier,
   writeRoleCredentials,
 } from './role-credentials.ts';
-import { createsDatabases, type DatabaseRole, databaseRoles, memberships, ownerRole, roleName } from './role-rights.ts';
+import {
+  createsDatabases,
+  type DatabaseRole,
+  databaseRoles,
+  maxSessions,
+  memberships,
+  ownerRole,
+  roleName,
+} from './role-rights.ts';
 
 /** Roles with members that act for them only when they say so are new in it. */
 const minServerVersion = 160_000;
@@ -66,7 +74,8 @@ export async function roleStatements(q: Queryable, credentials: RoleCredentials)
     ...[...credentials].flatMap(([role, { user, password }]) => [
       define(
         user,
-        `login ${createsDatabases.includes(role) ? 'createdb' : 'nocreatedb'} ${none} password '${scramVerifier(password)}'`,
+        `login ${createsDatabases.includes(role) ? 'createdb' : 'nocreatedb'} ${none} connection limit ${maxSessions[role] ?? -1} ` +
+          `password '${scramVerifier(password)}'`,
       ),
       ...(memberships[role] ?? []).map((group) => `grant ${quoted(group)} to ${quoted(user)}`),
     ]),
