@@ -17,9 +17,17 @@ export async function listHosts(q: Queryable): Promise<Host[]> {
 
 /** Names of those that processes may be placed on. None before the schema has the table. */
 export async function listUsableHosts(q: Queryable): Promise<string[]> {
+  return (await listKnownHosts(q)).filter(({ drainingSince }) => drainingSince === null).map(({ name }) => name);
+}
+
+/** Names of those that are being drained. None before the schema has the table. */
+export async function listDrainingHosts(q: Queryable): Promise<string[]> {
+  return (await listKnownHosts(q)).filter(({ drainingSince }) => drainingSince !== null).map(({ name }) => name);
+}
+
+async function listKnownHosts(q: Queryable): Promise<Host[]> {
   const [table] = await q<{ present: boolean }[]>`select to_regclass('host') is not null as present`;
-  if (table?.present !== true) return [];
-  return (await listHosts(q)).filter(({ drainingSince }) => drainingSince === null).map(({ name }) => name);
+  return table?.present === true ? await listHosts(q) : [];
 }
 
 /** SubjectPublicKeyInfo; undefined where no such host has joined. */

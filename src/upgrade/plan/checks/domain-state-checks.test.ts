@@ -19,7 +19,7 @@ import { checkCertificates } from './certificate-checks.ts';
 import { checkClocks } from './clock-checks.ts';
 import { checkBackfills } from './database-checks.ts';
 import { checkOpenDeliveries } from './delivery-checks.ts';
-import { checkDiskRoom } from './host-checks.ts';
+import { checkDiskRoom, checkHosts } from './host-checks.ts';
 import { checkConnections, checkLongTransactions, listLongTransactions, sessionsNeeded } from './session-checks.ts';
 
 const { url } = await createTestDatabase();
@@ -40,6 +40,20 @@ const newInstances = (count: number) =>
     ...{ name: `new-${index}`, replaces: 'east', host: 'here' },
     connectionServices: [{ name: `mds-${index}`, replaces: 'east-mds' }],
   }));
+
+test('a plan that moves accounts to an emptied instance on a host that is being drained is stopped with what to do', async () => {
+  const looks = async () => {
+    const options = { db, host: 'here', release: '1.1.0' };
+    const reused = { name: 'west', replaces: 'east', host: 'there', reused: true };
+    return await checkHosts(options, planOf({ instances: [reused] }));
+  };
+  assert.equal((await looks()).result, 'passed');
+  await db`insert into host (name, public_key, administers, draining_since) values ('there', '', false, now())`;
+  const { result, message } = await looks();
+  assert.equal(result, 'error');
+  assert.match(message, /to west on there\. Empty it first \(`bramble host drain there --to INSTANCE`\).*plan anew/);
+  await db`delete from host`;
+});
 
 test('sessions are counted for what the plan adds, and more than the database has left are warned of', async () => {
   const [one, two] = [1, 2].map((count) => sessionsNeeded(planOf({ instances: newInstances(count) })));

@@ -6,14 +6,17 @@ import { readCluster } from '../../../database/embedded/cluster.ts';
 import { readMasterKeys } from '../../../database/sealed-value.ts';
 import { hostsWithRelease } from '../../../distribution/host-releases.ts';
 import { loadAuthorities } from '../../../domain/authorities.ts';
-import { listUsableHosts } from '../../../hosts/hosts.ts';
+import { listDrainingHosts, listUsableHosts } from '../../../hosts/hosts.ts';
 import { listSupervisors } from '../../../registry/supervisors.ts';
 import { unusableText } from '../../components/usable-hosts.ts';
 import type { Upgrade } from '../../state/upgrade-store.ts';
 import { type CheckOptions, error, type Finding, passed } from './check.ts';
 
 /** New instances can be placed where their credentials can come to: here, or on a host that joined. */
-export async function checkHosts({ db, host, release }: CheckOptions, upgrade: Upgrade): Promise<Finding> {
+export async function checkHosts(
+  { db, host, release }: Pick<CheckOptions, 'db' | 'host' | 'release'>,
+  upgrade: Pick<Upgrade, 'plan'>,
+): Promise<Finding> {
   const joined = await listUsableHosts(db);
   const usable = [host, ...joined];
   const elsewhere = upgrade.plan.instances.filter(
@@ -23,6 +26,15 @@ export async function checkHosts({ db, host, release }: CheckOptions, upgrade: U
     const planned = elsewhere.map((instance) => `${instance.name} on ${instance.host}`).join(', ');
     return error(
       `These instances are planned on a host that is not usable: ${planned}, ${unusableText(usable)}. Plan them elsewhere.`,
+    );
+  }
+  const draining = await listDrainingHosts(db);
+  const reused = upgrade.plan.instances.filter((planned) => planned.reused === true && draining.includes(planned.host));
+  if (reused.length > 0) {
+    const [first] = reused;
+    return error(
+      `Accounts would move to a host that is being drained: ${reused.map(({ name, host: on }) => `to ${name} on ${on}`).join(', ')}. ` +
+        `Empty it first (\`bramble host drain ${first?.host} --to INSTANCE\`) or use it again (\`--off\`), and plan anew.`,
     );
   }
   const further = await furtherHosts(db, host);
