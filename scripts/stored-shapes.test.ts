@@ -9,12 +9,14 @@ const archive = path.join(import.meta.dirname, '..', 'releases', 'bramble-1.3.0.
 
 const ofHosts = 'new: 1.3.0 knows no hosts that join';
 
+const ofRollover = 'new; sent once the feature `domain-authority-rollover` is active';
+
 /** Shapes that differ from 1.3.0's on purpose, with why 1.3.0 can read what is written. */
 const intended: Readonly<Record<string, string>> = {
   'upgrade.progress':
     'startedAt, and of a check overriddenBy and overriddenAt, are further fields, as is reused of a new instance, which 1.3.0 keeps',
   'component.detail':
-    'clockAheadMs, masterKeys and routeSigner are further fields, and 1.3.0 keeps and shows what it does not know',
+    'clockAheadMs, masterKeys, routeSigner and authorities are further fields, and 1.3.0 keeps and shows what it does not know',
   'upgrade.plan':
     'further options with defaults, by which only the new coordinator acts; 1.3.0 keeps keys that it does not know',
   'desired_process.settings router': 'a router of 1.3 ignores `balancers`, which only a supervisor of 1.4 gives it',
@@ -33,6 +35,11 @@ const intended: Readonly<Record<string, string>> = {
   'host joinAnswer': ofHosts,
   'host joinRequest': ofHosts,
   'host sealedKey': ofHosts,
+  'file router/state.json':
+    '`statements` is a further field, which 1.3.0 drops; written once `domain-authority-rollover` is active',
+  'link routerRegistration': '`authorities` is a further field, which instances of 1.3.0 drop',
+  'link trustStatement': ofRollover,
+  'link trustStatements': ofRollover,
   'link first credential request':
     'an administration service of 1.3 refuses it; a host joins only while there is one of 1.4',
   'file config.json': 'a supervisor of 1.3 ignores `balancers`',

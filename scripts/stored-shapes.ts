@@ -42,6 +42,7 @@ import {
   routerRegistrationShape,
 } from '../src/link/messages.ts';
 import { routerFileShape } from '../src/link/router-file.ts';
+import { trustStatementShape, trustStatementsShape } from '../src/link/trusted-authorities.ts';
 import { webhookShape } from '../src/notices/webhook.ts';
 import { storedPushSettingsSchema } from '../src/platforms/apple/push-settings.ts';
 import { rules } from '../src/policies/rules.ts';
@@ -76,6 +77,7 @@ import { upgradeProgressSchema } from '../src/upgrade/state/upgrade-plan.ts';
 const linkShapes = {
   ...{ acceptedShape, helloShape, outcomeReportShape, refusedShape, revocationListShape },
   ...{ routeAnswersShape, routeEnvelopeShape, routeQuestionShape, routerRegistrationShape },
+  ...{ trustStatementShape, trustStatementsShape },
 };
 const namedBy = (where: string, shapes: Readonly<Record<string, z.ZodType>>) =>
   Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [`${where} ${name.replace('Shape', '')}`, shape]));

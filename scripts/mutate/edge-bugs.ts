@@ -89,8 +89,8 @@ export const edgeBugs: readonly KnownBug[] = [
   {
     name: 'owner-by-word-of-an-instance',
     file: 'src/link/signed-envelope.ts',
-    find: "if (!verify('sha256', bytes, authorityKey, Buffer.from(signature, 'base64'))) {",
-    replace: "if (!verify('sha256', bytes, authorityKey, Buffer.from(signature, 'base64')) && bytes.length === 0) {",
+    find: "if (!listOf(authorityKeys).some((key) => verify('sha256', bytes, key, signed))) {",
+    replace: "if (!listOf(authorityKeys).some((key) => verify('sha256', bytes, key, signed)) && bytes.length === 0) {",
     seenBy: [
       {
         file: 'src/link/signed-envelope.test.ts',

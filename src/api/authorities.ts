@@ -1,7 +1,7 @@
 /** The domain's authorities and signers, and how they are replaced. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
-import { instant } from './shapes.ts';
+import { instant, word } from './shapes.ts';
 
 const authorities = z.object({
   authorities: z.array(
@@ -23,6 +23,16 @@ const authorities = z.object({
     .nullable()
     .default(null)
     .describe('The rollover of the route signer, while there is a former one.'),
+  domain: z
+    .object({
+      state: word('begun', 'switched').describe(
+        '`begun`: both are trusted, the former issues. `switched`: the new one does.',
+      ),
+      waitsFor: z.array(z.string()).describe('What is not ready for the next step.'),
+    })
+    .nullable()
+    .default(null)
+    .describe('The rollover of the domain authority.'),
 });
 export type AuthorityList = z.output<typeof authorities>;
 const tag = 'domain';
@@ -52,6 +62,27 @@ export const authorityOperations = {
   retireRouteSigner: {
     ...{ method: 'POST', path: '/authorities/route-signer/retire', tag },
     summary: 'Retire the former route signer: routers refuse what it signed',
+    answer: authorities,
+  },
+  rollDomain: {
+    ...{ method: 'POST', path: '/authorities/domain/roll', tag },
+    summary: 'Make a successor of the domain authority: both are trusted, the former issues',
+    status: 201,
+    answer: authorities,
+  },
+  switchDomain: {
+    ...{ method: 'POST', path: '/authorities/domain/switch', tag },
+    summary: 'Issue by the successor of the domain authority: holders renew what they are known by',
+    answer: authorities,
+  },
+  revertDomain: {
+    ...{ method: 'POST', path: '/authorities/domain/revert', tag },
+    summary: 'Turn back one step of the rollover of the domain authority',
+    answer: authorities,
+  },
+  retireDomain: {
+    ...{ method: 'POST', path: '/authorities/domain/retire', tag },
+    summary: 'Retire the former domain authority: nothing trusts it any more',
     answer: authorities,
   },
 } as const satisfies Operations;

@@ -1,8 +1,7 @@
 /**
  * The revocations that the former domain's routers knew, from its home: what was revoked after the backup is in no other
- * place. Only a list that the domain's authority signed is taken, and the newest of them.
+ * place. Only a list is taken that the domain's authority signed, or a successor to which its statements lead, and the newest.
  */
-import { X509Certificate } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
@@ -11,23 +10,27 @@ import type { Queryable } from '../database/connection.ts';
 import { listAuthorityCertificates } from '../domain/authorities.ts';
 import { envelopeShape, type RevocationList, revocationListShape } from '../link/messages.ts';
 import { openEnvelope } from '../link/signed-envelope.ts';
+import { keysOf, trustFrom } from '../link/trusted-authorities.ts';
 
 /** Of `router/<name>/state.json`, as far as it matters here. */
-const stateShape = z.object({ list: envelopeShape.nullable() });
+const stateShape = z.object({ list: envelopeShape.nullable(), statements: z.array(envelopeShape).default([]) });
 
-type Envelope = z.output<typeof envelopeShape>;
+interface FormerList {
+  readonly list: z.output<typeof envelopeShape>;
+  readonly statements: readonly z.output<typeof envelopeShape>[];
+}
 
 /**
  * Before anything is made.
  * @throws BrambleError ERR_INPUT when the folder has no list of a router
  */
-export async function readFormerLists(home: string): Promise<Envelope[]> {
+export async function readFormerLists(home: string): Promise<FormerList[]> {
   const folder = join(home, 'router');
-  const lists: Envelope[] = [];
+  const lists: FormerList[] = [];
   for (const name of await readdir(folder).catch((): string[] => [])) {
     const text = await readFile(join(folder, name, 'state.json'), 'utf8').catch(() => 'null');
     const state = stateShape.nullable().safeParse(parsed(text)).data;
-    if (state?.list) lists.push(state.list);
+    if (state?.list) lists.push({ list: state.list, statements: state.statements });
   }
   if (lists.length > 0) return lists;
   throw new BrambleError(
@@ -38,14 +41,14 @@ export async function readFormerLists(home: string): Promise<Envelope[]> {
 }
 
 /** The newest that the domain signed; undefined if it signed none. */
-export async function newestSigned(q: Queryable, lists: readonly Envelope[]): Promise<RevocationList | undefined> {
+export async function newestSigned(q: Queryable, lists: readonly FormerList[]): Promise<RevocationList | undefined> {
   const certificates = await listAuthorityCertificates(q);
   const domain = certificates.find(({ name }) => name === 'domain');
   if (domain === undefined) return undefined;
-  const key = new X509Certificate(domain.certificate).publicKey;
-  const signed = lists.flatMap((list) => {
+  const signed = lists.flatMap(({ list, statements }) => {
+    const { authorities } = trustFrom([domain.certificate], statements);
     try {
-      return [openEnvelope(list, revocationListShape, key)];
+      return [openEnvelope(list, revocationListShape, keysOf([domain.certificate, ...authorities]))];
     } catch {
       return [];
     }

@@ -26,6 +26,7 @@ test('a credential that was not renewed is tried again before it ends, and every
       context: { environment: { home }, log: silentLogger } as never,
       identifier: credential.identifier,
       isDue: async () => true,
+      links: { reread: async () => undefined },
       renew: async () => {
         throw new Error('no administration service is at work');
       },

@@ -2,22 +2,24 @@
  * The SRP links of a component that dials: one to each router of the domain, followed while routers come and go, and the
  * credential kept fresh. Where the database names no router, the credential file does.
  *
- * Invariants: the link to a removed router serves until that router has drained. The credential file always holds a whole credential; a renewed one is written to a temporary file and
- * renamed, and the links use it at their next dial.
+ * Invariants: the link to a removed router serves until that router has drained, and one by a former credential until the
+ * next has been accepted, so that neither costs a request.
  */
 import { X509Certificate } from 'node:crypto';
-import { rename, writeFile } from 'node:fs/promises';
-import { createBell } from '../base/bell.ts';
+import { type Bell, createBell } from '../base/bell.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { createSparseLog } from '../base/sparse-log.ts';
 import { takeTurns } from '../base/turns.ts';
 import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
-import { credentialPath, type RouterAddress, readCredential, type SrpCredential } from '../link/credential.ts';
+import { type RouterAddress, readCredential, type SrpCredential } from '../link/credential.ts';
 import { connectLink, type SrpLink } from '../link/dialler.ts';
 import type { LinkHandlers } from '../link/link-endpoint.ts';
+import type { TrustReport } from '../link/messages.ts';
+import { authorityFingerprint, certificatesIn, issuerAmong } from '../link/trusted-authorities.ts';
 import { listRouterAddresses } from '../routers/router-addresses.ts';
 import type { ComponentContext } from './component-process.ts';
+import { changeCredential } from './credential-file.ts';
 
 export interface SrpLinks {
   /** To the routers of the moment. */
@@ -26,6 +28,10 @@ export interface SrpLinks {
   follow(signal: AbortSignal): Promise<void>;
   /** For the component's detail. */
   detail(): { router: string; up: boolean; reconnects: number }[];
+  /** Also for it: by the credential in use on every link that is up. */
+  authorities(): TrustReport;
+  /** The credential file was written: links by another certificate are replaced, each once its successor serves. */
+  reread(): Promise<void>;
   /** `null` when a router has accepted a link and responds on it. */
   ready(): string | null;
   /** Resolves once every router has accepted a link; after {@link othersWithinMs} one is enough, since another may be away. */
@@ -49,6 +55,7 @@ const leaveWithinMs = 15_000;
 /** Dials every router of the domain. @throws BrambleError ERR_SRP_CREDENTIAL */
 export async function dialRouters(options: SrpLinkOptions): Promise<SrpLinks> {
   const { environment, log, db } = options.context;
+  const credential = await followCredential(() => readCredential(environment.home, options.identifier));
   const byAddress = new Map<string, SrpLink>();
   const leaving = new Set<SrpLink>();
 
@@ -56,7 +63,7 @@ export async function dialRouters(options: SrpLinkOptions): Promise<SrpLinks> {
   function dialOnly(routers: readonly RouterAddress[]): void {
     if (routers.length === 0) return;
     const wanted = new Map(routers.map((router) => [addressText(router), router]));
-    for (const [at, router] of wanted) if (!byAddress.has(at)) byAddress.set(at, dial(options, router));
+    for (const [at, router] of wanted) if (!byAddress.has(at)) byAddress.set(at, dial(options, router, credential));
     for (const [at, link] of byAddress) {
       if (wanted.has(at)) continue;
       byAddress.delete(at);
@@ -67,7 +74,7 @@ export async function dialRouters(options: SrpLinkOptions): Promise<SrpLinks> {
   }
 
   const present = await listRouterAddresses(db);
-  dialOnly(present.length > 0 ? present : (await readCredential(environment.home, options.identifier)).routers);
+  dialOnly(present.length > 0 ? present : credential.present.routers);
   const links = () => [...byAddress.values()];
   return {
     get links() {
@@ -88,6 +95,11 @@ export async function dialRouters(options: SrpLinkOptions): Promise<SrpLinks> {
       await listening.unlisten();
     },
     detail: () => links().map(({ router, up, reconnects }) => ({ router: addressText(router), up, reconnects })),
+    authorities: () => reportOf(links(), credential),
+    reread: async () => {
+      await credential.read();
+      for (const link of links()) if (link.up && credential.isFormer(link)) link.redial();
+    },
     ready: () => {
       if (links().some((link) => link.up && !link.stalled)) return null;
       return links().some((link) => link.up) ? 'its router is not responding' : 'no router has accepted its link';
@@ -105,16 +117,62 @@ export async function dialRouters(options: SrpLinkOptions): Promise<SrpLinks> {
   };
 }
 
-function dial({ context, identifier, handlers }: SrpLinkOptions, router: RouterAddress): SrpLink {
-  const { environment, identity, log } = context;
+/** The credential of now, and by which certificate each link that is up was dialled. */
+interface FollowedCredential {
+  readonly present: SrpCredential;
+  read(): Promise<SrpCredential>;
+  /** Notes it when a link has come up. */
+  use(link: SrpLink, certificatePem: string): void;
+  used(link: SrpLink): string | undefined;
+  isFormer(link: SrpLink): boolean;
+}
+
+async function followCredential(read: () => Promise<SrpCredential>): Promise<FollowedCredential> {
+  let present = await read();
+  const inUse = new WeakMap<SrpLink, string>();
+  return {
+    get present() {
+      return present;
+    },
+    read: async () => {
+      present = await read();
+      return present;
+    },
+    use: (link, certificatePem) => void inUse.set(link, certificatePem),
+    used: (link) => inUse.get(link),
+    isFormer: (link) => inUse.get(link) !== present.certificatePem,
+  };
+}
+
+function reportOf(links: readonly SrpLink[], { present, used }: FollowedCredential): TrustReport {
+  const trusted = certificatesIn(present.domainAuthorityPem);
+  const up = links.filter((link) => link.up).map(used);
+  const certificates = up.length === 0 ? [present.certificatePem] : up;
+  const issuers = new Set(certificates.map((pem) => (pem ? issuerAmong(new X509Certificate(pem), trusted) : null)));
+  const [issuer = null] = issuers;
+  return { trusts: trusted.map(authorityFingerprint), credentialBy: issuers.size === 1 ? issuer : null };
+}
+
+function dial({ context, handlers }: SrpLinkOptions, router: RouterAddress, credential: FollowedCredential): SrpLink {
+  const { identity, log } = context;
   const component = { ...identity, linkVersions: [...identity.linkVersions], features: [...identity.features] };
   const failures = createSparseLog();
   const at = addressText(router);
+  let dialledWith = '';
   const link = connectLink({
     ...{ router, component, handlers },
-    credential: () => readCredential(environment.home, identifier),
+    credential: async () => {
+      const present = await credential.read();
+      dialledWith = present.certificatePem;
+      return present;
+    },
   });
-  link.events.on('up', (accepted) => log.info({ ...accepted }, 'link up'));
+  link.events.on('up', (accepted) => {
+    log.info({ ...accepted }, 'link up');
+    credential.use(link, dialledWith);
+    // It was renewed meanwhile.
+    if (credential.isFormer(link)) link.redial();
+  });
   link.events.on('down', (reason) => log.warn({ reason, at }, 'link down'));
   link.events.on('stalled', () => log.warn({ at }, 'link stalled: the router is not responding'));
   link.events.on('recovered', () => log.info({ at }, 'link answers again'));
@@ -130,13 +188,16 @@ function dial({ context, identifier, handlers }: SrpLinkOptions, router: RouterA
 
 const addressText = ({ host, port }: RouterAddress) => `${host}:${port}`;
 
-interface CredentialRenewal {
+export interface CredentialRenewal {
   context: SrpLinkOptions['context'];
   identifier: string;
-  /** Whether it is time, by the certificate's validity. */
+  /** Whether it is time, by the certificate's validity or because another authority issues. */
   isDue: (credential: SrpCredential) => Promise<boolean>;
   /** Gets the successor of the present credential; may take until an administration service is at work. */
   renew: (present: SrpCredential, signal: AbortSignal) => Promise<SrpCredential>;
+  links: Pick<SrpLinks, 'reread'>;
+  /** Rung when it may be time. */
+  bell?: Bell;
   signal: AbortSignal;
   clock?: Pick<Clock, 'now' | 'sleep'>;
 }
@@ -146,18 +207,17 @@ const soonestRetryMs = 60_000;
 
 /** Renews the credential when a third of its validity is left; looks every hour, and sooner after a failure where it ends soon. */
 export async function keepCredentialFresh(options: CredentialRenewal): Promise<void> {
-  const { context, identifier, signal, clock = systemClock } = options;
+  const { context, identifier, links, signal, clock = systemClock, bell = createBell(clock) } = options;
+  const { home } = context.environment;
   while (!signal.aborted) {
     let restMs = renewalCheckMs;
     try {
-      const present = await readCredential(context.environment.home, identifier);
+      const present = await readCredential(home, identifier);
       if (await options.isDue(present)) {
         restMs = retryMs(present, clock.now());
-        const path = credentialPath(context.environment.home, identifier);
-        await writeFile(`${path}.new`, `${JSON.stringify(await options.renew(present, signal), null, 2)}\n`, {
-          mode: 0o600,
-        });
-        await rename(`${path}.new`, path);
+        const { certificatePem, privateKeyPem } = await options.renew(present, signal);
+        await changeCredential(home, identifier, { certificatePem, privateKeyPem });
+        await links.reread();
         restMs = renewalCheckMs;
         context.log.info({ identifier }, 'SRP credential renewed');
       }
@@ -168,7 +228,7 @@ export async function keepCredentialFresh(options: CredentialRenewal): Promise<v
         'the SRP credential was not renewed; will retry',
       );
     }
-    await clock.sleep(restMs, signal).catch(() => {});
+    await bell.rest(restMs, signal);
   }
 }
 

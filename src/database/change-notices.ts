@@ -13,6 +13,7 @@ export const lateLookMs = 30_000;
 export type NoticedTable =
   | 'setting'
   | 'authority'
+  | 'authority_statement'
   | 'revocation_list'
   | 'srp_renewal'
   | 'srp_clearance'

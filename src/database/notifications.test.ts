@@ -74,6 +74,7 @@ test('whoever writes a table that is looked at seldom tells of it, without knowi
   const writes: Record<NoticedTable, string> = {
     setting: `insert into setting (key, value) values ('test', '{}')`,
     authority: `delete from authority`,
+    authority_statement: `delete from authority_statement`,
     revocation_list: `delete from revocation_list`,
     srp_renewal: `delete from srp_renewal`,
     srp_clearance: `delete from srp_clearance`,

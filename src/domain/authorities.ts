@@ -7,7 +7,7 @@
  *   profile-signer  RSA 2048  signs what devices enrol with
  *   route-signer    EC P-256  signs what instances answer to routers, and nothing else
  *
- * and during a rollover (`device-authority-roll.ts`) `device-former`, of which only the certificate is left, and
+ * and during a rollover (`domain-authority-roll.ts`) `domain-other`, (`device-authority-roll.ts`) `device-former`, of which only the certificate is left, and
  * `registration-former`; or (`route-signer-roll.ts`) `route-signer-former`.
  *
  * Invariant: a key is used only for what its certificate says, and can be decrypted only under its own name. The domain
@@ -32,7 +32,8 @@ export type AuthorityName =
   | 'route-signer'
   | 'device-former'
   | 'registration-former'
-  | 'route-signer-former';
+  | 'route-signer-former'
+  | 'domain-other';
 
 /** The two roots. */
 export interface Authorities {
@@ -43,6 +44,8 @@ export interface Authorities {
 /** The keys of a server instance. It needs only the domain authority's certificate, which devices must trust. */
 export interface InstanceAuthorities {
   domainCertificateDer: Buffer;
+  /** During its rollover: a root on devices, too. */
+  otherDomainDer?: Buffer | undefined;
   device: Authority;
   registration: Authority;
   profileSigner: Authority;
@@ -54,7 +57,7 @@ export interface InstanceAuthorities {
 
 /** Stores the domain authority of a new domain. */
 export async function storeDomainAuthority(q: Queryable, keys: MasterKeys, authority: Authority): Promise<void> {
-  const { ciphertext, keyId } = sealKey(keys, 'domain', authority);
+  const { ciphertext, keyId } = sealAuthorityKey(keys, 'domain', authority);
   await q`insert into authority (name, certificate) values ('domain', ${authority.certificateDer})`;
   await q`insert into domain_key (private_key, key_id) values (${ciphertext}, ${keyId})`;
 }
@@ -67,7 +70,7 @@ export async function storeAuthority(
   authority: Authority | (Pick<Authority, 'certificateDer'> & { readonly privateKeyPem: null }),
 ): Promise<boolean> {
   const { certificateDer, privateKeyPem } = authority;
-  const sealed = privateKeyPem === null ? null : sealKey(keys, name, { certificateDer, privateKeyPem });
+  const sealed = privateKeyPem === null ? null : sealAuthorityKey(keys, name, { certificateDer, privateKeyPem });
   const stored = await q`
     insert into authority (name, certificate, private_key, key_id)
     values (${name}, ${certificateDer}, ${sealed?.ciphertext ?? null}, ${sealed?.keyId ?? null})
@@ -84,7 +87,7 @@ export async function replaceAuthority(
   present: Authority,
   successor: Authority,
 ): Promise<boolean> {
-  const { ciphertext, keyId } = sealKey(keys, name, successor);
+  const { ciphertext, keyId } = sealAuthorityKey(keys, name, successor);
   const replaced = await q`
     update authority set certificate = ${successor.certificateDer}, private_key = ${ciphertext}, key_id = ${keyId}
      where name = ${name} and certificate = ${present.certificateDer}
@@ -96,7 +99,8 @@ export async function removeAuthorities(q: Queryable, names: readonly AuthorityN
   await q`delete from authority where name = any(${names as AuthorityName[]})`;
 }
 
-interface SealedRow {
+/** As it is stored. */
+export interface SealedAuthority {
   certificate: Buffer;
   privateKey: Buffer;
   keyId: string;
@@ -111,10 +115,10 @@ export async function loadAuthority(
   keys: MasterKeys,
   name: AuthorityName,
 ): Promise<Authority | undefined> {
-  const [row] = await q<SealedRow[]>`
+  const [row] = await q<SealedAuthority[]>`
     select certificate, private_key as "privateKey", key_id as "keyId"
       from authority where name = ${name} and private_key is not null`;
-  return row && openKey(keys, name, row);
+  return row && openAuthorityKey(keys, name, row);
 }
 
 /** Of all authorities, by name. */
@@ -131,11 +135,11 @@ export async function loadDomainAuthority(q: Queryable, keys: MasterKeys): Promi
   if (undivided !== undefined) return undivided;
   const [present] = await q`select 1 from authority where name = 'domain'`;
   if (present === undefined) throw noAuthority('domain');
-  const [row] = await q<SealedRow[]>`
+  const [row] = await q<SealedAuthority[]>`
     select a.certificate, k.private_key as "privateKey", k.key_id as "keyId"
       from authority a cross join domain_key k where a.name = 'domain'`;
   if (row === undefined) throw noAuthority('domain');
-  return openKey(keys, 'domain', row);
+  return openAuthorityKey(keys, 'domain', row);
 }
 
 /** @throws BrambleError ERR_NO_DOMAIN, ERR_MASTER_KEY or ERR_SEALED_VALUE. */
@@ -148,12 +152,13 @@ export function authorityKeyPlace(name: string): string {
   return `authority/private_key/${name}`;
 }
 
-function sealKey(keys: MasterKeys, name: AuthorityName, authority: Authority) {
+/** For the row or table of the key. */
+export function sealAuthorityKey(keys: MasterKeys, name: AuthorityName, authority: Authority) {
   const der = createPrivateKey(authority.privateKeyPem).export({ type: 'pkcs8', format: 'der' });
   return sealValue(keys, authorityKeyPlace(name), der);
 }
 
-function openKey(keys: MasterKeys, name: AuthorityName, row: SealedRow): Authority {
+export function openAuthorityKey(keys: MasterKeys, name: AuthorityName, row: SealedAuthority): Authority {
   const der = openValue(keys, authorityKeyPlace(name), row.privateKey, row.keyId);
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   return { certificateDer: row.certificate, privateKeyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString() };
@@ -171,6 +176,7 @@ export async function loadInstanceAuthorities(q: Queryable, keys: MasterKeys): P
   const device = await requireAuthority(q, keys, 'device');
   return {
     domainCertificateDer: domain,
+    otherDomainDer: certificates.get('domain-other'),
     device,
     registration: (await loadAuthority(q, keys, 'registration')) ?? device,
     profileSigner: (await loadAuthority(q, keys, 'profile-signer')) ?? device,

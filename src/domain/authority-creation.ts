@@ -123,10 +123,14 @@ async function generateRoots(domain: { readonly name: string }, now: Date): Prom
   return { domain: domainAuthority, device: deviceAuthority };
 }
 
-/** The successor of the device authority. Its name tells it from the one before: devices have both. */
-export async function generateDeviceRoot(domain: { readonly name: string }, now: Date): Promise<Authority> {
-  const title = `${domain.name} device authority of ${now.toISOString().slice(0, 19)}Z`;
-  return await generateRoot(title, domain.name, 'RSA-2048', now);
+/** The successor of a root. Its name tells it from the one before: devices have both. */
+export async function generateNextRoot(
+  which: 'domain' | 'device',
+  domain: { readonly name: string },
+  now: Date,
+): Promise<Authority> {
+  const title = `${domain.name} ${which} authority of ${now.toISOString()}`;
+  return await generateRoot(title, domain.name, which === 'domain' ? 'EC-P256' : 'RSA-2048', now);
 }
 
 async function generateRoot(

@@ -16,7 +16,7 @@ import type { MasterKeys } from '../database/sealed-value.ts';
 import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
 import { readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { loadAuthorities, loadAuthority, removeAuthorities, replaceAuthority, storeAuthority } from './authorities.ts';
-import { generateDeviceRoot, generateSigner } from './authority-creation.ts';
+import { generateNextRoot, generateSigner } from './authority-creation.ts';
 
 /** Instances look at their authorities once a minute: until then some issue by the former. */
 const lateIssuesMinutes = 5;
@@ -47,7 +47,7 @@ export async function rollDeviceAuthority(
     );
   }
   const formerRegistration = await loadAuthority(tx, keys, 'registration');
-  const successor = await generateDeviceRoot(domain, now);
+  const successor = await generateNextRoot('device', domain, now);
   const roots = { domain: domainAuthority, device: successor };
   const registration = await generateSigner('registration', roots, domain, now);
   await replaceAuthority(tx, keys, 'device', former, successor);

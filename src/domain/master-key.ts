@@ -22,3 +22,7 @@ export async function readMasterKeyState(q: Queryable): Promise<MasterKeyState> 
 export async function writeMasterKeyState(q: Queryable, state: MasterKeyState): Promise<void> {
   await writeSetting(q, 'master-key', state);
 }
+
+export function isRotating({ sealing, next, settledAt }: MasterKeyState): boolean {
+  return next !== null || (sealing !== null && settledAt === null);
+}

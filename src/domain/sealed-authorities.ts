@@ -19,3 +19,12 @@ export const sealedDomainKey = sealedColumn({
   boundTo: [],
   place: () => authorityKeyPlace('domain'),
 });
+
+export const sealedOtherDomainKey = sealedColumn({
+  table: 'domain_key_other',
+  column: 'private_key',
+  keyId: 'key_id',
+  recorded: true,
+  boundTo: [],
+  place: () => authorityKeyPlace('domain-other'),
+});

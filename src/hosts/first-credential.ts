@@ -9,7 +9,9 @@ import type { Database } from '../database/connection.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import { requestFirstCredential } from '../instances/credential-renewal.ts';
 import { credentialPath } from '../link/credential.ts';
+import { pemOf } from '../link/trusted-authorities.ts';
 import { readHostKey } from './host-key.ts';
+import { hostTrust } from './host-trust.ts';
 
 interface Holder {
   db: Database;
@@ -24,7 +26,9 @@ export async function ensureCredential({ db, home, host, identifier }: Holder, s
   if ((await readPresent(path)) !== null) return;
   const key = await readHostKey(home);
   if (key === null) return;
-  const credential = await requestFirstCredential(db, identifier, { name: host, ...key }, signal);
+  const { authorities } = await hostTrust(db, key);
+  const joined = { name: host, privateKeyPem: key.privateKeyPem, domainAuthorityPem: pemOf(authorities) };
+  const credential = await requestFirstCredential(db, identifier, joined, signal);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await writeWholeFile(path, `${JSON.stringify(credential, null, 2)}\n`, 'w');
 }

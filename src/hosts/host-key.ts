@@ -11,7 +11,7 @@ export const hostKeyShape = z.object({
   /** As it was proven when the host joined. */
   domainAuthorityPem: z.string().min(1),
 });
-type HostKey = z.output<typeof hostKeyShape>;
+export type HostKey = z.output<typeof hostKeyShape>;
 
 const fileOf = (home: string) => join(home, 'keys', 'host.json');
 

@@ -19,8 +19,10 @@ import {
 import * as z from 'zod';
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable } from '../database/connection.ts';
-import { authorityKeyOf, openEnvelope, parseJson } from '../link/signed-envelope.ts';
+import { openEnvelope, parseJson } from '../link/signed-envelope.ts';
+import { keysOf } from '../link/trusted-authorities.ts';
 import { readHostKey } from './host-key.ts';
+import { hostTrust } from './host-trust.ts';
 
 export const sealedKeyShape = z.object({
   purpose: z.literal('master key for a host'),
@@ -48,8 +50,9 @@ export async function offeredMasterKey(
   const [row] = await q<{ envelope: string }[]>`
     select envelope from host_master_key where host = ${host} and key_id = ${keyId}`;
   if (row === undefined) return undefined;
+  const { authorities } = await hostTrust(q, own);
   try {
-    const sealed = openEnvelope(parseJson(row.envelope), sealedKeyShape, authorityKeyOf(own.domainAuthorityPem));
+    const sealed = openEnvelope(parseJson(row.envelope), sealedKeyShape, keysOf(authorities));
     if (sealed.host !== host || sealed.keyId !== keyId)
       throw new TypeError('it is for another host, or of another key');
     return openedWith(createPrivateKey(own.privateKeyPem), sealed);

@@ -61,6 +61,14 @@ export async function listInvitations(q: Queryable): Promise<OpenInvitation[]> {
       from host_invitation where expires_at > now() order by host`;
 }
 
+/** Hosts that may still join by an invitation from before that time. */
+export async function openInvitationsBefore(q: Queryable, time: Date): Promise<string[]> {
+  const rows = await q<{ host: string }[]>`
+    select host from host_invitation
+     where expires_at > now() and answered_at is null and invited_at < ${time} order by host`;
+  return rows.map(({ host }) => host);
+}
+
 export interface OpenRequest {
   id: string;
   host: string;

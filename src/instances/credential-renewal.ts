@@ -18,7 +18,9 @@ import type { Authority } from '../domain/authorities.ts';
 import { credentialShape, type RouterAddress, type SrpCredential } from '../link/credential.ts';
 import { identifierShape, type SignedEnvelope } from '../link/messages.ts';
 import { openEnvelope, parseJson, parseMessage, signEnvelope } from '../link/signed-envelope.ts';
+import { issuerAmong, pemOf, type Trust } from '../link/trusted-authorities.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import { trustOf } from './holder-trust.ts';
 import { insertSrpCredential, insertSrpSuccessor } from './srp-credential-store.ts';
 import { certifySrpKey, isSrpRenewalDue, srpCredentialSerial } from './srp-credentials.ts';
 
@@ -58,11 +60,17 @@ const askAgainMs = 2000;
 /** Answered in one transaction. */
 const maxRequests = 16;
 
-/** What `keepCredentialFresh` needs from the directory. */
+/** What a holder's upkeep needs from the directory. */
 export function credentialRenewal(db: Database, clock: Clock = systemClock) {
+  const trust = async (domainAuthorityPem: string): Promise<Trust> => await trustOf(db, domainAuthorityPem);
   return {
-    // By the clock that it was issued by: to one that is behind it would never begin to be valid.
-    isDue: async (present: SrpCredential) => isSrpRenewalDue(present, await databaseTime(db)),
+    trust,
+    /** By the clock that it was issued by: to one that is behind it would never begin to be valid. */
+    isDue: async (present: SrpCredential): Promise<boolean> => {
+      if (isSrpRenewalDue(present, await databaseTime(db))) return true;
+      const { authorities, issues } = await trust(present.domainAuthorityPem);
+      return issues !== null && issuerAmong(new X509Certificate(present.certificatePem), authorities) !== issues;
+    },
     renew: async (present: SrpCredential, signal: AbortSignal): Promise<SrpCredential> => {
       const keys = await createEcKeyPair();
       const request: z.input<typeof credentialRequestShape> = {
@@ -72,7 +80,8 @@ export function credentialRenewal(db: Database, clock: Clock = systemClock) {
       };
       const envelope = signEnvelope(request, present.privateKeyPem);
       const { certificate } = await askFor(db, present.identifier, envelope, { clock, signal });
-      const certificatePem = new X509Certificate(certificate).toString();
+      const { bridges } = await trust(present.domainAuthorityPem);
+      const certificatePem = pemOf([certificate, ...bridges]);
       return credentialShape.parse({ ...present, certificatePem, privateKeyPem: privateKeyPemOf(keys.privateKey) });
     },
   };

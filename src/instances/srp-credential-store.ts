@@ -216,6 +216,15 @@ export async function raiseSrpNumbers(tx: Transaction, to: number, skipped: numb
   await tx`select setval('srp_number', least(last_value + ${skipped}::bigint, 99999999)) from srp_number`;
 }
 
+/** The next number, without a change: the list is signed anew. As {@link raiseSrpNumbers} does. */
+export async function renumberRevocationList(tx: Transaction): Promise<void> {
+  await lockList(tx);
+  await tx`
+    insert into srp_credential (serial, identifier, certificate, issued_at, expires_at, revoked_at, list_number)
+    select 'renumbered' || drawn.number, ${nobody}, ''::bytea, now(), now(), now(), drawn.number
+      from (select nextval('srp_list_number') as number) drawn`;
+}
+
 /** Conflicts with itself but not with readers; held until the transaction ends. */
 async function lockList(tx: Transaction): Promise<void> {
   await tx`lock table srp_clearance in share row exclusive mode`;

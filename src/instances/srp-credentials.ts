@@ -10,10 +10,12 @@ import { databaseTime } from '../database/database-time.ts';
 import type { Authority } from '../domain/authorities.ts';
 import type { RouterAddress, SrpCredential } from '../link/credential.ts';
 import { normalSerial } from '../link/messages.ts';
+import { pemOf } from '../link/trusted-authorities.ts';
 import { issueCertificate, randomSerialHex, validFrom } from '../protocol/x509/certificate.ts';
 import { readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { isCertificateDue } from '../protocol/x509/certificate-renewal.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import type { DomainTrust } from './domain-trust.ts';
 import { type IssuedCertificate, insertSrpCredential } from './srp-credential-store.ts';
 
 /** Renewed when a third of it is left: `isSrpRenewalDue`. */
@@ -24,6 +26,8 @@ interface SrpCredentialOrder {
   /** The domain authority. */
   readonly authority: Authority;
   readonly routers: readonly RouterAddress[];
+  /** What the holder trusts, and what stands behind its certificate; the authority alone where none is replaced. */
+  readonly trust?: DomainTrust;
 }
 
 /** A fresh credential, with the serial under which it is listed and revoked. */
@@ -89,9 +93,9 @@ async function makeCredential(
       expiresAt: certificate.notAfter,
       file: {
         identifier: order.identifier,
-        certificatePem: new X509Certificate(certificate.certificateDer).toString(),
+        certificatePem: pemOf([certificate.certificateDer, ...(order.trust?.bridges ?? [])]),
         privateKeyPem: privateKeyPemOf(keys.privateKey),
-        domainAuthorityPem: new X509Certificate(order.authority.certificateDer).toString(),
+        domainAuthorityPem: pemOf(order.trust?.authorities ?? [order.authority.certificateDer]),
         routers: [...order.routers],
       },
     },

@@ -66,6 +66,8 @@ export interface SrpLink {
   readonly stalled: boolean;
   /** Links accepted so far, less one. */
   readonly reconnects: number;
+  /** Dials again at once, by the credential of now; a link that serves goes on until its successor does. */
+  redial(): void;
   /** Ends the link: requests under way are finished within `graceMs` (default 5000), nothing new is taken. */
   close(graceMs?: number): Promise<void>;
   /** Dials no more; the link that stands serves until the router ends it, at most this long. */
@@ -129,6 +131,10 @@ class Dialler implements SrpLink {
 
   get reconnects(): number {
     return Math.max(0, this.#accepted - 1);
+  }
+
+  redial(): void {
+    for (const session of this.#serving.keys()) this.#end(session, { kind: 'draining', upMs: this.#upMs(session) });
   }
 
   async close(graceMs = 5000): Promise<void> {

@@ -34,10 +34,10 @@ import {
   refusedShape,
   routeQuestionShape,
   routerRegistrationShape,
-  type SignedEnvelope,
 } from './messages.ts';
 import { linkSessionOptions } from './session-options.ts';
 import { parseJson, parseMessage } from './signed-envelope.ts';
+import type { ControlMessage } from './trusted-authorities.ts';
 
 /** How the component behind the link handles what the router sends. Omitted handlers answer 404. */
 export interface LinkHandlers {
@@ -51,8 +51,8 @@ export interface LinkHandlers {
     /** As `signRoutes` does. */
     sign: (value: unknown) => RouteEnvelope;
   };
-  /** Push every signed revocation list, beginning with the one in force, until the signal is aborted. */
-  control?: (push: (list: SignedEnvelope) => void, signal: AbortSignal) => void;
+  /** Push statements about authorities and signed revocation lists, beginning with those in force, until the signal is aborted. */
+  control?: (push: (message: ControlMessage) => void, signal: AbortSignal) => void;
   /**
    * Every two seconds from every router: register it in the database.
    * @param routerKey SHA-256 of the public key (SPKI, DER) that the router proved in TLS, hex.
@@ -161,8 +161,8 @@ function streamControl(response: Http2ServerResponse, control: NonNullable<LinkH
   response.stream.once('close', () => ending.abort('the link was closed'));
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   response.stream.write('\n');
-  control((list) => {
-    if (!response.stream.destroyed) response.stream.write(`${JSON.stringify(list)}\n`);
+  control((message) => {
+    if (!response.stream.destroyed) response.stream.write(`${JSON.stringify(message)}\n`);
   }, ending.signal);
 }
 

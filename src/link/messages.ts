@@ -51,7 +51,7 @@ export const identifierShape = z.string().regex(/^[SC]\d{8}$/);
 const tokenShape = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 
 /** SHA-256 of a DER certificate, lower-case hex. */
-const fingerprintShape = z.string().regex(/^[0-9a-f]{64}$/);
+export const fingerprintShape = z.string().regex(/^[0-9a-f]{64}$/);
 
 /** Text for people: no control characters, line breaks or changes of writing direction. */
 const name = z
@@ -145,6 +145,14 @@ export const revocationListShape = z.object({
 });
 export type RevocationList = z.output<typeof revocationListShape>;
 
+/** What a component says of the domain authorities: fingerprints. */
+const trustReportShape = z.object({
+  trusts: z.array(fingerprintShape).max(8),
+  /** Of the one that issued the certificate by which it is known, on every link in use; null where that is not one. */
+  credentialBy: fingerprintShape.nullable(),
+});
+export type TrustReport = z.output<typeof trustReportShape>;
+
 /** What a router reports about itself to every instance, so that an instance registers it in the database. */
 export const routerRegistrationShape = componentShape.extend({
   /** `http://127.0.0.1:port` with /healthz, /readyz and /metrics, meaningful on the router's own host. */
@@ -154,6 +162,8 @@ export const routerRegistrationShape = componentShape.extend({
     .refine((url) => Number(url.slice(url.lastIndexOf(':') + 1)) <= 65_535),
   links: z.array(z.object({ identifier: identifierShape, since: z.iso.datetime(), reconnects: count })).max(4096),
   tunnelsOpen: count,
+  /** Absent before 1.4. */
+  authorities: trustReportShape.optional(),
 });
 export type RouterRegistration = z.output<typeof routerRegistrationShape>;
 

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { isCertificateDue } from '../protocol/x509/certificate-renewal.ts';
+import { certificatesIn, pemOf, type Trust } from './trusted-authorities.ts';
 
 export const routerFileShape = z.object({
   certificatePem: z.string().min(1),
@@ -48,4 +49,23 @@ export async function readRouterFile(path: string): Promise<RouterFile> {
 export function isRouterCertificateDue(certificatePem: string, now: Date): boolean {
   const { validFromDate, validToDate } = new X509Certificate(certificatePem);
   return isCertificateDue({ notBefore: validFromDate, notAfter: validToDate }, now);
+}
+
+/** The same router's file, with what it is to trust at its next start, and the bridges behind its certificate. */
+export function trustingRouterFile(file: RouterFile, trust: Pick<Trust, 'authorities' | 'bridges'>): RouterFile {
+  const { raw } = new X509Certificate(file.certificatePem);
+  return {
+    ...file,
+    certificatePem: pemOf([raw, ...trust.bridges]),
+    domainAuthorityPem: pemOf(trust.authorities),
+  };
+}
+
+/** Whether it is that already. */
+export function isTrustingRouterFile(file: RouterFile, trust: Pick<Trust, 'authorities' | 'bridges'>): boolean {
+  const { certificatePem, domainAuthorityPem } = trustingRouterFile(file, trust);
+  return (
+    certificatePem === pemOf(certificatesIn(file.certificatePem)) &&
+    domainAuthorityPem === pemOf(certificatesIn(file.domainAuthorityPem))
+  );
 }

@@ -11,7 +11,7 @@ import {
 import { createEcKeyPair, spkiDerOf } from '../protocol/x509/key-pair.ts';
 import { createTestAuthority, type TestAuthority } from './link-fixture.ts';
 import { normalSerial, revocationListShape } from './messages.ts';
-import { authorityKeyOf, openEnvelope, openRoutes, signEnvelope, signRoutes } from './signed-envelope.ts';
+import { openEnvelope, openRoutes, signEnvelope, signRoutes } from './signed-envelope.ts';
 
 let domain: TestAuthority;
 before(async () => {
@@ -20,12 +20,12 @@ before(async () => {
 const list = { number: 3, revoked: [], cleared: [] };
 
 test('what the domain signed is opened', () => {
-  const key = authorityKeyOf(domain.certificatePem);
+  const key = new X509Certificate(domain.certificatePem).publicKey;
   assert.deepEqual(openEnvelope(signEnvelope(list, domain.key), revocationListShape, key), list);
 });
 
 test('changed bytes, another signer and another shape are not believed', async () => {
-  const key = authorityKeyOf(domain.certificatePem);
+  const key = new X509Certificate(domain.certificatePem).publicKey;
   const signed = signEnvelope(list, domain.key);
   const changed = { ...signed, payload: Buffer.from(JSON.stringify({ ...list, number: 4 })).toString('base64') };
   const other = signEnvelope(list, (await createTestAuthority('Domain')).key);

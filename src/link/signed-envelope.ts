@@ -25,9 +25,11 @@ export function signRoutes(value: unknown, key: KeyObject | string, signerCertif
     : { ...envelope, signer: Buffer.from(signerCertificateDer).toString('base64') };
 }
 
-/** The domain authority's public key, from its certificate. */
-export function authorityKeyOf(domainAuthorityPem: string): KeyObject {
-  return new X509Certificate(domainAuthorityPem).publicKey;
+/** Of the domain authority, and during its rollover of both. */
+export type AuthorityKeys = KeyObject | readonly KeyObject[];
+
+function listOf(keys: AuthorityKeys): readonly KeyObject[] {
+  return Array.isArray(keys) ? (keys as readonly KeyObject[]) : [keys as KeyObject];
 }
 
 /**
@@ -38,11 +40,12 @@ export function authorityKeyOf(domainAuthorityPem: string): KeyObject {
 export function openEnvelope<Shape extends z.ZodType>(
   envelope: unknown,
   shape: Shape,
-  authorityKey: KeyObject,
+  authorityKeys: AuthorityKeys,
 ): z.output<Shape> {
   const { payload, signature } = parseMessage(envelopeShape, envelope) satisfies SignedEnvelope;
   const bytes = Buffer.from(payload, 'base64');
-  if (!verify('sha256', bytes, authorityKey, Buffer.from(signature, 'base64'))) {
+  const signed = Buffer.from(signature, 'base64');
+  if (!listOf(authorityKeys).some((key) => verify('sha256', bytes, key, signed))) {
     throw new BrambleError(
       'ERR_LINK_SIGNATURE',
       'A signed message of the SRP link was not signed by the domain authority and is rejected.',
@@ -59,15 +62,19 @@ export function openEnvelope<Shape extends z.ZodType>(
 export function openRoutes<Shape extends z.ZodType>(
   answer: unknown,
   shape: Shape,
-  authorityKey: KeyObject,
+  authorityKeys: AuthorityKeys,
   isRevoked: (serial: string) => boolean,
 ): z.output<Shape> {
   const { signer, ...envelope } = parseMessage(routeEnvelopeShape, answer);
-  const key = signer === undefined ? authorityKey : routeSignerKey(signer, authorityKey, isRevoked);
-  return openEnvelope(envelope, shape, key);
+  const keys = signer === undefined ? authorityKeys : routeSignerKey(signer, authorityKeys, isRevoked);
+  return openEnvelope(envelope, shape, keys);
 }
 
-function routeSignerKey(signer: string, authorityKey: KeyObject, isRevoked: (serial: string) => boolean): KeyObject {
+function routeSignerKey(
+  signer: string,
+  authorityKeys: AuthorityKeys,
+  isRevoked: (serial: string) => boolean,
+): KeyObject {
   let certificate: X509Certificate;
   try {
     certificate = new X509Certificate(Buffer.from(signer, 'base64'));
@@ -76,7 +83,7 @@ function routeSignerKey(signer: string, authorityKey: KeyObject, isRevoked: (ser
   }
   const now = Date.now();
   const isRouteSigner =
-    certificate.verify(authorityKey) &&
+    listOf(authorityKeys).some((key) => certificate.verify(key)) &&
     !certificate.ca &&
     certificate.keyUsage?.length === 1 &&
     certificate.keyUsage[0] === routeSignerPurpose &&

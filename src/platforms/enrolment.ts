@@ -21,6 +21,8 @@ export interface EnrolmentFacts {
   };
   readonly authorities: {
     readonly domainCertificateDer: Uint8Array;
+    /** During its rollover: the other one. */
+    readonly otherDomainDer?: Uint8Array | undefined;
     /** Issues device identities. */
     readonly device: Signing;
     readonly profileSigner: Signing;

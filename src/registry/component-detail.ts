@@ -29,6 +29,8 @@ export const componentDetailShape = z.looseObject({
   masterKeys: z.object({ current: z.string(), held: z.array(z.string()) }).optional(),
   /** Of an instance: the serial number of the route signer by which it signs; absent before 1.4. */
   routeSigner: z.string().optional(),
+  /** Fingerprints of domain authorities: those it trusts, and the one its certificate is of; absent before 1.4. */
+  authorities: z.object({ trusts: z.array(z.string()), credentialBy: z.string().nullable() }).optional(),
 });
 export type ComponentDetail = z.output<typeof componentDetailShape>;
 

@@ -101,6 +101,12 @@ export const ownFeatures: readonly Feature[] = [
       'Routers can be added and removed; earlier releases dial those that their credential file named when they started.',
     kinds: ['server', 'administration', 'connection', 'coordinator'],
   },
+  {
+    name: 'domain-authority-rollover',
+    since: '1.4.0',
+    summary: 'The domain authority can be replaced; earlier releases trust one, for as long as they run.',
+    kinds: ['router', 'server', 'administration', 'connection', 'coordinator'],
+  },
 ];
 
 /** The schema that it needs. */

@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.4.0',
-  schemaVersion: 31,
+  schemaVersion: 32,
   leastSchemaVersion: 17,
   linkVersions: [1, 2],
   features: [
@@ -34,5 +34,6 @@ export const thisRelease: ReleaseNumbers = {
     'device-authority-rollover',
     'route-signer-rollover',
     'further-routers',
+    'domain-authority-rollover',
   ],
 };

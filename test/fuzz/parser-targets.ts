@@ -4,6 +4,7 @@
  * issued is not believed; a head that the router takes can be said over the link.
  */
 import assert from 'node:assert/strict';
+import { createPublicKey } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { ErrorCode } from '../../src/base/error-codes.ts';
@@ -19,7 +20,6 @@ import {
   routerRegistrationShape,
 } from '../../src/link/messages.ts';
 import {
-  authorityKeyOf,
   openEnvelope as openLinkEnvelope,
   parseJson,
   parseMessage,
@@ -478,8 +478,7 @@ function linkTarget(): ParserTarget {
 
 const linkKeys = await (async () => {
   const authority = await createAuthority({ commonName: 'Domain', algorithm: 'EC-P256', days: 1 });
-  const pem = `-----BEGIN CERTIFICATE-----\n${Buffer.from(authority.certificateDer).toString('base64')}\n-----END CERTIFICATE-----\n`;
-  return { privateKey: authority.privateKeyPem, publicKey: authorityKeyOf(pem) };
+  return { privateKey: authority.privateKeyPem, publicKey: createPublicKey(authority.privateKeyPem) };
 })();
 
 function openLinkEnvelopeOrRefuse(value: unknown, key: typeof linkKeys.publicKey): void {

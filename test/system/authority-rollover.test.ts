@@ -1,6 +1,6 @@
 /**
- * What a domain's components trust is replaced while devices are at work: the route signer by a new one. Processes are killed in the
- * middle, and no request fails.
+ * What a domain's components trust is replaced while devices are at work: the route signer, and the domain authority. Processes are
+ * killed in the middle, and no request fails, also of devices that know nothing but the former authority.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -9,7 +9,8 @@ import { after, before, describe, test } from 'node:test';
 import { accountOperations } from '../../src/api/accounts.ts';
 import { type AuthorityList, authorityOperations } from '../../src/api/authorities.ts';
 import { readRouteSigners } from '../../src/domain/route-signer-roll.ts';
-import { normalSerial, revocationListShape } from '../../src/link/messages.ts';
+import { normalSerial, revocationListShape, type TrustReport } from '../../src/link/messages.ts';
+import { authorityFingerprint } from '../../src/link/trusted-authorities.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { workingTreeArchive } from '../harness/archives.ts';
@@ -78,5 +79,51 @@ describe('while devices are at work', { timeout: 600_000 }, () => {
     });
     await activateAnother('after');
     await nothingFailed();
+  });
+
+  const isReady = (state: string) => async () => {
+    const { domain: rollover } = await domain.api.call(authorityOperations.list, {});
+    return rollover?.state === state && rollover.waitsFor.length === 0;
+  };
+  /** Fingerprint of the authority that issues. */
+  async function issuing(): Promise<string> {
+    const [row] = await domain.sql<{ certificate: Buffer }[]>`select certificate from authority where name = 'domain'`;
+    return authorityFingerprint(row?.certificate ?? Buffer.of());
+  }
+  /** What each component reports. */
+  async function reports(): Promise<TrustReport[]> {
+    const rows = await domain.sql<{ authorities: TrustReport }[]>`
+      select detail->'authorities' as authorities from component where kind in ('router', 'server', 'connection')`;
+    return rows.map(({ authorities }) => authorities);
+  }
+
+  test('the domain authority is replaced: first both are trusted, then the new one issues, then the former goes', async () => {
+    const former = await issuing();
+    await authority('roll', 'domain', '--yes');
+    await killAndAwait(domain, 'administration-1');
+    await until('everybody trusts the new one', 120_000, isReady('begun'));
+    await authority('switch', 'domain', '--yes');
+    await killAndAwait(domain, 'administration-1');
+    const issues = await issuing();
+    assert.notEqual(issues, former);
+    await activateAnother('trusting-both');
+    await until('everybody works with the new one', 300_000, isReady('switched'));
+    await authority('retire', 'domain', '--yes');
+    await until('nobody trusts the former one', 120_000, async () =>
+      (await reports()).every(({ trusts, credentialBy }) => trusts.join() === issues && credentialBy === issues),
+    );
+    await activateAnother('trusting-the-new-one');
+    await nothingFailed();
+    const { list, statements } = JSON.parse(
+      await readFile(join(domain.home, 'router', 'router-1', 'state.json'), 'utf8'),
+    );
+    assert.ok(list !== null && statements.length === 3);
+  });
+
+  test('afterwards everything starts again, and devices that know only the former authority are served', async () => {
+    await killAndAwait(domain, 'router-1');
+    for (const name of ['server-1', 'server-2', 'connection-1']) await killAndAwait(domain, name);
+    await untilServed(domain, fleet);
+    await assertNothingLost(domain, fleet);
   });
 });

@@ -22,6 +22,7 @@ const notAudited = {
   audit_cut: 'the audit: each has a record of its own',
   audit_record: 'the audit',
   audit_seal: 'the audit',
+  authority_statement: 'signed by the domain; follows from a recorded order to replace an authority',
   component_interruption: 'telemetry of components',
   delivery: 'follows from a recorded change or an order, which the operation names',
   delivery_hold: 'telemetry of instances',

@@ -1,72 +1,110 @@
 /** `bramble authority`. */
 import { Argument, type Command } from 'commander';
 import { type AuthorityList, authorityOperations } from '../../api/authorities.ts';
+import type { Operation } from '../../api/operation.ts';
 import { counted } from '../../base/counted.ts';
 import { dayText } from '../../base/time-text.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
 import { columns, type Style } from '../text-output.ts';
 
+type Ordered = Operation & { readonly answer: typeof authorityOperations.list.answer };
+
+/** What each step does to each, and what is asked before it. */
+const steps = {
+  roll: {
+    device: {
+      operation: authorityOperations.roll,
+      question: 'Replace the device authority? Every device renews its identity, under the budget.',
+    },
+    'route-signer': {
+      operation: authorityOperations.rollRouteSigner,
+      question: 'Replace the route signer? Nobody notices; retire the former one afterwards.',
+    },
+    domain: {
+      operation: authorityOperations.rollDomain,
+      question: 'Begin to replace the domain authority? Both are trusted until the former one is retired.',
+    },
+  },
+  switch: {
+    domain: {
+      operation: authorityOperations.switchDomain,
+      question: 'Have the new domain authority issue? Components renew what they are known by.',
+    },
+  },
+  revert: {
+    'route-signer': {
+      operation: authorityOperations.revertRouteSigner,
+      question: 'Let the former route signer sign again?',
+    },
+    domain: {
+      operation: authorityOperations.revertDomain,
+      question: 'Turn back one step of the domain authority’s rollover?',
+    },
+  },
+  retire: {
+    'route-signer': {
+      operation: authorityOperations.retireRouteSigner,
+      question: 'Retire the former route signer? Its key is destroyed.',
+    },
+    domain: {
+      operation: authorityOperations.retireDomain,
+      question:
+        'Retire the former domain authority? Its key is destroyed, and nothing trusts it any more. Make a backup afterwards.',
+    },
+  },
+} as const;
+
 export function addAuthorityCommands(program: Command, frame: Frame): void {
   const authorities = program.command('authority').description('the authorities of the domain');
   example(
     authorities
       .command('list')
-      .description('list the authorities, and the identities that a former device authority is kept for')
+      .description('list the authorities, and what each rollover waits for')
       .action(async (_flags: object, command) => {
         await frame.ask(command, authorityOperations.list, {}, authorityText);
       }),
     'bramble authority list',
   );
+  const step = <Step extends keyof typeof steps>(
+    name: Step,
+    description: string,
+    which?: keyof (typeof steps)[Step],
+  ) => {
+    const choices: Readonly<Record<string, { operation: Ordered; question: string }>> = steps[name];
+    const argument = new Argument(which === undefined ? '<which>' : '[which]', 'of what').choices(Object.keys(choices));
+    return confirmable(authorities.command(name))
+      .addArgument(which === undefined ? argument : argument.default(which))
+      .description(description)
+      .action(async (given: string, flags: { yes?: true }, command) => {
+        const chosen = choices[given];
+        if (chosen === undefined) throw new TypeError(`${name} of ${given} is not among the choices`);
+        if (!flags.yes) await confirm(frame, chosen.question);
+        await frame.ask(command, chosen.operation, {}, authorityText);
+      });
+  };
   example(
-    confirmable(authorities.command('roll'))
-      .addArgument(new Argument('[which]', 'what to replace').choices(['device', 'route-signer']).default('device'))
-      .description(
-        'replace the device authority: a new one issues identities, and every device renews its own. Or the route signer: ' +
-          'instances sign routes by a new one, and routers believe both until the former is retired',
-      )
-      .action(async (which: 'device' | 'route-signer', flags: { yes?: true }, command) => {
-        const { question, operation } = rolls[which];
-        if (!flags.yes) await confirm(frame, question);
-        await frame.ask(command, operation, {}, authorityText);
-      }),
+    step(
+      'roll',
+      'replace the device authority: a new one issues identities, and every device renews its own. Or the route signer: instances ' +
+        'sign routes by a new one. Or begin to replace the domain authority, by which components know each other',
+      'device',
+    ),
     'bramble authority roll',
-    'bramble authority roll route-signer',
+    'bramble authority roll domain',
   );
   example(
-    authorities
-      .command('revert')
-      .addArgument(new Argument('<which>', 'whose rollover').choices(['route-signer']))
-      .description('turn back while the former one is not retired: it signs again, and the other one is to be retired')
-      .action(async (_which: string, _flags: object, command) => {
-        await frame.ask(command, authorityOperations.revertRouteSigner, {}, authorityText);
-      }),
-    'bramble authority revert route-signer',
+    step('switch', 'have the new domain authority issue, once everybody trusts it'),
+    'bramble authority switch domain',
   );
+  example(step('revert', 'turn back one step, while the former one is not retired'), 'bramble authority revert domain');
   example(
-    confirmable(authorities.command('retire'))
-      .addArgument(new Argument('<which>', 'whose former one').choices(['route-signer']))
-      .description('retire the former one for good, once every component works with the new one')
-      .action(async (_which: string, flags: { yes?: true }, command) => {
-        if (!flags.yes) await confirm(frame, 'Retire the former route signer? Its key is destroyed.');
-        await frame.ask(command, authorityOperations.retireRouteSigner, {}, authorityText);
-      }),
+    step('retire', 'retire the former one for good, once every component works with the new one'),
     'bramble authority retire route-signer',
   );
 }
 
-const rolls = {
-  device: {
-    operation: authorityOperations.roll,
-    question: 'Replace the device authority? Every device renews its identity, under the budget.',
-  },
-  'route-signer': {
-    operation: authorityOperations.rollRouteSigner,
-    question: 'Replace the route signer? Nobody notices; retire the former one afterwards.',
-  },
-} as const;
-
-function authorityText({ authorities, former, routeSigner }: AuthorityList, style: Style): string {
+function authorityText({ authorities, former, routeSigner, domain }: AuthorityList, style: Style): string {
   const list = columns(style, authorities, {
     name: (row) => row.name,
     subject: (row) => row.subject,
@@ -76,8 +114,18 @@ function authorityText({ authorities, former, routeSigner }: AuthorityList, styl
   const rollovers = [
     ...(former === null ? [] : [deviceRollover(former)]),
     ...(routeSigner === null ? [] : [routeSignerRollover(routeSigner)]),
+    ...(domain === null ? [] : [domainRollover(domain)]),
   ];
   return [list, ...rollovers].join('\n\n');
+}
+
+function domainRollover({ state, waitsFor }: NonNullable<AuthorityList['domain']>): string {
+  const [standing, next, lacking] =
+    state === 'begun'
+      ? ['Both domain authorities are trusted, and the former issues', 'switch', 'trust the new one']
+      : ['The new domain authority issues', 'retire', 'work with it'];
+  if (waitsFor.length === 0) return `${standing}; nobody is waited for: \`bramble authority ${next} domain\`.`;
+  return `${standing}; not known to ${lacking}: ${waitsFor.join(', ')}.`;
 }
 
 function routeSignerRollover({ waitsFor }: NonNullable<AuthorityList['routeSigner']>): string {

@@ -42,9 +42,14 @@ function enrolmentProfile(facts: EnrolmentFacts): Buffer {
     challenge: device.challenge,
     subject: { organization: domain.name, organizationalUnit: facts.accountName, commonName: device.deviceId },
     topic: domain.wakeChannel,
-    authorityCertificatesDer: [authorities.domainCertificateDer, ...deviceRoots(authorities)],
+    authorityCertificatesDer: [...domainRoots(authorities), ...deviceRoots(authorities)],
     capabilities: ['com.apple.mdm.per-user-connections', 'com.apple.mdm.bootstraptoken'],
   });
+}
+
+/** What a device is to trust of those that issue the routers' certificates: during a rollover both. */
+function domainRoots({ domainCertificateDer, otherDomainDer }: EnrolmentFacts['authorities']): Uint8Array[] {
+  return otherDomainDer === undefined ? [domainCertificateDer] : [domainCertificateDer, otherDomainDer];
 }
 
 /** What a device is to trust of those that issue identities: during a rollover both. */

@@ -270,6 +270,10 @@ async function walk(): Promise<Set<string>> {
   await call('DELETE /groups/{name}', '/groups/sales');
   await call('DELETE /it-policies/{name}', '/it-policies/p');
   await call('DELETE /accounts/{name}', '/accounts/ada');
+  await admin.db`update desired_process set state = 'stopped'`;
+  for (const step of ['roll', 'switch', 'revert', 'switch', 'retire']) {
+    await call(`POST /authorities/domain/${step}`, `/authorities/domain/${step}`);
+  }
   await mkdir(join(admin.home, 'keys'), { recursive: true });
   await writeMasterKeys(masterKeyPath(admin.home), admin.context.masterKeys);
   for (const key of admin.context.masterKeys.keys.values()) secret(key.toString('base64'));

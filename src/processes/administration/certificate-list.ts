@@ -26,12 +26,15 @@ interface Kind {
 }
 
 const kinds = {
-  authority: {
-    renewal: 'none: an authority cannot be replaced yet',
+  'domain-authority': {
+    renewal: 'by hand: `bramble authority roll domain`',
     warnDays: 2 * 365,
-    todo:
-      'certificates that it issued expire with it, and no command replaces an authority yet: look for a release ' +
-      'that does',
+    todo: 'replace it with `bramble authority roll domain`: devices that have not renewed their identity by its end lose the domain',
+  },
+  'domain-other': {
+    renewal: 'none: the rollover ends it',
+    warnDays: 0,
+    todo: 'end the rollover: `bramble authority list` says what it waits for',
   },
   former: {
     renewal: 'none: it goes when no valid identity of it is left',
@@ -86,7 +89,7 @@ const kinds = {
 } as const satisfies Record<string, Kind>;
 
 const authorityKinds: Record<AuthorityName, keyof typeof kinds> = {
-  domain: 'authority',
+  domain: 'domain-authority',
   device: 'device-authority',
   registration: 'below-device',
   'route-signer': 'route-signer',
@@ -94,6 +97,7 @@ const authorityKinds: Record<AuthorityName, keyof typeof kinds> = {
   'device-former': 'former',
   'registration-former': 'former',
   'route-signer-former': 'route-signer-former',
+  'domain-other': 'domain-other',
 };
 
 const dayMs = 86_400_000;

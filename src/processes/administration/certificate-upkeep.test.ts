@@ -155,12 +155,12 @@ test('every certificate is listed with its end, and what has to be done is said 
   assert.equal(late.get('domain authority'), null);
   assert.match(
     (await at(19 * 365)).get('domain authority') ?? '',
-    /^expires in 36\d days; certificates that it issued expire with it/,
+    /^expires in 36\d days; replace it with `bramble authority roll domain`/,
   );
   const { status, body } = await admin.call('GET', '/status');
   assert.equal(status, 200);
   const { certificates } = body as { certificates: { name: string; renewal: string }[] };
   assert.equal(certificates.length, present.size);
   const authority = certificates.find(({ name }) => name === 'domain authority');
-  assert.equal(authority?.renewal, 'none: an authority cannot be replaced yet');
+  assert.equal(authority?.renewal, 'by hand: `bramble authority roll domain`');
 });

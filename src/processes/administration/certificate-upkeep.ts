@@ -1,7 +1,8 @@
 /**
  * What an administration service renews for the domain when a third of the lifetime is left, or the lifetime has not
  * begun: certificates of the routers of its home and the profile signer, which running routers and instances,
- * respectively, pick up. And it retires a former device authority of which no valid identity is left.
+ * respectively, pick up; a router's certificate also when another domain authority issues by now. And it retires a former
+ * device authority of which no valid identity is left.
  *
  * A router keeps its key, to which its row is bound, and the names and addresses of its certificate. For routers of
  * other homes the status shows the expiry, written by the administration service there.
@@ -22,13 +23,17 @@ import { isRollSettled, readFormerIssuer, retireFormerDeviceAuthority } from '..
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { routersOf } from '../../instances/certificate-ends.ts';
+import { type DomainTrust, readDomainTrust } from '../../instances/domain-trust.ts';
 import {
   isRouterCertificateDue,
+  isTrustingRouterFile,
   type RouterFile,
   readRouterFile,
   routerCertificateDays,
   routerFilePath,
+  trustingRouterFile,
 } from '../../link/router-file.ts';
+import { issuerAmong } from '../../link/trusted-authorities.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { issueCertificate, randomSerialHex, validFrom } from '../../protocol/x509/certificate.ts';
 
@@ -58,10 +63,18 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
     for (const router of await routersOf(home)) {
       const path = routerFilePath(home, router);
       const file = await readRouterFile(path);
-      if (!isRouterCertificateDue(file.certificatePem, now)) continue;
+      const trust = await readDomainTrust(db);
+      const isDue = isRouterCertificateDue(file.certificatePem, now) || !isOfIssuer(file, trust);
+      if (!isDue) {
+        if (isTrustingRouterFile(file, trust)) continue;
+        await writeRouterFile(path, file, trust);
+        log.info({ router }, 'what the router trusts after its next start is in its file');
+        continue;
+      }
       await write('renew router certificate', async (tx) => {
-        const certificatePem = renewedCertificate(file, await loadDomainAuthority(tx, masterKeys), now);
-        await writeWholeFile(path, `${JSON.stringify({ ...file, certificatePem }, null, 2)}\n`, 'w');
+        const authority = await loadDomainAuthority(tx, masterKeys);
+        const certificatePem = renewedCertificate(file, authority, now);
+        await writeRouterFile(path, { ...file, certificatePem }, await readDomainTrust(tx));
         const endsAt = new X509Certificate(certificatePem).validToDate.toISOString();
         const message = `The certificate of the router ${router} was renewed; it expires on ${endsAt.slice(0, 10)}.`;
         await recordEvent(tx, { kind: 'router-certificate-renewed', subject: router, message, detail: { endsAt } });
@@ -101,6 +114,14 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
     clock,
     log,
   });
+}
+
+function isOfIssuer({ certificatePem }: RouterFile, { authorities }: DomainTrust): boolean {
+  return issuerAmong(new X509Certificate(certificatePem), authorities.slice(0, 1)) !== null;
+}
+
+async function writeRouterFile(path: string, file: RouterFile, trust: DomainTrust): Promise<void> {
+  await writeWholeFile(path, `${JSON.stringify(trustingRouterFile(file, trust), null, 2)}\n`, 'w');
 }
 
 /** For the same key, names and addresses. */

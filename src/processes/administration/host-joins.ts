@@ -2,7 +2,6 @@
  * Answers hosts that were invited and ask to join, and stores the releases that they fetch. Every turn starts from the database,
  * so several administration services may do this at once.
  */
-import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { recorded } from '../../access/audit/record.ts';
 import { createBell } from '../../base/bell.ts';
@@ -17,7 +16,6 @@ import type { DatabaseRole } from '../../database/roles/role-rights.ts';
 import { type MasterKeys, masterKeyContents } from '../../database/sealed-value.ts';
 import { fetchesReleases, writeHostSigner } from '../../distribution/host-signer.ts';
 import { pruneStored, storedReleases, storeRelease } from '../../distribution/release-store.ts';
-import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { readReleaseSigner } from '../../domain/release-signer.ts';
@@ -34,6 +32,8 @@ import {
 import { listHosts } from '../../hosts/hosts.ts';
 import { hostKeyOf, isProven, type JoinAnswer, joinRequestShape, sealAnswer } from '../../hosts/join-messages.ts';
 import { openSecret } from '../../hosts/sealed-invitation.ts';
+import { readDomainTrust } from '../../instances/domain-trust.ts';
+import { pemOf } from '../../link/trusted-authorities.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { readInstalled } from '../../release/archive.ts';
@@ -109,9 +109,9 @@ async function answer(joins: HostJoins, tx: Transaction, open: OpenRequest): Pro
 }
 
 async function answerFor(joins: HostJoins, tx: Transaction, open: OpenRequest): Promise<JoinAnswer> {
-  const [domain, authority, routers, { fingerprint, unsigned, refused }, roles] = await Promise.all([
+  const [domain, { authorities }, routers, { fingerprint, unsigned, refused }, roles] = await Promise.all([
     readDomain(tx),
-    loadDomainAuthority(tx, joins.masterKeys),
+    readDomainTrust(tx),
     routerAddresses(tx, joins.home),
     readReleaseSigner(tx),
     readRoleCredentials(joins.home),
@@ -123,7 +123,7 @@ async function answerFor(joins: HostJoins, tx: Transaction, open: OpenRequest): 
     masterKeys: masterKeyContents(joins.masterKeys),
     roles: Object.fromEntries([...roles].filter(([role]) => given.includes(role))),
     databaseUrl: open.databaseUrl,
-    domainAuthorityPem: new X509Certificate(authority.certificateDer).toString(),
+    domainAuthorityPem: pemOf(authorities),
     release: domain.release,
     publicPort: Number(new URL(domain.publicUrl).port || 443),
     srpPort: routers[0]?.port ?? 0,

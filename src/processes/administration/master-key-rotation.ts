@@ -29,7 +29,7 @@ import type { SealedPlace } from '../../database/sealed-place.ts';
 import { createMasterKeys, type MasterKeys, readMasterKeys } from '../../database/sealed-value.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { type MasterKeyState, readMasterKeyState, writeMasterKeyState } from '../../domain/master-key.ts';
+import { isRotating, type MasterKeyState, readMasterKeyState, writeMasterKeyState } from '../../domain/master-key.ts';
 import { listHosts } from '../../hosts/hosts.ts';
 import { offerMasterKey, withdrawMasterKeys } from '../../hosts/master-key-offers.ts';
 import type { Logger } from '../../process/log/logger.ts';
@@ -54,9 +54,6 @@ const soonMs = 1000;
 /** What was sealed by the earlier key in a transaction that was open at the last look has been committed by then. */
 const calmSeconds = 60;
 
-const isUnderWay = ({ sealing, next, settledAt }: MasterKeyState): boolean =>
-  next !== null || (sealing !== null && settledAt === null);
-
 /**
  * The first step; the others follow by themselves.
  * @param keys open the domain authority's key, which signs what is sent to the hosts that joined
@@ -65,7 +62,7 @@ const isUnderWay = ({ sealing, next, settledAt }: MasterKeyState): boolean =>
 export async function beginRotation(tx: Transaction, home: string, keys: MasterKeys): Promise<string> {
   await lockMasterKeyFiles(tx);
   const state = await readMasterKeyState(tx);
-  if (isUnderWay(state)) {
+  if (isRotating(state)) {
     throw new BrambleError(
       'ERR_KEY_ROTATION',
       'The master key is being rotated already; `bramble key list` shows how far.',
@@ -223,7 +220,7 @@ export async function pruneMasterKeys(
 ): Promise<string[]> {
   await lockMasterKeyFiles(tx);
   const state = await readMasterKeyState(tx);
-  if (isUnderWay(state)) throw notYet('the rotation is under way; `bramble key list` shows what it waits for');
+  if (isRotating(state)) throw notYet('the rotation is under way; `bramble key list` shows what it waits for');
   const file = await readMasterKeys(masterKeyPath(home));
   const sealing = state.sealing ?? file.current;
   if (!file.keys.has(sealing)) throw notYet(`the file of this home does not hold the key ${sealing}, which seals`);

@@ -16,7 +16,8 @@ import {
 } from '../../domain/route-signer-roll.ts';
 import { listSrpCredentials, revocationList } from '../../instances/srp-credential-store.ts';
 import { normalSerial } from '../../link/messages.ts';
-import { authorityKeyOf, openRoutes } from '../../link/signed-envelope.ts';
+import { openRoutes } from '../../link/signed-envelope.ts';
+import { keysOf } from '../../link/trusted-authorities.ts';
 import { silentLogger } from '../../process/log/logger.ts';
 import { until } from '../../testing/condition.ts';
 import { createRouteSigning } from '../server/route-signing.ts';
@@ -91,7 +92,7 @@ test('one turns back before that: the former one signs again, and the other one 
   await bramble('roll', 'route-signer', '--yes');
   const { present: second } = await readRouteSigners(db);
   await reports('server-1', second);
-  assert.equal((await bramble('revert', 'route-signer')).code, 0);
+  assert.equal((await bramble('revert', 'route-signer', '--yes')).code, 0);
   assert.deepEqual(await readRouteSigners(db), { present: first, former: second });
   const { body } = await admin.call('GET', '/authorities');
   assert.deepEqual((body as AuthorityList).routeSigner, { waitsFor: ['server-1 on h'] });
@@ -102,9 +103,7 @@ test('one turns back before that: the former one signs again, and the other one 
 });
 
 test('an instance signs by the one that there is, without a restart, and by the known one if it cannot be read', async () => {
-  const key = authorityKeyOf(
-    `-----BEGIN CERTIFICATE-----\n${(await loadDomainAuthority(db, context.masterKeys)).certificateDer.toString('base64')}\n-----END CERTIFICATE-----`,
-  );
+  const key = keysOf([(await loadDomainAuthority(db, context.masterKeys)).certificateDer]);
   const shape = z.object({ n: z.number() });
   const signing = await createRouteSigning({ db, keys: context.masterKeys, log: silentLogger });
   const ending = new AbortController();

@@ -1,7 +1,7 @@
 /** Every place where the database holds values under the master key. One that is missing here fails a test. */
 import type { SealedPlace } from '../../database/sealed-place.ts';
 import { sealedKeptSecrets, sealedUnlockSecrets } from '../../devices/sealed-secrets.ts';
-import { sealedAuthorities, sealedDomainKey } from '../../domain/sealed-authorities.ts';
+import { sealedAuthorities, sealedDomainKey, sealedOtherDomainKey } from '../../domain/sealed-authorities.ts';
 import { sealedInvitations } from '../../hosts/sealed-invitation.ts';
 import { sealedMailPassword } from '../../notices/sealed-mail-password.ts';
 import { sealedWebhooks } from '../../notices/sealed-webhook.ts';
@@ -12,6 +12,7 @@ export function sealedPlaces(platforms: Platforms): readonly SealedPlace[] {
   return [
     sealedAuthorities,
     sealedDomainKey,
+    sealedOtherDomainKey,
     sealedPushKey(platforms),
     sealedWebhooks,
     sealedInvitations,

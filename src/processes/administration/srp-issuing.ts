@@ -10,6 +10,7 @@ import { notFound } from '../../base/not-found.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
+import { readDomainTrust } from '../../instances/domain-trust.ts';
 import { issueSrpCredential } from '../../instances/srp-credentials.ts';
 import { credentialPath, type SrpCredential } from '../../link/credential.ts';
 import { routerAddresses } from '../../routers/router-addresses.ts';
@@ -35,13 +36,15 @@ export async function deliverSrpCredential(
   identifier: SrpIdentifier,
   holderIsHere: boolean,
 ): Promise<DeliveredCredential> {
-  const [authority, routers] = await Promise.all([
+  const [authority, trust, routers] = await Promise.all([
     loadDomainAuthority(tx, context.masterKeys),
+    readDomainTrust(tx),
     routerAddresses(tx, context.home),
   ]);
   const issued = await issueSrpCredential(tx, {
     identifier,
     authority,
+    trust,
     routers,
   });
   if (issued === 'not-found') throw notFound('SRP identifier', identifier);

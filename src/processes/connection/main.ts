@@ -3,8 +3,9 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import * as z from 'zod';
 import { counted } from '../../base/counted.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
+import { keepCredential } from '../../component/authority-following.ts';
 import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
-import { dialRouters, keepCredentialFresh } from '../../component/srp-links.ts';
+import { dialRouters } from '../../component/srp-links.ts';
 import type { Database } from '../../database/connection.ts';
 import { recordHeard } from '../../devices/device-certificates.ts';
 import { readDomain } from '../../domain/domain.ts';
@@ -70,9 +71,8 @@ async function startTunnels(context: ComponentContext<z.output<typeof connection
     tunnel: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => tunnels.handle(stream, headers),
   };
   const links = await dialRouters({ context, identifier, handlers });
-  const renewal = credentialRenewal(db);
   const { signal } = background;
-  const renewing = keepCredentialFresh({ context, identifier, ...renewal, signal });
+  const renewing = keepCredential({ context, identifier, links, ...credentialRenewal(db), signal });
   const following = links.follow(signal).catch((error: unknown) => context.fail(error));
   addGauges(context.registry, {
     bramble_tunnels_open: { help: 'Open tunnels.', value: () => tunnels.open },
@@ -86,6 +86,7 @@ async function startTunnels(context: ComponentContext<z.output<typeof connection
   return {
     detail: () => ({
       links: links.detail(),
+      authorities: links.authorities(),
       tunnelsOpen: tunnels.open,
       tunnelsOpened: tunnels.opened,
       tunnelsCut: tunnels.cut,

@@ -9,7 +9,7 @@ import { messageOf } from '../../base/errors.ts';
 import { type RouterFile, readRouterFile } from '../../link/router-file.ts';
 import type { Logger } from '../../process/log/logger.ts';
 
-const everyMs = 60_000;
+const everyMs = 10_000;
 
 /** Looks until the signal is aborted. Never rejects. */
 export async function followCertificate(parts: {

@@ -9,6 +9,7 @@
  * Invariant: nothing else runs between the last check of an identifier's holder and the change of the holder; no link
  * of another host is ever displaced while it answers, and none by a newcomer that does not.
  */
+import type { X509Certificate } from 'node:crypto';
 import { type ClientHttp2Session, connect, constants } from 'node:http2';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
@@ -121,12 +122,14 @@ function endOf(socket: Socket): string {
 interface Peer {
   identifier: string;
   serial: string;
+  certificate: X509Certificate;
 }
 
 function peerOf(socket: TLSSocket): Peer | null {
   const certificate = socket.getPeerX509Certificate();
   const identifier = identifierShape.safeParse(/^CN=(.*)$/m.exec(certificate?.subject ?? '')?.[1]);
-  return certificate && identifier.success ? { identifier: identifier.data, serial: certificate.serialNumber } : null;
+  if (!certificate || !identifier.success) return null;
+  return { identifier: identifier.data, serial: certificate.serialNumber, certificate };
 }
 
 function openSession(socket: TLSSocket, { log }: Desk): ClientHttp2Session {

@@ -4,6 +4,7 @@
  * Invariant: at most one link per identifier, and nothing new is sent over a link that is closing or stalled; a stalled
  * one stays up, with its requests under way.
  */
+import type { X509Certificate } from 'node:crypto';
 import type { ClientHttp2Session } from 'node:http2';
 import type { Hello } from '../../link/messages.ts';
 
@@ -14,6 +15,8 @@ export interface RouterLink {
   readonly session: ClientHttp2Session;
   /** Serial number of the SRP certificate, as Node prints it. */
   readonly serial: string;
+  /** The SRP certificate. */
+  readonly certificate: X509Certificate;
   readonly linkVersion: number;
   readonly sinceMs: number;
   /** Links of this identifier before this one, since the router started. */

@@ -5,7 +5,7 @@
  * Invariant: an owner comes from an answer that the domain authority or its route signer signed for this very question, or
  * from the 421 of an instance; questions of one batch are answered or fail together, and no question waits longer than its deadline.
  */
-import { type KeyObject, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../base/errors.ts';
 import {
   accountQuestionVersion,
@@ -20,6 +20,7 @@ import type { Logger } from '../../process/log/logger.ts';
 import { exchangeJson } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { RouteCache } from './route-cache.ts';
+import type { RouterTrust } from './router-trust.ts';
 
 export type Route =
   | { kind: 'found'; identifier: string; connectionServices: readonly string[] }
@@ -29,7 +30,7 @@ export type Route =
 
 interface RouteDirectoryOptions {
   links: LinkRegistry;
-  authorityKey: KeyObject;
+  trust: Pick<RouterTrust, 'keys'>;
   /** By the serial number of a certificate. */
   isRevoked: (serial: string) => boolean;
   log: Logger;
@@ -172,7 +173,7 @@ export class RouteDirectory {
 
   /** One instance after the other, until one answers; null when none does. */
   async #answers(questions: readonly Question[], batch: Batch): Promise<Map<string, RouteAnswer> | null> {
-    const { links, authorityKey, isRevoked, log } = this.#options;
+    const { links, trust, isRevoked, log } = this.#options;
     const valuesOf = (kind: Question['kind']) => questions.filter((q) => q.kind === kind).map(({ value }) => value);
     const accounts = valuesOf('account');
     for (const link of links.servers().filter((server) => canAnswer(server, batch))) {
@@ -189,7 +190,7 @@ export class RouteDirectory {
           },
           this.#options.askTimeoutMs ?? 2000,
         );
-        const signed = openRoutes(envelope, routeAnswersShape, authorityKey, isRevoked);
+        const signed = openRoutes(envelope, routeAnswersShape, trust.keys, isRevoked);
         if (signed.nonce !== nonce) throw new Error('the answer is for another question');
         return byKey(signed.answers);
       } catch (error) {

@@ -1,6 +1,6 @@
 /** For tests only: a router on free loopback ports, instances and services that dial it, and devices that ask it. */
 
-import { randomBytes } from 'node:crypto';
+import { type KeyObject, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Agent, request as httpsRequest } from 'node:https';
@@ -17,6 +17,7 @@ import {
 } from '../../link/link-fixture.ts';
 import type { LinkComponent, RevocationList, RouteAnswer, SignedEnvelope } from '../../link/messages.ts';
 import { signEnvelope } from '../../link/signed-envelope.ts';
+import type { ControlMessage } from '../../link/trusted-authorities.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { silentLogger } from '../../process/log/logger.ts';
 import { inTime } from '../../testing/condition.ts';
@@ -35,7 +36,9 @@ export interface Stage {
   /** What every instance pushes on its control stream when it opens. */
   list: SignedEnvelope | null;
   /** Pushes to the control streams that are open. */
-  push: (list: RevocationList) => void;
+  push: (list: RevocationList, key?: KeyObject) => void;
+  /** The same with all statements about authorities, which come before the list when a stream opens. */
+  say: (authorities: SignedEnvelope[]) => void;
   dial: (identifier: string, options?: Partial<LinkOptions>) => Promise<SrpLink>;
   /** Drains the router and starts another on the same state, on new ports. */
   restart: () => Promise<void>;
@@ -67,7 +70,8 @@ export async function createStage(overrides: Partial<RouterOptions> = {}): Promi
     ...overrides,
   };
   const links: SrpLink[] = [];
-  const pushes = new Set<(list: SignedEnvelope) => void>();
+  const pushes = new Set<(message: ControlMessage) => void>();
+  let said: SignedEnvelope[] = [];
   const router = await createRouter(options);
   const stage: Stage = {
     domain,
@@ -79,9 +83,13 @@ export async function createStage(overrides: Partial<RouterOptions> = {}): Promi
     list: null,
     publicPort: await listenLoopback(router.publicServer),
     srpPort: await listenLoopback(router.srpServer),
-    push: (list) => {
-      stage.list = signEnvelope(list, domain.key);
+    push: (list, key = domain.key) => {
+      stage.list = signEnvelope(list, key);
       for (const push of pushes) push(stage.list);
+    },
+    say: (authorities) => {
+      said = authorities;
+      for (const push of pushes) push({ authorities });
     },
     dial: async (identifier, given = {}) => {
       const credential = await issueTestCredential(domain, identifier, stage.srpPort);
@@ -101,6 +109,7 @@ export async function createStage(overrides: Partial<RouterOptions> = {}): Promi
           },
           control: (push, signal) => {
             pushes.add(push);
+            if (said.length > 0) push({ authorities: said });
             if (stage.list) push(stage.list);
             signal.addEventListener('abort', () => pushes.delete(push));
           },
@@ -152,6 +161,8 @@ export function ask(
     device?: TestIdentity;
     agent?: Agent;
     localAddress?: string;
+    /** What the device trusts. */
+    ca?: string;
   } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
@@ -159,7 +170,7 @@ export function ask(
       host: '127.0.0.1',
       port: stage.publicPort,
       servername: 'router.test',
-      ca: stage.domain.certificatePem,
+      ca: given.ca ?? stage.domain.certificatePem,
       path,
       method: given.method ?? 'PUT',
       headers: given.headers ?? {},

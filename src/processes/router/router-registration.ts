@@ -1,6 +1,6 @@
 /** Registers the router with every linked instance, every few seconds. */
 import { messageOf } from '../../base/errors.ts';
-import { type LinkComponent, linkPaths } from '../../link/messages.ts';
+import { type LinkComponent, linkPaths, type TrustReport } from '../../link/messages.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { exchangeJson } from './link-exchange.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
@@ -15,6 +15,7 @@ export function createRouterRegistration(options: {
   component: LinkComponent;
   links: LinkRegistry;
   tunnelsOpen: () => number;
+  authorities: () => TrustReport;
   everyMs: number;
   log: Logger;
 }): RouterRegistration {
@@ -37,6 +38,7 @@ export function createRouterRegistration(options: {
           ...options.component,
           loopbackUrl,
           tunnelsOpen: options.tunnelsOpen(),
+          authorities: options.authorities(),
           links: links.all().map(({ identifier, sinceMs, reconnects }) => ({
             identifier,
             since: new Date(sinceMs).toISOString(),

@@ -1,10 +1,10 @@
 /**
- * What a router must remember across a restart: the signed revocation list, suspensions, and who was linked.
+ * What a router must remember across a restart: the signed revocation list, the domain's statements about its authorities,
+ * suspensions, and who was linked.
  *
  * Invariant: the file is always one complete state (written beside, synced, renamed), and a list whose signature does
  * not verify is not trusted, even from our own disk.
  */
-import type { KeyObject } from 'node:crypto';
 import { mkdir, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as z from 'zod';
@@ -12,6 +12,7 @@ import { syncFolder, writeDurably } from '../../base/durable-file.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
 import { envelopeShape, identifierShape, type RevocationList, revocationListShape } from '../../link/messages.ts';
 import { openEnvelope } from '../../link/signed-envelope.ts';
+import { RouterTrust } from './router-trust.ts';
 
 export const routerStateShape = z.object({
   list: envelopeShape.nullable(),
@@ -24,30 +25,35 @@ export const routerStateShape = z.object({
   ),
   /** Identifiers that were linked last. */
   linked: z.array(identifierShape),
+  /** About authorities, in order; absent before 1.4. */
+  statements: z.array(envelopeShape).optional(),
 });
 type RouterState = z.output<typeof routerStateShape>;
 
 const emptyState: RouterState = { list: null, suspended: [], linked: [] };
 
 /**
- * The state and its verified list; the empty state where there is no file yet.
+ * The state, its verified list, and what the router trusts; the empty state where there is no file yet.
  * @throws BrambleError ERR_ROUTER_STATE when the file is damaged: a router that does not know what is revoked must not
  * start.
  */
 export async function readRouterState(
   path: string,
-  authorityKey: KeyObject,
-): Promise<{ state: RouterState; list: RevocationList | null }> {
+  domainAuthorityPem: string,
+): Promise<{ state: RouterState; list: RevocationList | null; trust: RouterTrust }> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { state: emptyState, list: null };
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+      return { state: emptyState, list: null, trust: new RouterTrust(domainAuthorityPem, []) };
+    }
     throw stateError(path, error);
   }
   try {
     const state = routerStateShape.parse(JSON.parse(text));
-    return { state, list: state.list && openEnvelope(state.list, revocationListShape, authorityKey) };
+    const trust = new RouterTrust(domainAuthorityPem, state.statements ?? []);
+    return { state, trust, list: state.list && openEnvelope(state.list, revocationListShape, trust.formerKeys) };
   } catch (error) {
     throw stateError(path, error);
   }

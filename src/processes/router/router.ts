@@ -5,12 +5,13 @@
  * Invariant: while draining it accepts nothing new on either port, and links continue to serve what is under way;
  * diallers are told first, so that they link to its successor.
  */
+import { X509Certificate } from 'node:crypto';
 import type { Server } from 'node:net';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import type { LivenessTimes } from '../../link/liveness.ts';
 import type { LinkComponent, RevocationList, SignedEnvelope } from '../../link/messages.ts';
 import type { RouterFile } from '../../link/router-file.ts';
-import { authorityKeyOf } from '../../link/signed-envelope.ts';
+import { issuerAmong } from '../../link/trusted-authorities.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import type { Admission } from './admission.ts';
@@ -29,6 +30,7 @@ import { RouteDirectory } from './route-directory.ts';
 import { createRouterDrain } from './router-drain.ts';
 import { openRouterMemory } from './router-memory.ts';
 import { createRouterRegistration } from './router-registration.ts';
+import type { RouterTrust } from './router-trust.ts';
 import { createTunnelOpener } from './tunnel-opener.ts';
 
 export interface RouterOptions {
@@ -100,12 +102,12 @@ const usualPauseMs = 5000;
 /** @throws BrambleError ERR_ROUTER_STATE when the revocations cannot be read. */
 export async function createRouter(options: RouterOptions): Promise<Router> {
   const { component, log, clock = systemClock } = options;
-  const authorityKey = authorityKeyOf(options.domainAuthorityPem);
-  const memory = await openRouterMemory(options.statePath, authorityKey, log);
+  const memory = await openRouterMemory(options.statePath, options.domainAuthorityPem, log);
+  const { trust } = memory;
   const formerLinks = awaitFormerLinks(memory.linkedBefore);
   const links = new LinkRegistry();
   const isRevoked = (serial: string) => memory.admission.isRevoked(serial);
-  const routes = new RouteDirectory({ links, authorityKey, isRevoked, log, now: clock.now });
+  const routes = new RouteDirectory({ links, trust, isRevoked, log, now: clock.now });
   const now = () => performance.now();
   const counter = new OutcomeCounter();
   const outcomes = createOutcomeReporter({
@@ -114,6 +116,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
   });
   const acceptor = createLinkAcceptor({
     ...options,
+    domainAuthorityPem: trust.pem,
     routerName: component.name,
     linkVersions: component.linkVersions,
     admission: memory.admission,
@@ -121,7 +124,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     onLink: (link) => {
       memory.addLinked(link.identifier);
       formerLinks.back(link.identifier);
-      if (link.kind === 'server') followControlStream(link, authorityKey, takeList, log);
+      if (link.kind === 'server') followControlStream(link, { trust, onList: takeList, onTrust, log });
       drain.onLink(link);
     },
     onSuspended: memory.save,
@@ -131,6 +134,13 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     log.info({ number: list.number, revoked: list.revoked.length }, 'revocation list applied');
     closeRevoked(memory.admission, links, acceptor, log);
   };
+  const onTrust = () => {
+    memory.save();
+    log.info({ trusted: trust.fingerprints }, 'the domain changed its authorities');
+    renewCertificate(present, trust, acceptor, listener);
+    closeUntrusted(trust, links, acceptor, log);
+  };
+  let present: Pick<RouterFile, 'certificatePem' | 'privateKeyPem'> = options;
   let tunnelsOpen = 0;
   const onCount = (change: 1 | -1) => {
     tunnelsOpen += change;
@@ -143,6 +153,10 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
   });
   const registration = createRouterRegistration({
     ...{ component, links, log, tunnelsOpen: () => tunnelsOpen },
+    authorities: () => ({
+      trusts: trust.fingerprints,
+      credentialBy: issuerAmong(new X509Certificate(present.certificatePem), trust.authorities),
+    }),
     everyMs: options.registerEveryMs ?? 2000,
   });
   const drain = createRouterDrain({
@@ -167,7 +181,10 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     outcomes,
     register: registration.start,
     drain: drain.drain,
-    renewCertificate: (file) => renewCertificate(file, acceptor, listener),
+    renewCertificate: (file) => {
+      renewCertificate(file, trust, acceptor, listener);
+      present = file;
+    },
   };
 }
 
@@ -184,9 +201,27 @@ function closeRevoked(admission: Admission, links: LinkRegistry, acceptor: LinkA
   }
 }
 
-function renewCertificate(file: RouterFile, acceptor: LinkAcceptor, listener: PublicListener): void {
+/** Links by credentials of an authority that was retired. Whoever is of the domain has another by then. */
+function closeUntrusted(trust: RouterTrust, links: LinkRegistry, acceptor: LinkAcceptor, log: Logger): void {
+  for (const link of links.all()) {
+    if (issuerAmong(link.certificate, trust.authorities) !== null) continue;
+    log.warn({ identifier: link.identifier }, 'the authority of an SRP credential was retired; its link was closed');
+    links.remove(link);
+    void acceptor.refuse(link.session, {
+      code: 'ERR_SRP_REVOKED',
+      message: `The authority that issued the SRP credential of ${link.identifier} was retired; issue another: bramble srp issue.`,
+    });
+  }
+}
+
+function renewCertificate(
+  file: Pick<RouterFile, 'certificatePem' | 'privateKeyPem'>,
+  trust: RouterTrust,
+  acceptor: LinkAcceptor,
+  listener: PublicListener,
+): void {
   // Omitted options keep Node's defaults.
   const common = { cert: file.certificatePem, key: file.privateKeyPem } as const;
-  acceptor.server.setSecureContext({ ...common, ca: file.domainAuthorityPem, minVersion: 'TLSv1.3' });
+  acceptor.server.setSecureContext({ ...common, ca: trust.pem, minVersion: 'TLSv1.3' });
   listener.server.setSecureContext({ ...common, minVersion: 'TLSv1.2' });
 }

@@ -7,6 +7,7 @@ import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { seedDevice, seedDomain } from '../../devices/device-fixture.ts';
 import { answerRoutes } from '../../devices/route-store.ts';
+import { insertStatement } from '../../domain/other-domain-authority.ts';
 import { readAllowedHosts } from '../../instances/allowed-hosts-store.ts';
 import { createConnectionService } from '../../instances/connection-services.ts';
 import { createInstance } from '../../instances/instances.ts';
@@ -234,23 +235,34 @@ test(
     feed.follow(() => {
       throw new RangeError('the link broke');
     }, ending.signal);
-    feed.follow(({ payload }) => {
-      told.early.push(payload);
+    const payloadOf = (message: object) => ('payload' in message ? String(message.payload) : 'authorities');
+    feed.follow((message) => {
+      told.early.push(payloadOf(message));
       onEarly.resolve();
     }, ending.signal);
-    feed.follow(({ payload }) => told.left.push(payload), leaving.signal);
+    feed.follow((message) => told.left.push(payloadOf(message)), leaving.signal);
     const running = feed.run(ending.signal, (error) => errors.push(error));
     await onEarly.promise;
     leaving.abort();
-    feed.follow(({ payload }) => told.late.push(payload), ending.signal);
+    feed.follow((message) => told.late.push(payloadOf(message)), ending.signal);
     feed.follow(() => assert.fail('it left before'), AbortSignal.abort());
     onEarly = Promise.withResolvers<void>();
     await sign(0);
     await sign(2);
     await onEarly.promise;
+    onEarly = Promise.withResolvers<void>();
+    await insertStatement(db, 1, { payload: 'p', signature: 's' });
+    await onEarly.promise;
+    const latest: string[] = [];
+    feed.follow((message) => latest.push(payloadOf(message)), ending.signal);
+    assert.deepEqual(latest, ['authorities', '2'], 'whom to trust comes first');
     ending.abort();
     await running;
-    assert.deepEqual(told, { early: ['1', '2'], left: ['1'], late: ['1', '2'] }, 'a lower number takes no place');
-    assert.equal(errors.length, 2);
+    assert.deepEqual(
+      told,
+      { early: ['1', '2', 'authorities'], left: ['1'], late: ['1', '2', 'authorities'] },
+      'a lower number takes no place',
+    );
+    assert.equal(errors.length, 3);
   },
 );

@@ -7,9 +7,10 @@ import { createRenewalOrders } from '../../activation/renewal-orders.ts';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { InstanceId } from '../../base/ids.ts';
+import { keepCredential } from '../../component/authority-following.ts';
 import { type BackgroundWork, createBackgroundWork } from '../../component/background-work.ts';
 import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
-import { dialRouters, keepCredentialFresh, type SrpLinks } from '../../component/srp-links.ts';
+import { dialRouters, type SrpLinks } from '../../component/srp-links.ts';
 import { type Database, openDatabase, serviceIdleSeconds } from '../../database/connection.ts';
 import { createPolicyService, type PolicyService } from '../../deliveries/policy-service.ts';
 import { connectLanes } from '../../devices/connect-batch.ts';
@@ -132,6 +133,7 @@ async function buildInstance(context: ComponentContext<Settings>, connectDb: Dat
   const work: Work = {
     detail: () => ({
       links: links.detail(),
+      authorities: links.authorities(),
       policyService: policyService.counts(),
       ...facts.keys.detail(),
       ...routeSigning.detail(),
@@ -170,15 +172,16 @@ async function openLinks(
       sign: routeSigning.sign,
     },
     control: (push, signal) => feed.follow(push, signal),
-    router: async ({ links, tunnelsOpen, ...router }, key) => {
-      await registerRouter(db, { ...router, key }, { links, tunnelsOpen }, isRemovedRouter);
+    router: async ({ links, tunnelsOpen, authorities, ...router }, key) => {
+      const trust = authorities === undefined ? {} : { authorities };
+      await registerRouter(db, { ...router, key }, { links, tunnelsOpen, ...trust }, isRemovedRouter);
     },
     outcomes: async (report, key) => void (await countOutcomes(db, report, key)),
   };
   const identifier = environment.settings.srpIdentifier;
   const links = await dialRouters({ context, identifier, handlers });
   background.start((signal) => links.follow(signal));
-  background.start((signal) => keepCredentialFresh({ context, identifier, ...credentialRenewal(db), signal }));
+  background.start((signal) => keepCredential({ context, identifier, links, ...credentialRenewal(db), signal }));
   addGauges(registry, {
     bramble_links_up: {
       help: 'SRP links accepted by a router.',

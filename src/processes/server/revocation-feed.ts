@@ -1,18 +1,19 @@
 /**
- * Sends routers the revocation list as the administration signed it: as soon as a link is up, and again when its number
- * has risen.
+ * Sends routers what the administration signed: the domain's statements about its authorities, and then the revocation list. As
+ * soon as a link is up, and again when there is more.
  */
 import { createBell } from '../../base/bell.ts';
 import { takeTurns } from '../../base/turns.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database } from '../../database/connection.ts';
+import { readStatements } from '../../domain/authority-statements.ts';
 import { readSignedRevocationList, type SignedRevocationList } from '../../instances/srp-credential-store.ts';
-import type { SignedEnvelope } from '../../link/messages.ts';
+import type { ControlMessage } from '../../link/trusted-authorities.ts';
 
 interface RevocationFeed {
-  /** Pushes the current list and every later one until the signal is aborted. */
-  follow(push: (list: SignedEnvelope) => void, signal: AbortSignal): void;
-  /** Reads the list until the signal is aborted; a failed read is retried. */
+  /** Pushes statements and list as they are, and every later one, until the signal is aborted. */
+  follow(push: (message: ControlMessage) => void, signal: AbortSignal): void;
+  /** Reads both until the signal is aborted; a failed read is retried. */
   run(signal: AbortSignal, onError: (error: unknown) => void): Promise<void>;
 }
 
@@ -20,20 +21,27 @@ interface RevocationFeed {
 const againMs = 1000;
 
 export function createRevocationFeed(db: Database): RevocationFeed {
-  const followers = new Set<(list: SignedEnvelope) => void>();
+  const followers = new Set<(message: ControlMessage) => void>();
   let current: SignedRevocationList | undefined;
+  let authorities: Awaited<ReturnType<typeof readStatements>> = [];
   return {
     follow(push, signal) {
       if (signal.aborted) return;
       followers.add(push);
       signal.addEventListener('abort', () => followers.delete(push), { once: true });
+      if (authorities.length > 0) push({ authorities });
       if (current) push(current.envelope);
     },
     async run(signal, onError) {
       const bell = createBell();
-      const listening = await ringAtChanges(db, ['revocation_list'], bell);
+      const listening = await ringAtChanges(db, ['revocation_list', 'authority_statement'], bell);
       await takeTurns(bell, signal, async () => {
         try {
+          const statements = await readStatements(db);
+          if (statements.at(-1)?.payload !== authorities.at(-1)?.payload) {
+            authorities = statements;
+            for (const push of followers) tell(push, { authorities }, onError);
+          }
           const list = await readSignedRevocationList(db);
           if (list !== undefined && list.number > (current?.number ?? -1)) {
             current = list;
@@ -51,9 +59,13 @@ export function createRevocationFeed(db: Database): RevocationFeed {
 }
 
 /** A link that fails meanwhile does not keep the list from the others. */
-function tell(push: (list: SignedEnvelope) => void, envelope: SignedEnvelope, onError: (error: unknown) => void): void {
+function tell(
+  push: (message: ControlMessage) => void,
+  message: ControlMessage,
+  onError: (error: unknown) => void,
+): void {
   try {
-    push(envelope);
+    push(message);
   } catch (error) {
     onError(error);
   }

@@ -1,5 +1,6 @@
 /**
- * The certificates of routers on this host, if it joined: asked for in the database with the host's key, and renewed. On a host that
+ * The certificates of routers on this host, if it joined: asked for in the database with the host's key, and renewed, also when
+ * another domain authority issues by now. On a host that
  * did not join, the home has them already, and an administration service there renews them.
  *
  * Invariants: a router's key is made once, before it is asked for (`request.json`), and stays with the router. `router.json` is
@@ -18,15 +19,19 @@ import { databaseTime } from '../../database/database-time.ts';
 import { sqlState } from '../../database/sql-state.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 import { hasJoined, readHostKey } from '../../hosts/host-key.ts';
+import { hostTrust } from '../../hosts/host-trust.ts';
 import { envelopeShape } from '../../link/messages.ts';
 import {
   isRouterCertificateDue,
+  isTrustingRouterFile,
   type RouterFile,
   readRouterFile,
   routerFilePath,
   routerFolder,
+  trustingRouterFile,
 } from '../../link/router-file.ts';
 import { signEnvelope } from '../../link/signed-envelope.ts';
+import { issuerAmong, type Trust } from '../../link/trusted-authorities.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../../protocol/x509/key-pair.ts';
 import { knownPorts } from '../../routers/router-addresses.ts';
 import type { RouterRequest } from '../../routers/router-request.ts';
@@ -91,14 +96,17 @@ export function createRouterFiles({ home, host, sockets, onReady, onEvent }: Rou
   async function keep(db: Database, router: string, knownPort: number | null): Promise<void> {
     const srpPort = portOf('srp');
     const file = isMissing(router) ? null : await readRouterFile(routerFilePath(home, router));
-    const due = file === null || isRouterCertificateDue(file.certificatePem, await databaseTime(db));
+    const trust = await hostTrust(db, await ownKey());
+    const due =
+      file === null || isRouterCertificateDue(file.certificatePem, await databaseTime(db)) || isOfFormer(file, trust);
+    if (!due && !isTrustingRouterFile(file, trust)) await write(router, file, trust);
     if ((!due && knownPort === srpPort) || performance.now() < (notBeforeMs.get(router) ?? 0)) return;
     const pending = await pendingOf(router, file, srpPort);
     if (!(await storeRouterRequest(db, router, pending.envelope))) return;
     const answer = await answerTo(db, router, pending);
     if (answer.kind === 'open' || answer.kind === 'gone') return;
     if (answer.kind === 'certificate') {
-      await take(router, pending, answer.certificatePem);
+      await take(router, pending, answer.certificatePem, trust);
       told.delete(router);
       onEvent({ type: 'router-certified', name: router });
     } else {
@@ -118,13 +126,16 @@ export function createRouterFiles({ home, host, sockets, onReady, onEvent }: Rou
     }
   }
 
-  async function take(router: string, { privateKeyPem }: Pending, certificatePem: string): Promise<void> {
+  async function take(router: string, { privateKeyPem }: Pending, certificatePem: string, trust: Trust): Promise<void> {
     if (!new X509Certificate(certificatePem).checkPrivateKey(createPrivateKey(privateKeyPem))) {
       throw new TypeError(`the certificate that was issued for ${router} is for another key`);
     }
-    const { domainAuthorityPem } = await ownKey();
-    const file: RouterFile = { certificatePem, privateKeyPem, domainAuthorityPem };
-    await writeWholeFile(routerFilePath(home, router), `${JSON.stringify(file, null, 2)}\n`, 'w');
+    await write(router, { certificatePem, privateKeyPem, domainAuthorityPem: '' }, trust);
+  }
+
+  async function write(router: string, file: RouterFile, trust: Trust): Promise<void> {
+    const text = `${JSON.stringify(trustingRouterFile(file, trust), null, 2)}\n`;
+    await writeWholeFile(routerFilePath(home, router), text, 'w');
   }
 
   /** The request under way, or a new one. */
@@ -176,6 +187,10 @@ export function createRouterFiles({ home, host, sockets, onReady, onEvent }: Rou
       });
     },
   };
+}
+
+function isOfFormer({ certificatePem }: RouterFile, { authorities, issues }: Trust): boolean {
+  return issues !== null && issuerAmong(new X509Certificate(certificatePem), authorities) !== issues;
 }
 
 function jsonOf(text: string | null): unknown {

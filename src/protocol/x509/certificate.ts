@@ -81,13 +81,37 @@ export async function createAuthority(options: {
     serialHex: randomSerialHex(),
     notBefore,
     notAfter: new Date(now.getTime() + days * dayMs),
-    extensions: [
-      extension('2.5.29.19', true, derSequence(derBoolean(true))),
-      extension('2.5.29.15', true, derBits(Uint8Array.of(0x06), 1)),
-      extension('2.5.29.14', false, derOctets(keyIdentifierOf(spkiDer))),
-    ],
+    extensions: authorityExtensions(spkiDer),
   });
   return { certificateDer, privateKeyPem: privateKeyPemOf(privateKey) };
+}
+
+/**
+ * A bridge to an authority's successor: its name and key, signed by the authority. Who trusts only the authority follows it to
+ * what the successor issues. @see RFC 4210 §4.4, "new with old"
+ */
+export function certifySuccessor(authority: Authority, successorDer: Uint8Array): Buffer {
+  const issuer = readCertificate(authority.certificateDer);
+  const { subjectDer, publicKeySpkiDer, notBefore, notAfter } = readCertificate(successorDer);
+  return signedCertificate({
+    issuerKey: createPrivateKey(authority.privateKeyPem),
+    issuerDer: issuer.subjectDer,
+    subjectDer,
+    spkiDer: publicKeySpkiDer,
+    serialHex: randomSerialHex(),
+    notBefore: new Date(Math.max(notBefore.getTime(), issuer.notBefore.getTime())),
+    notAfter: new Date(Math.min(notAfter.getTime(), issuer.notAfter.getTime())),
+    extensions: [...authorityExtensions(publicKeySpkiDer), ...authorityKeyIdentifier(issuer.subjectKeyIdentifier)],
+  });
+}
+
+/** It certifies, and does nothing else. */
+function authorityExtensions(spkiDer: Uint8Array): Buffer[] {
+  return [
+    extension('2.5.29.19', true, derSequence(derBoolean(true))),
+    extension('2.5.29.15', true, derBits(Uint8Array.of(0x06), 1)),
+    extension('2.5.29.14', false, derOctets(keyIdentifierOf(spkiDer))),
+  ];
 }
 
 /**

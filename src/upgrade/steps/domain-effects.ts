@@ -16,6 +16,7 @@ import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { createMissingSigners } from '../../domain/authority-creation.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { listHosts } from '../../hosts/hosts.ts';
+import { readDomainTrust } from '../../instances/domain-trust.ts';
 import { issueSrpCredential } from '../../instances/srp-credentials.ts';
 import { credentialPath, readCredential } from '../../link/credential.ts';
 import { readInstalled } from '../../release/archive.ts';
@@ -80,7 +81,7 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
         (credential) => credential.routers,
         async () => await routerAddresses(tx, options.home),
       );
-      const issued = await issueSrpCredential(tx, { identifier, authority, routers });
+      const issued = await issueSrpCredential(tx, { identifier, authority, routers, trust: await readDomainTrust(tx) });
       if (issued === 'not-found') {
         throw new BrambleError('ERR_NOT_FOUND', `The SRP identifier ${identifier} does not exist.`);
       }

@@ -1,0 +1,34 @@
+/** What the domain has said of its authorities, in order and as it was signed. Read by whoever trusts one. */
+import type { Queryable } from '../database/connection.ts';
+import { isUndefinedTable } from '../database/sql-state.ts';
+
+interface SignedStatement {
+  payload: string;
+  signature: string;
+}
+
+/** As many as a router takes at once: those of twenty rollovers. */
+const maxStatements = 64;
+
+/** For holders, which also run on the schema of 1.3, where nothing has been said. */
+export async function readStatements(q: Queryable): Promise<SignedStatement[]> {
+  try {
+    return await q<SignedStatement[]>`
+      select payload, signature from (
+        select number, payload, signature from authority_statement order by authority_statement.number desc
+         limit ${maxStatements}) last order by last.number`;
+  } catch (error) {
+    if (isUndefinedTable(error)) return [];
+    throw error;
+  }
+}
+
+/** The last one. */
+export async function readLastStatement(
+  q: Queryable,
+): Promise<(SignedStatement & { number: number; madeAt: Date }) | null> {
+  const [row] = await q<(SignedStatement & { number: number; madeAt: Date })[]>`
+    select payload, signature, number::float8 as number, made_at as "madeAt" from authority_statement
+     order by authority_statement.number desc limit 1`;
+  return row ?? null;
+}
