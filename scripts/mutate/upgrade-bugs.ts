@@ -248,4 +248,53 @@ export const upgradeBugs: readonly KnownBug[] = [
       },
     ],
   },
+  {
+    name: 'hosts-keep-what-was-emptied',
+    file: 'src/upgrade/plan/reuse-plan.ts',
+    find: 'if (!(reuseInstances ?? spansHosts)) return all;',
+    replace: 'if (!(reuseInstances ?? false)) return all;',
+    seenBy: [
+      {
+        file: 'src/upgrade/plan/plan.test.ts',
+        title: 'over two hosts emptied instances become destinations by default, and each host keeps as many as it had',
+      },
+    ],
+  },
+  {
+    name: 'added-destination-takes-assigned-accounts',
+    file: 'src/upgrade/waves/added-destination.ts',
+    find: 'Object.keys(progress.assignments)',
+    replace: '[]',
+    seenBy: [
+      {
+        file: 'src/upgrade/steps/added-destinations.long.test.ts',
+        title: 'one that is added on the way shares what has not begun, but not what was assigned by hand',
+      },
+    ],
+  },
+  {
+    name: 'instance-by-hand-stays-in-the-new-release',
+    file: 'src/upgrade/steps/reuse-steps.ts',
+    find: 'const added = newInstances.find(({ byHand }) => byHand === true);',
+    replace: 'const added = newInstances.find(() => false);',
+    seenBy: [
+      {
+        file: 'src/upgrade/steps/added-destinations.long.test.ts',
+        title:
+          'one that is added by hand takes what is assigned, beside new ones, and stays in the end, or in the release before',
+      },
+    ],
+  },
+  {
+    name: 'others-go-first-in-silence',
+    file: 'src/upgrade/plan/canaries.ts',
+    find: 'if (present === 0) return',
+    replace: 'if (present < 0) return',
+    seenBy: [
+      {
+        file: 'src/upgrade/steps/wave-steps.long.test.ts',
+        title: 'canaries that are gone when the waves are divided pause it, until others are chosen',
+      },
+    ],
+  },
 ];
