@@ -184,8 +184,8 @@ function addRemove(hosts: Command, frame: Frame): void {
           hostOperations.remove,
           { params: { name } },
           () =>
-            `The host ${name} is removed. Stop its supervisor, and delete its home: the master keys and database passwords in it ` +
-            'are still valid.',
+            `The host ${name} is removed. If its supervisor still runs, stop it, and remove the host once more. Delete its home: the ` +
+            'master keys and database passwords in it are still valid.',
         );
       }),
     'bramble host remove berlin-2',

@@ -84,7 +84,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
     coordinator: 'select',
   },
   desired_process: { administration: all, coordinator: all, supervisor: 'select' },
-  supervisor: { administration: 'select', coordinator: 'select', supervisor: 'select insert update' },
+  supervisor: { administration: 'select delete', coordinator: 'select', supervisor: 'select insert update' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
   event: { server: 'insert', connection: 'insert', administration: 'select insert delete', coordinator: 'insert' },
   notice_target: { administration: all, coordinator: 'select update' },

@@ -72,7 +72,11 @@ async function assertNewHost(context: AdministrationContext, tx: Transaction, na
   }
   const known = [context.host, ...processes.map(({ host }) => host), ...supervisors.map(({ host }) => host)];
   if (known.includes(name)) {
-    throw new BrambleError('ERR_CONFLICT', `The domain has a host named ${name} already. Choose another name.`);
+    throw new BrambleError(
+      'ERR_CONFLICT',
+      `The domain has a host named ${name} already. Choose another name; or, if it is one that was removed, stop its supervisor ` +
+        `and repeat \`bramble host remove ${name}\`.`,
+    );
   }
 }
 

@@ -164,3 +164,21 @@ test('the address of the database holds no user and no password', limited, async
     await assert.rejects(clientOf(admin).call(hostOperations.invite, { body }), { code: 'ERR_INPUT' }, databaseUrl);
   }
 });
+
+test('a removed host is listed no more, and can be invited again', limited, async () => {
+  const listed = async () => (await clientOf(admin).call(hostOperations.list, {})).hosts.map(({ name }) => name);
+  const remove = async () => await clientOf(admin).call(hostOperations.remove, { params: { name: 'berlin' } });
+  const body = { name: 'berlin', databaseUrl: 'postgres://127.0.0.1/bramble' };
+  const again = async () => await clientOf(admin).call(hostOperations.invite, { body });
+  assert.ok((await listed()).includes('berlin'));
+  await remove();
+  assert.ok(!(await listed()).includes('berlin'));
+  // Its supervisor had not been stopped yet.
+  await db`insert into supervisor (host, release, process_id, node_version, postgres_server)
+           values ('berlin', '1.4.0', 1, 'v26', '18')`;
+  await assert.rejects(again(), { code: 'ERR_CONFLICT', message: /repeat `bramble host remove berlin`/ });
+  await remove();
+  await assert.rejects(remove(), { code: 'ERR_NOT_FOUND' });
+  await again();
+  assert.ok((await listed()).includes('berlin'));
+});

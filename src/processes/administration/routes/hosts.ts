@@ -7,6 +7,7 @@ import { recordEvent } from '../../../domain/events.ts';
 import { listInvitations, removeHost, setDraining } from '../../../hosts/host-store.ts';
 import { listHosts } from '../../../hosts/hosts.ts';
 import { listDesiredProcesses } from '../../../registry/desired-processes.ts';
+import { forgetSupervisor } from '../../../registry/supervisor-removal.ts';
 import { listSupervisors } from '../../../registry/supervisors.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
@@ -48,7 +49,8 @@ export function hostRoutes(context: AdministrationContext): FastifyPluginAsync {
             { details: { processes: names } },
           );
         }
-        if (!(await removeHost(tx, name))) throw notFound('host that joined or is invited', name);
+        const wasListed = await forgetSupervisor(tx, name);
+        if (!(await removeHost(tx, name)) && !wasListed) throw notFound('host', name);
         await recordEvent(tx, {
           kind: 'host-removed',
           subject: name,
