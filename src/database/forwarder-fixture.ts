@@ -9,6 +9,8 @@ interface Forwarder {
   readonly port: number;
   /** How many came so far. */
   connections(): number;
+  /** How many of them have not left. */
+  open(): number;
   /** From now on everything is accepted and nothing passed on, to those who come as well. */
   swallow(): void;
 }
@@ -17,10 +19,16 @@ export async function startForwarder(t: TestContext, url: string): Promise<Forwa
   const server = new URL(url);
   const sockets = new Set<Socket>();
   let connections = 0;
+  let open = 0;
   let swallows = false;
   const forwarder = net.createServer((client) => {
     connections += 1;
+    open += 1;
+    client.once('close', () => {
+      open -= 1;
+    });
     sockets.add(client.on('error', () => {}));
+    client.resume();
     if (swallows) return;
     const upstream = net.connect(Number(server.port), server.hostname).on('error', () => {});
     sockets.add(upstream);
@@ -46,6 +54,7 @@ export async function startForwarder(t: TestContext, url: string): Promise<Forwa
     url: through.href,
     port,
     connections: () => connections,
+    open: () => open,
     swallow: () => {
       swallows = true;
     },

@@ -37,8 +37,8 @@ export interface Session {
   /** @throws what the work does, or the loss of the connection, whichever comes first */
   run<Result>(work: (sql: Sql) => PromiseLike<Result>): Promise<Result>;
   isLost(): boolean;
-  /** Resolves when its connection is closed, by either side. */
-  readonly lost: Promise<void>;
+  /** Resolves when its connection is closed, by either side, or since nobody is there any more. */
+  readonly lost: Promise<{ readonly hasVanished: boolean }>;
   /** Closes in good order; statements still running are rejected. */
   close(): void;
 }
@@ -121,17 +121,17 @@ async function openAt(
   options: SessionOptions,
 ): Promise<Session> {
   const timeoutMs = options.connectTimeoutMs ?? 10_000;
-  const lost = Promise.withResolvers<void>();
+  const lost = Promise.withResolvers<{ hasVanished: boolean }>();
   const running = createRunning();
   let isLost = false;
   let socket: Socket | undefined;
   let at = host;
-  const lose = (): void => {
+  const lose = (hasVanished = false): void => {
     if (isLost) return;
     isLost = true;
     stopWatch();
-    options.signal?.removeEventListener('abort', close);
-    lost.resolve();
+    options.signal?.removeEventListener('abort', abort);
+    lost.resolve({ hasVanished });
     // What the driver says of it comes first; it says nothing to a statement that came in this very moment.
     setImmediate(() =>
       setImmediate(() => running.failAll(connectionError('CONNECTION_CLOSED', 'the session was lost'))),
@@ -143,30 +143,31 @@ async function openAt(
     connect_timeout: Math.ceil(timeoutMs / 1000),
     // Seconds; then ten tries, a second apart. Who only listens learns of a lost session by nothing else.
     keep_alive: 15,
-    onclose: lose,
+    onclose: () => lose(),
     onnotify: options.onNotify,
     socket: async (parsed: DriverAddress): Promise<Socket> => {
       if (socket !== undefined || isLost) throw connectionError('CONNECTION_CLOSED', 'before the database answered');
       at ??= hostOf(parsed);
       socket = connectSocket(at);
-      for (const event of ['end', 'error', 'close']) socket.once(event, lose);
+      for (const event of ['end', 'error', 'close']) socket.once(event, () => lose());
       if (tls.use !== 'never') socket = await secureSocket(socket, at, tls);
       return socket;
     },
   };
   const sql = driver(url, options.applicationName, own as unknown as postgres.Options<Record<string, never>>);
-  const close = (): void => {
-    lose();
+  const close = (hasVanished = false): void => {
+    lose(hasVanished);
     void sql.end({ timeout: 0 }).catch(() => {});
     // A server that is stopped does not close its side.
     setTimeout(() => socket?.destroy(), 1000).unref();
   };
+  const abort = () => close();
   const stopWatch = watchSilence(
     {
       isBusy: running.isBusy,
       received: () => socket?.bytesRead ?? 0,
       isServerThere: async (withinMs) => at === undefined || (await isAnswering(at, withinMs)),
-      onVanished: close,
+      onVanished: () => close(true),
     },
     options.silence ?? silenceLimits,
   );
@@ -181,7 +182,7 @@ async function openAt(
     }
   };
   const late = setTimeout(() => running.failAll(noAnswer(timeoutMs)), timeoutMs);
-  options.signal?.addEventListener('abort', close);
+  options.signal?.addEventListener('abort', abort);
   if (options.signal?.aborted) lose();
   try {
     assertTakesWrites(await run((q) => prepareSession(q, options.plansOnce === true)), target);
@@ -191,7 +192,7 @@ async function openAt(
   } finally {
     clearTimeout(late);
   }
-  return { run, isLost: () => isLost, lost: lost.promise, close };
+  return { run, isLost: () => isLost, lost: lost.promise, close: abort };
 }
 
 /** What runs in a session: it is settled by the session's loss at the latest. */

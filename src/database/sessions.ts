@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { markUnsent } from './connection-loss.ts';
 import { connectionError, openSession, type Session, type Sql } from './session.ts';
 import { SessionWaiters } from './session-waiters.ts';
+import type { SilenceLimits } from './silence-watch.ts';
 
 export interface PoolOptions {
   readonly applicationName: string;
@@ -28,6 +29,8 @@ export interface PoolOptions {
    * expires.
    */
   readonly once: boolean;
+  /** See openSession. */
+  readonly silence?: SilenceLimits;
   /** Milliseconds of a clock that never goes back; default the machine's. */
   readonly nowMs?: () => number;
 }
@@ -163,11 +166,16 @@ export class Sessions {
   }
 
   async #open(): Promise<void> {
-    const { applicationName, plansOnce } = this.#options;
-    const session = await openSession(this.#url, { applicationName, plansOnce: plansOnce === true });
+    const { applicationName, plansOnce, silence } = this.#options;
+    const session = await openSession(this.#url, {
+      ...{ applicationName, plansOnce: plansOnce === true },
+      ...(silence && { silence }),
+    });
     this.#opened = true;
     this.#born.set(session, this.#nowMs());
-    void session.lost.then(() => {
+    void session.lost.then(({ hasVanished }) => {
+      // The others would each have to find that out with a statement.
+      if (hasVanished) for (const idle of this.#idle.splice(0)) this.#drop(idle.session);
       if (this.#born.has(session)) this.#drop(session);
     });
     this.#offer(session);

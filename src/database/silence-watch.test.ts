@@ -7,6 +7,7 @@ import { startServer } from './cluster-fixture.ts';
 import { createTestDatabase } from './database-fixture.ts';
 import { startForwarder } from './forwarder-fixture.ts';
 import { openSession } from './session.ts';
+import { Sessions } from './sessions.ts';
 
 const limited = { timeout: 60_000 };
 const applicationName = 'bramble/test';
@@ -40,6 +41,33 @@ test('so does one that was being carried out', limited, async (t) => {
   });
   forwarder.swallow();
   await waiting;
+});
+
+test('with the session of the statement go those of its pool that nobody uses', limited, async (t) => {
+  const forwarder = await startForwarder(t, url);
+  const pool = new Sessions(forwarder.url, {
+    ...{ applicationName, max: 3, once: false, idleTimeoutMs: 0, patienceMs: () => 0, onUnreachable: () => {} },
+    silence: { everyMs: 20, answerMs: 200 },
+  });
+  t.after(() => pool.end(0));
+  const entered = [1, 2, 3].map(() => Promise.withResolvers<void>());
+  const all = Promise.all(entered.map(({ promise }) => promise));
+  await Promise.all(
+    entered.map(async ({ resolve }) => {
+      await pool.within(async (sql) => {
+        await sql`select 1`;
+        resolve();
+        await all;
+      });
+    }),
+  );
+  assert.equal(forwarder.open(), 3);
+  forwarder.swallow();
+  await assert.rejects(
+    pool.within((sql) => sql`select 1`),
+    { code: /^CONNECTION_/ },
+  );
+  await until('all three are closed', 20_000, async () => forwarder.open() === 0);
 });
 
 for (const tls of [false, true]) {
