@@ -5,6 +5,7 @@ import { connect as connectHttp2, type ServerHttp2Stream } from 'node:http2';
 import { test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { type Clock, systemClock } from '../../base/clock.ts';
+import { createLogger } from '../../process/log/logger.ts';
 import { until } from '../../testing/condition.ts';
 import type { RouterOptions } from './router.ts';
 import { askRaw, connectRaw, createStage, frame, newToken, nextUp, preface, type Stage } from './router-fixture.ts';
@@ -33,10 +34,10 @@ const pauseMs = 5000;
 
 async function draining(
   work: (stage: Stage, path: string, clock: ReturnType<typeof manualClock>) => Promise<void>,
-  limits: RouterOptions['limits'] = {},
+  options: Partial<RouterOptions> = {},
 ) {
   const clock = manualClock();
-  const stage = await createStage({ clock, pauseMs, limits });
+  const stage = await createStage({ clock, pauseMs, ...options });
   try {
     const token = newToken();
     stage.routes.set(token, { identifier: 'S00000001', connectionServices: [] });
@@ -142,7 +143,7 @@ test(
         assert.ok(answered.length >= 3, `${answered.length} were answered`);
         await drained;
       },
-      { handshakesPerSecond: 1 },
+      { limits: { handshakesPerSecond: 1 } },
     ),
 );
 
@@ -178,8 +179,17 @@ async function deviceWithTunnel(stage: Stage) {
   return device;
 }
 
-test('a tunnel over HTTP/1.1 outlasts the pause, until the limit', aMinute, () =>
-  draining(async (stage, path, clock) => {
+/** What a router writes, line by line. */
+function openLog() {
+  const lines: Record<string, unknown>[] = [];
+  const destination = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
+  const identity = { kind: 'router', name: 'router-1', release: '1.0.0', level: 'warn' } as const;
+  return { lines, log: createLogger(identity, destination) };
+}
+
+test('a tunnel over HTTP/1.1 outlasts the pause, until the limit, and is counted in the log', aMinute, () => {
+  const { lines, log } = openLog();
+  const work: Parameters<typeof draining>[0] = async (stage, path, clock) => {
     const device = await deviceWithTunnel(stage);
     const [idle, tunnel] = [await connectRaw(stage), await connectRaw(stage, { device })];
     const [heardIdle, heardTunnel] = [hear(idle), hear(tunnel)];
@@ -200,8 +210,14 @@ test('a tunnel over HTTP/1.1 outlasts the pause, until the limit', aMinute, () =
       return tunnel.closed;
     });
     await drained;
-  }),
-);
+    const said = lines.filter(({ msg }) => /^tunnels were still open at the limit/.test(String(msg)));
+    assert.deepEqual(
+      said.map(({ tunnels, afterMs }) => [tunnels, afterMs]),
+      [[1, graceMs]],
+    );
+  };
+  return draining(work, { log });
+});
 
 test('a tunnel over HTTP/2 outlasts the pause', aMinute, () =>
   draining(async (stage, path, clock) => {
