@@ -17,7 +17,8 @@ import { readDomain } from '../domain/domain.ts';
 import { recordEvent } from '../domain/events.ts';
 import { readRestored, writeRestored } from '../domain/restored-domain.ts';
 import { readRouteSigners, replaceRouteSigner } from '../domain/route-signer-roll.ts';
-import { raiseSrpNumbers, takeRevocations } from '../instances/srp-credential-store.ts';
+import { forgetHosts } from '../hosts/host-store.ts';
+import { listSrpCredentials, raiseSrpNumbers, takeRevocations } from '../instances/srp-credential-store.ts';
 import { normalSerial, type RevocationList } from '../link/messages.ts';
 import { dropWaiting } from '../notices/copied-domain.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../registry/desired-processes.ts';
@@ -35,6 +36,8 @@ export interface SettledDomain {
   stopped: string[];
   /** Devices that may have renewed their identity since: those must enrol again. */
   possiblyRenewed: { id: string; account: string }[];
+  /** Hosts that have to join again. */
+  joinedHosts: string[];
   /** Taken from the former home; null if none was named, or its lists are not of this domain. */
   revocationsTaken: number | null;
 }
@@ -72,6 +75,7 @@ async function settle(
   const former = await newestSigned(tx, lists);
   const revocationsTaken = former === undefined ? null : await takeRevocations(tx, former.revoked);
   if (former !== undefined) await replaceRevokedRouteSigner(tx, masterKeys, former.revoked);
+  const joinedHosts = await forgetJoinedHosts(tx);
   const now = Date.now();
   await dropWaiting(tx);
   await raiseEpochs(tx, now);
@@ -91,7 +95,27 @@ async function settle(
       `The domain was restored by ${by.user} on ${by.host} from the backup that ${madeBy.user} made on ${madeBy.host}, as of ` +
       `${takenAt}. Nothing but its administration runs until \`bramble backup resume\`.`,
   });
-  return { stopped, revocationsTaken, possiblyRenewed: await listPossiblyRenewed(tx, new Date(takenAt)) };
+  const possiblyRenewed = await listPossiblyRenewed(tx, new Date(takenAt));
+  return { stopped, revocationsTaken, joinedHosts, possiblyRenewed };
+}
+
+/**
+ * Hosts that had joined are not in the backup, and may still be at work on the former database: what they hold opens nothing here. They
+ * join again, which gives them the database, its roles, the master keys of now and new credentials; what is placed there stays.
+ */
+async function forgetJoinedHosts(tx: Transaction): Promise<string[]> {
+  const joined = await forgetHosts(tx);
+  const placed = (await listDesiredProcesses(tx)).filter(({ host }) => joined.includes(host));
+  for (const { settings } of placed) {
+    const identifier = (settings as Record<string, unknown>)['srpIdentifier'];
+    if (typeof identifier !== 'string') continue;
+    const valid = (await listSrpCredentials(tx, identifier)).filter(({ revokedAt }) => revokedAt === null);
+    await takeRevocations(
+      tx,
+      valid.map(({ serial, expiresAt }) => ({ serial, identifier, expiresAt: expiresAt.toISOString() })),
+    );
+  }
+  return joined;
 }
 
 /** It was retired after the backup: routers would believe nothing that it signs. */

@@ -26,6 +26,15 @@ export async function removeHost(tx: Transaction, name: string): Promise<boolean
   return invited.count + joined.count > 0;
 }
 
+/** Of a domain that was restored: all join again. @returns their names */
+export async function forgetHosts(tx: Transaction): Promise<string[]> {
+  const [table] = await tx<{ present: boolean }[]>`select to_regclass('host') is not null as present`;
+  if (table?.present !== true) return [];
+  await tx`delete from host_invitation`;
+  const gone = await tx<{ name: string }[]>`delete from host returning name`;
+  return gone.map(({ name }) => name).sort();
+}
+
 interface NewInvitation {
   id: string;
   host: string;

@@ -191,8 +191,8 @@ function addRestore(backup: Command, frame: Frame): void {
               : progress.show('restoring rows', done, of),
         }),
       );
-      const { head, host, embedded, stopped, possiblyRenewed, revocationsTaken } = restored;
-      const answer = { ...shownHead(head), home, host, embedded, stopped, possiblyRenewed, revocationsTaken };
+      const { head, ...found } = restored;
+      const answer = { ...shownHead(head), home, ...found };
       frame.show(command, answer, (value, style) =>
         [
           facts(style, [
@@ -218,10 +218,11 @@ function afterwards(
     domain: BackupHead['domain'];
     possiblyRenewed: readonly { id: string; account: string }[];
     revocationsTaken: number | null;
+    joinedHosts: readonly string[];
   },
   loud: (text: string) => string,
 ): string[] {
-  const { takenAt, embedded, domain, possiblyRenewed, revocationsTaken } = restored;
+  const { takenAt, embedded, domain, possiblyRenewed, revocationsTaken, joinedHosts } = restored;
   const since = timeText(takenAt);
   const devices = possiblyRenewed.slice(0, 20).map(({ id, account }) => `   ${id} of ${account}`);
   return [
@@ -243,6 +244,14 @@ function afterwards(
     ...(possiblyRenewed.length > devices.length ? ['   …: --json lists all'] : []),
     `4. Cancel what must not be done a second time, such as a wipe that was queued at ${since}: \`bramble device cancel\`.`,
     '5. `bramble backup resume` starts routers and instances.',
+    ...(joinedHosts.length === 0
+      ? []
+      : [
+          loud(
+            `6. ${joinedHosts.join(', ')}: stop the supervisor there, and move its home aside. The credentials of what ran there are ` +
+              'revoked; each joins again, under its name (`bramble host invite`, `bramble join`), and what is placed there starts.',
+          ),
+        ]),
     ...(embedded ? [] : ['All processes use one database role now: `bramble database roles` gives each kind its own.']),
   ];
 }
