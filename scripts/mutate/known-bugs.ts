@@ -9,6 +9,13 @@ import { administrationBugs } from './administration-bugs.ts';
 import { deviceBugs } from './device-bugs.ts';
 import { edgeBugs } from './edge-bugs.ts';
 import type { KnownBug } from './known-bug.ts';
+import { routerBugs } from './router-bugs.ts';
 import { upgradeBugs } from './upgrade-bugs.ts';
 
-export const knownBugs: readonly KnownBug[] = [...upgradeBugs, ...deviceBugs, ...edgeBugs, ...administrationBugs];
+export const knownBugs: readonly KnownBug[] = [
+  ...upgradeBugs,
+  ...deviceBugs,
+  ...edgeBugs,
+  ...administrationBugs,
+  ...routerBugs,
+];

@@ -50,7 +50,7 @@ after(async () => {
 
 const place = (name: string, { srpPort }: Stage) => db`
   insert into router (name, host, link_host, server_name, srp_port)
-  values (${name}, 'here', '127.0.0.1', 'router.test', ${srpPort})`;
+  values (${name}, 'here', '127.0.0.1', 'router.test', ${srpPort}) on conflict (name) do nothing`;
 const untilUp = async (...stages: Stage[]) =>
   await until(`there are links to ${stages.length} routers, all up`, 60_000, async () => {
     const wanted = stages.map(({ srpPort }) => `127.0.0.1:${srpPort} true`).sort();
@@ -79,7 +79,15 @@ test('an added router is dialled at once, and the others stay', async () => {
 });
 
 test('a removed router keeps its link until it has drained, and is not dialled again', async () => {
+  await place('router-1', first);
+  await place('router-2', second);
+  await untilUp(first, second);
   await db`update router set removed_at = now() where name = 'router-1'`;
+  await untilUp(second);
+  // Whatever would have ended it has had its time when a later change has been followed.
+  await db`insert into router (name, host, link_host, server_name, srp_port) values ('router-9', 'here', '127.0.0.1', 'x', 1)`;
+  await until('a later change is followed', 60_000, async () => links.detail().length === 2);
+  await db`delete from router where name = 'router-9'`;
   await untilUp(second);
   assert.ok(isLinked(first), 'it serves the requests that still come to it');
   await first.router.drain(100);

@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import postgres from 'postgres';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { startEmbedded, stopEmbedded } from '../../database/embedded/server.ts';
+import { inTime } from '../../testing/condition.ts';
 import { exitWithin } from '../../testing/process.ts';
 import { databaseFolder, runSupervisor } from './supervisor.ts';
 import { ask, closedLoop, configure, newHome, supervise, superviseElsewhere } from './supervisor-fixture.ts';
@@ -182,7 +183,8 @@ test(
     await supervisor.next('ready');
     await sql`delete from desired_process where name = 'iota-router'`;
     await supervisor.next('exited', ({ expected }) => expected);
-    await supervisor.next('closed', ({ socket }) => socket === 'public');
+    const closed = supervisor.next('closed', ({ socket }) => socket === 'public');
+    await inTime('the port is closed', 30_000, closed);
     await assert.rejects(ask(port), { code: 'ECONNREFUSED' });
     await desire('iota', 'iota-router-2', { kind: 'router' });
     const again = await supervisor.next('listening', ({ socket }) => socket === 'public');
