@@ -113,6 +113,45 @@ test('an attempt ends, at a server that says nothing and at one that stops in th
   });
 });
 
+test('an attempt ends at a server that always says one byte more', limited, async (t) => {
+  for (const greeting of ['', '220 mail.example.org ESMTP\r\n']) {
+    const slow = createServer((socket) => {
+      socket.write(greeting);
+      const drip = setInterval(() => socket.write('2'), 20);
+      socket.on('error', () => {}).on('close', () => clearInterval(drip));
+    });
+    t.after(() => slow.close());
+    await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+    const { port } = slow.address() as { port: number };
+    assert.equal((await send(serverAt(port), { timeoutMs: 300 })).kind, 'failed');
+  }
+});
+
+test('what a host or a domain is named becomes neither a header nor a recipient', limited, async () => {
+  const receiver = await startMailReceiver();
+  const evil = 'b\r\nBcc: eve@example.net\r\nContent-Type: text/html\r\n\r\n<b>\u202e\0"<eve@example.net>,';
+  const outcome = await inTime(
+    'the attempt ends',
+    60_000,
+    sendMail(
+      serverAt(receiver.port),
+      ['ops@example.org'],
+      { ...notice, kind: evil, subject: evil, message: `x\r\n.\r\nMAIL FROM:<eve@example.net>` },
+      evil,
+      { signal: never },
+    ),
+  );
+  assert.equal(outcome.kind, 'delivered');
+  const [mail, ...more] = receiver.received;
+  assert.ok(mail);
+  assert.deepEqual([mail.to, more], [['ops@example.org'], []]);
+  const [head = ''] = mail.text.split('\r\n\r\n');
+  const names = [...head.matchAll(/^([\w-]+):/gm)].map(([, name = '']) => name.toLowerCase());
+  assert.deepEqual([...new Set(names)].length, names.length, 'a header twice');
+  assert.ok(!names.includes('bcc'));
+  assert.match(head, /^Content-Type: text\/plain/m);
+});
+
 test('who stops delivery gets no outcome', limited, async () => {
   const stop = new AbortController();
   const receiver = await startMailReceiver({ onMailFrom: () => stop.abort() });

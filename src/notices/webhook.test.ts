@@ -116,7 +116,17 @@ test('a URL is https, or of this machine; without a password; and its path is no
     'https://u@example.org',
     'https://u:p@example.org',
   ];
-  for (const url of [...refused, 'http://localhost.example.org', 'file:///etc/passwd']) {
+  // Where clouds keep their credentials, in several spellings: without TLS, so never reached.
+  const metadata = [
+    '169.254.169.254',
+    '[::ffff:169.254.169.254]',
+    '[fd00:ec2::254]',
+    '2852039166',
+    'metadata.google.internal',
+  ];
+  const disguised = ['localhost.example.org', '127.0.0.1.example.org', '127.0.0.1@169.254.169.254', '0.0.0.0', '[::]'];
+  const others = [...metadata, ...disguised].map((host) => `http://${host}/latest/meta-data`);
+  for (const url of [...refused, ...others, 'file:///etc/passwd']) {
     assert.throws(
       () => webhookAddress(url),
       (error) => isBrambleError(error, 'ERR_INPUT'),
