@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- connect | move | upgrade | cost | gates | idle | bulk | memory | rehearsal] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * `npm run bench [-- connect | move | upgrade | cost | gates | idle | bulk | memory | backup | rehearsal] [--json FILE] [...]`: what the domain does in a second, how long a moved
  * account is without its server, how often gates are wrong, what a domain costs in which nothing happens. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
@@ -7,6 +7,7 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { readOptions } from '../scripts/script-options.ts';
 import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
+import { benchBackup, describeBackup } from './backup.ts';
 import { benchBulk, describeBulk } from './bulk.ts';
 import { benchConnect, describeReport, readBenchDevices } from './connect.ts';
 import { benchConnectDomain, describeConnect } from './connect-domain.ts';
@@ -36,6 +37,8 @@ const usage = `npm run bench [-- <name>] [options]
             --waves 1000 --seed SEED
   idle      transactions, statements, connections and processor time of a domain in which nobody does anything
             --seconds 60
+  backup    how long a backup takes, trying and restoring it, the export to an external database, and what devices notice
+            --accounts 100000
   rehearsal how long a backup of a large domain takes, and the rehearsal of the upgrade with it
             --accounts 100000
   memory    resident memory of each process while a fleet is at work
@@ -68,7 +71,11 @@ const [name = 'all'] = positionals;
 const quick = name === 'all';
 const say = (text: string) => console.log(text);
 
-if (!['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory', 'rehearsal', 'upgrade'].includes(name)) {
+if (
+  !['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory', 'backup', 'rehearsal', 'upgrade'].includes(
+    name,
+  )
+) {
   console.log(usage);
   process.exitCode = 2;
 } else {
@@ -87,6 +94,7 @@ if (!['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory', 'rehe
     if (quick || name === 'bulk') figures['bulk'] = await runBulk();
     if (name === 'upgrade') figures['upgrade'] = await runUpgrade();
     if (name === 'idle') figures['idle'] = await runIdle();
+    if (name === 'backup') figures['backup'] = await runBackup();
     if (name === 'rehearsal') figures['rehearsal'] = await runRehearsal();
     if (name === 'memory') figures['memory'] = await runMemory();
   }
@@ -160,6 +168,12 @@ async function runMemory(): Promise<unknown> {
   const report = await benchMemory({ devices: number(values.devices, 200), seconds: number(values.seconds, 60), say });
   say(describeMemory(report));
   return report;
+}
+
+async function runBackup(): Promise<unknown> {
+  const figures = await benchBackup({ accounts: number(values.accounts, 100_000), say });
+  say(describeBackup(figures));
+  return figures;
 }
 
 async function runRehearsal(): Promise<unknown> {

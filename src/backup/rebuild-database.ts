@@ -26,11 +26,12 @@ export async function assertReadable({ head, manifest }: OpenedBackup, program: 
   const own = await readMigrations(program.migrations);
   const isLater = compareReleases(head.domain.release, program.release) > 0;
   if (isLater || manifest.migrations.length > own.length) {
-    const needed = isLater ? head.domain.release : head.madeBy.release;
+    // After an upgrade was reversed, what it had added stays, and the domain's release does not tell.
+    const needed = isLater ? `${head.domain.release} or later` : 'the release that the domain was being upgraded to';
     throw new BrambleError(
       'ERR_BACKUP_RELEASE',
       `The backup is of a domain of release ${head.domain.release} with ${manifest.migrations.length} migrations, and this ` +
-        `is ${program.release}, which knows ${own.length}. Nothing was changed. Use the program of ${needed} or later.`,
+        `is ${program.release}, which knows ${own.length}. Nothing was changed. Use the program of ${needed}.`,
     );
   }
   for (const { number, digest } of manifest.migrations) {
