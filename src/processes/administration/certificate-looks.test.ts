@@ -24,7 +24,7 @@ test('a certificate that ends is told, is told again as the end comes nearer, an
     const [condition] = (await found()).filter(({ subject }) => subject === 'domain authority');
     assert.match(
       condition?.message ?? '',
-      /^the certificate domain authority expires in \d+ days; certificates that it/,
+      /^the certificate domain authority expires in \d+ days; replace it with/,
     );
     return Math.round(((condition?.again?.getTime() ?? 0) - clock.at) / dayMs);
   };
