@@ -7,8 +7,9 @@
  *   profile-signer  RSA 2048  signs what devices enrol with
  *   route-signer    EC P-256  signs what instances answer to routers, and nothing else
  *
- * and during a rollover (`domain-authority-roll.ts`) `domain-other`, (`device-authority-roll.ts`) `device-former`, of which only the certificate is left, and
- * `registration-former`; or (`route-signer-roll.ts`) `route-signer-former`.
+ * and during a rollover `domain-other` (`other-domain-authority.ts`), `route-signer-former` (`route-signer-roll.ts`), or
+ * (`device-authority-roll.ts`) `device-former`, of which only the certificate is left, and `registration-former`; and since one
+ * `device-bridge`, a certificate.
  *
  * Invariant: a key is used only for what its certificate says, and can be decrypted only under its own name. The domain
  * authority's key is in a separate table, which only administration and coordinator may read, as soon as no instance of
@@ -33,7 +34,8 @@ export type AuthorityName =
   | 'device-former'
   | 'registration-former'
   | 'route-signer-former'
-  | 'domain-other';
+  | 'domain-other'
+  | 'device-bridge';
 
 /** The two roots. */
 export interface Authorities {
@@ -51,6 +53,8 @@ export interface InstanceAuthorities {
   profileSigner: Authority;
   /** During a rollover: identities of it are accepted, and it is a root on devices. */
   formerDeviceDer?: Buffer | undefined;
+  /** Since a rollover: the device authority's certificate by the one before, for devices that know only that. */
+  deviceBridgeDer?: Buffer | undefined;
   /** Opens what was encrypted to it before the rollover. */
   formerRegistration?: Authority | undefined;
 }
@@ -181,6 +185,7 @@ export async function loadInstanceAuthorities(q: Queryable, keys: MasterKeys): P
     registration: (await loadAuthority(q, keys, 'registration')) ?? device,
     profileSigner: (await loadAuthority(q, keys, 'profile-signer')) ?? device,
     formerDeviceDer: certificates.get('device-former'),
+    deviceBridgeDer: certificates.get('device-bridge'),
     formerRegistration: await loadAuthority(q, keys, 'registration-former'),
   };
 }

@@ -5,7 +5,8 @@
  *
  *   begun    `device` is the new one; `device-former` has the certificate of the one before, whose key is gone;
  *            `registration` is below the new one, and `registration-former` opens requests that are under way
- *   retired  the profile signer is below the new one, and both former rows are gone
+ *   retired  the profile signer is below the new one, and both former rows are gone; `device-bridge`, the new one's certificate by
+ *            the former, stays: it goes along with what is signed for devices that know only the former
  *
  * Invariant: each is one transaction, so an instance finds either all of it or nothing. Which authority issued an identity
  * is read from its certificate: the clocks of the hosts that issue do not matter.
@@ -13,6 +14,7 @@
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
+import { certifySuccessor } from '../protocol/x509/certificate.ts';
 import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
 import { readCertificate } from '../protocol/x509/certificate-fields.ts';
 import { loadAuthorities, loadAuthority, removeAuthorities, replaceAuthority, storeAuthority } from './authorities.ts';
@@ -49,6 +51,10 @@ export async function rollDeviceAuthority(
   const formerRegistration = await loadAuthority(tx, keys, 'registration');
   const successor = await generateNextRoot('device', domain, now);
   const roots = { domain: domainAuthority, device: successor };
+  // The former's key goes now: who is still led by it, a device that was away for a year above all, needs this.
+  const bridge = certifySuccessor(former, successor.certificateDer);
+  await removeAuthorities(tx, ['device-bridge']);
+  await storeAuthority(tx, keys, 'device-bridge', { certificateDer: bridge, privateKeyPem: null });
   const registration = await generateSigner('registration', roots, domain, now);
   await replaceAuthority(tx, keys, 'device', former, successor);
   if (formerRegistration === undefined) await storeAuthority(tx, keys, 'registration', registration);

@@ -28,6 +28,8 @@ export interface EnrolmentFacts {
     readonly profileSigner: Signing;
     /** During a rollover: the one before, which may still be the profile signer's issuer. */
     readonly formerDeviceDer?: Uint8Array | undefined;
+    /** The issuer of identities, certified by the one before: leads devices that know only that one. */
+    readonly deviceBridgeDer?: Uint8Array | undefined;
   };
   readonly device: OfferedDevice;
   readonly accountName: string;

@@ -66,14 +66,14 @@ function issuerOf(signerDer: Uint8Array, { device, formerDeviceDer }: EnrolmentF
 
 /** The profile in CMS SignedData, by the profile signer, whose issuer is one of the roots in the profile. */
 function signedEnrolmentProfile(facts: EnrolmentFacts): Buffer {
-  const { device, profileSigner } = facts.authorities;
+  const { device, profileSigner, deviceBridgeDer } = facts.authorities;
   const issuerDer = issuerOf(profileSigner.certificateDer, facts.authorities);
   const { certificateDer, privateKeyPem } = profileSigner;
   return signAttached({
     key: createPrivateKey(privateKeyPem),
     certificateDer,
     body: enrolmentProfile(facts),
-    chainDer: profileSigner === device ? [] : [issuerDer],
+    chainDer: profileSigner === device ? [] : [issuerDer, ...(deviceBridgeDer === undefined ? [] : [deviceBridgeDer])],
   });
 }
 

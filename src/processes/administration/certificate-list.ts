@@ -31,6 +31,11 @@ const kinds = {
     warnDays: 2 * 365,
     todo: 'replace it with `bramble authority roll domain`: devices that have not renewed their identity by its end lose the domain',
   },
+  'device-bridge': {
+    renewal: 'none: it leads devices that know only the device authority before',
+    warnDays: -1,
+    todo: 'nothing: devices that have not renewed since cannot verify new profiles',
+  },
   'domain-other': {
     renewal: 'none: the rollover ends it',
     warnDays: 0,
@@ -98,6 +103,7 @@ const authorityKinds: Record<AuthorityName, keyof typeof kinds> = {
   'registration-former': 'former',
   'route-signer-former': 'route-signer-former',
   'domain-other': 'domain-other',
+  'device-bridge': 'device-bridge',
 };
 
 const dayMs = 86_400_000;

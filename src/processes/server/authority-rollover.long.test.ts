@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, test } from 'node:test';
 import { testDomain } from '../../activation/activation-fixture.ts';
+import { type DeviceId, newId } from '../../base/ids.ts';
 import { createMasterKeys } from '../../database/sealed-value.ts';
 import { countFormerIdentities } from '../../devices/former-identities.ts';
 import { loadInstanceAuthorities } from '../../domain/authorities.ts';
@@ -12,6 +13,7 @@ import {
   retireFormerDeviceAuthority,
   rollDeviceAuthority,
 } from '../../domain/device-authority-roll.ts';
+import { appleEnrolment } from '../../platforms/apple/enrolment-profiles.ts';
 import { isIssuedBy } from '../../protocol/x509/certificate-chain.ts';
 import { enrolByScep, limited, type TestDevice } from './device-handler-fixture.ts';
 import { commandOf, createRenewalFixture, renewalFor, served } from './identity-renewal-fixture.ts';
@@ -97,6 +99,14 @@ test(
       rootsOf((await stage.activeDevice(true)).facts),
       fingerprints(afterwards.domainCertificateDer, afterwards.device.certificateDer),
     );
+    // A device that was away knows only the former one, and verifies what it is sent by the bridge.
+    const bridge = afterwards.deviceBridgeDer ?? Buffer.of();
+    assert.ok(isBy(bridge, before.device.certificateDer));
+    assert.ok(isBy(afterwards.profileSigner.certificateDer, bridge));
+    const offered = { deviceId: newId<DeviceId>(), token: 't'.repeat(43), challenge: 'c' };
+    const facts = { authorities: afterwards, device: offered, accountName: 'ada' };
+    const { body } = appleEnrolment.offer({ ...facts, domain: { ...testDomain, publicUrl: 'https://mdm.test' } }, true);
+    assert.ok(body.includes(bridge));
     // Its fingerprint decides, as it always did.
     assert.ok(served(await idle.connect({ status: 'Idle' })));
     assert.equal(await commandOf(renewed, () => false), undefined);
