@@ -22,10 +22,7 @@ test('a certificate that ends is told, is told again as the end comes nearer, an
   assert.ok(authority);
   const left = async (): Promise<number> => {
     const [condition] = (await found()).filter(({ subject }) => subject === 'domain authority');
-    assert.match(
-      condition?.message ?? '',
-      /^the certificate domain authority expires in \d+ days; replace it with/,
-    );
+    assert.match(condition?.message ?? '', /^the certificate domain authority expires in \d+ days; replace it with/);
     return Math.round(((condition?.again?.getTime() ?? 0) - clock.at) / dayMs);
   };
   const certificate = (await admin.call('GET', '/status')).body as { certificates: { name: string; endsAt: string }[] };
