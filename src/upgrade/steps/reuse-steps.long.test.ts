@@ -1,9 +1,11 @@
 /** Emptied instances become destinations: through to the end, and back from anywhere. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { assignAccount } from '../operations/account-assignment.ts';
 import { finalizeByOperator, reverseByOperator } from '../operations/operator-actions.ts';
+import { changeByOperator } from '../operations/options-change.ts';
 import { listWaves } from '../state/wave-store.ts';
 import { insertTestAccount, insertTestInstance } from './domain-fixture.ts';
 import { operator, type Scene, scene, until } from './scene-fixture.ts';
@@ -66,6 +68,18 @@ test(
     assert.equal(late?.name, 'east-1-1');
   },
 );
+
+test('who comes late never goes with a wave that waits until his own instance is empty', limited, async () => {
+  const it = await scene(reusing);
+  const context = it.context('one');
+  await untilWave(it, context, 2, 'running');
+  const order = { ...operator, platforms: registeredPlatforms, host: 'here' };
+  await it.db.begin((tx) => changeByOperator(tx, { ...order, change: { addDestinations: { east: [{ share: 9 }] } } }));
+  await untilWave(it, context, 2, 'passed');
+  for (const name of ['late', 'later', 'last']) await insertTestAccount(it.db, name, 'east');
+  await until(it, context, ['soaking']);
+  assert.deepEqual(await placed(it), ['east 1.1.0: 3', 'east-1-1 1.1.0: 6', 'east-1-1-b 1.1.0: 0', 'west 1.0.0: 0']);
+});
 
 for (const when of ['moving', 'destination', 'soaking'] as const) {
   test(

@@ -53,14 +53,17 @@ export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, goTo: La
     (made) => made.byHand !== true && missingOf([made], components, upgrade.toRelease) === undefined,
   );
   if (goTo === 'last-wave') await joinLatecomerWave(tx, upgrade);
-  const last = (await listWaves(tx, upgrade.id)).at(-1) ?? { number: 0, state: 'passed' };
+  const listed = await listWaves(tx, upgrade.id);
+  const last = listed.at(-1) ?? { number: 0, state: 'passed' };
+  // Where emptied instances become destinations, a wave may wait until the latecomer's own instance is empty.
+  const mustLeave = upgrade.plan.options.reuseInstances === true && goTo === 'own-wave';
   const number = last.number + 1;
   const waveOf = ({ wave }: NewInstance) => {
-    // Where emptied instances become destinations, who comes late goes with the others of his instance: it has to be empty soon.
-    if (wave !== undefined && upgrade.plan.options.reuseInstances === true && goTo === 'own-wave') return wave;
+    if (wave !== undefined && mustLeave) return wave;
     return wave !== undefined || last.state === 'waiting' || goTo === 'last-wave' ? last.number : number;
   };
-  const late = await shareLatecomers(tx, upgrade, ready);
+  const begun = listed.findLast(({ state }) => state !== 'waiting')?.number ?? 0;
+  const late = await shareLatecomers(tx, upgrade, mustLeave ? takersByNow(ready, begun) : ready);
   if (late.length === 0) return;
   const waves = new Map(late.map(({ goal }) => [goal, waveOf(goal)]));
   const joining = [...waves].filter(([, wave]) => wave === number).map(([{ replaces }]) => replaces);
@@ -76,6 +79,15 @@ export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, goTo: La
   );
   const newInstances = upgrade.progress.newInstances.map((made) => ({ ...made, wave: made.wave ?? waves.get(made) }));
   await mergeProgress(tx, upgrade.id, { newInstances });
+}
+
+/** Of the instances that take over from the same one: those of waves that have begun, or else of the first. */
+function takersByNow(takers: readonly NewInstance[], begun: number): NewInstance[] {
+  return [...Map.groupBy(takers, ({ replacesId }) => replacesId).values()].flatMap((made) => {
+    const until = Math.max(begun, Math.min(...made.map(({ wave }) => wave ?? Number.POSITIVE_INFINITY)));
+    const some = made.filter(({ wave }) => wave !== undefined && wave <= until);
+    return some.length > 0 ? some : made;
+  });
 }
 
 /** Each with one of the instances that take over from its own, by their shares of all accounts so far. */
