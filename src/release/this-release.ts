@@ -18,7 +18,7 @@ export interface ReleaseNumbers {
 export const thisRelease: ReleaseNumbers = {
   release: '1.4.0',
   schemaVersion: 32,
-  leastSchemaVersion: 17,
+  leastSchemaVersion: 32,
   linkVersions: [1, 2],
   features: [
     'connection-service-sharing',
