@@ -126,11 +126,12 @@ async function tunnelRights(
   await hostsOf(db, identifier);
   const { publicUrl } = await readDomain(db);
   const { routers: first } = await readCredential(environment.home, identifier);
+  const placesWith = (routers: typeof first) => ownPlaces({ databaseUrl, publicUrl, routers });
   const places = async () => {
     const present = await listRouterAddresses(db);
-    return ownPlaces({ databaseUrl, publicUrl, routers: present.length > 0 ? present : first });
+    return placesWith(present.length > 0 ? present : first);
   };
-  const own = createOwnEndpoints(places, systemAddresses, () => performance.now());
+  const own = createOwnEndpoints(placesWith(first), places, systemAddresses, () => performance.now());
   return async (fingerprints) => {
     const [authorizations, hosts, ports, endpoints] = await Promise.all([
       authorizeTunnels(db, identifier, fingerprints),

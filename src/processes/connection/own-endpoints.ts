@@ -1,6 +1,9 @@
 /**
  * The domain's own endpoints, which tunnels reach only when listed by exact address and port. They are looked at and resolved again
- * every minute, in the background; a name that cannot be resolved keeps its previous addresses.
+ * every minute, in the background.
+ *
+ * Invariant: a look that fails opens nothing. While the places cannot be read, the previous ones count, and before the first
+ * reading those known without it; a name that cannot be resolved keeps its previous addresses.
  */
 import { readDatabaseAddress } from '../../base/database-address.ts';
 import type { TunnelRule } from './tunnel-rule.ts';
@@ -17,6 +20,7 @@ interface OwnPlace {
 const resolveAgainMs = 60_000;
 
 export function createOwnEndpoints(
+  initial: readonly OwnPlace[],
   places: () => Promise<readonly OwnPlace[]>,
   resolve: (host: string) => Promise<readonly string[]>,
   now: () => number,
@@ -24,7 +28,7 @@ export function createOwnEndpoints(
   let known: OwnEndpoints | null = null;
   let resolving: Promise<OwnEndpoints> | null = null;
   let askedAtMs = Number.NEGATIVE_INFINITY;
-  let present: readonly OwnPlace[] = [];
+  let present = initial;
   /** By name. */
   const last = new Map<string, readonly string[]>();
   const resolveAll = async () => {
