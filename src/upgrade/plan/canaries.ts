@@ -95,7 +95,8 @@ const otherCanaries =
 
 /** @throws BrambleError ERR_UPGRADE_CANARY if one of them is not among the accounts, or named twice. */
 export function assertCanaries(accounts: readonly { readonly name: string }[], canaries: readonly string[]): void {
-  const twice = canaries.filter((name, index) => canaries.indexOf(name) !== index);
+  const seen = new Set<string>();
+  const twice = canaries.filter((name) => seen.size === seen.add(name).size);
   if (twice.length > 0) {
     throw refused(`These canary accounts are named twice: ${list(twice)}. Name each once.`, { twice });
   }

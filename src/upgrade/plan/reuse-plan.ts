@@ -139,15 +139,12 @@ export function reuseWaves(
   order: readonly string[],
   { canaries, canariesPerInstance }: Pick<PlanOptions, 'canaries' | 'canariesPerInstance'>,
 ): WaveDefinition[] {
-  const namesAt = (instance: string) =>
-    accounts
-      .filter((account) => account.instance === instance)
-      .map(({ name }) => name)
-      .sort();
-  const first = canaries.length > 0 ? canaries : namesAt(order[0] ?? '').slice(0, canariesPerInstance);
+  const byInstance = Map.groupBy(accounts, ({ instance }) => instance);
+  const namesAt = (instance: string) => (byInstance.get(instance) ?? []).map(({ name }) => name).sort();
+  const first = new Set(canaries.length > 0 ? canaries : namesAt(order[0] ?? '').slice(0, canariesPerInstance));
   const rest = order.map((instance) => ({
     name: instance,
-    accounts: namesAt(instance).filter((name) => !first.includes(name)),
+    accounts: namesAt(instance).filter((name) => !first.has(name)),
   }));
   return [{ name: 'canary', accounts: [...first] }, ...rest]
     .filter((wave) => wave.accounts.length > 0)
