@@ -4,6 +4,7 @@
  */
 import { compareReleases } from '../../base/release-number.ts';
 import { advisoryLock } from '../../database/advisory-locks.ts';
+import type { Transaction } from '../../database/connection.ts';
 import { setFeatureLevel } from '../../domain/domain-changes.ts';
 import { retireInstance } from '../../instances/instances.ts';
 import { type Component, declareRange, listComponents } from '../../registry/components.ts';
@@ -18,7 +19,7 @@ import { closeUpgrade } from '../state/upgrade-close.ts';
 import { reachStep, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import { replaceRest } from './in-place-steps.ts';
 import { handOverAccounts } from './instance-steps.ts';
-import { lateAdministrations } from './late-administrations.ts';
+import { lateAdministrations, leaveToSupervisors } from './late-administrations.ts';
 import { describeInstance, removeInstanceParts } from './new-instances.ts';
 import { fenceOptions } from './prepare-steps.ts';
 import {
@@ -53,8 +54,8 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
   }
   if (next.kind === 'wait') return waitingFor(`processes of ${upgrade.toRelease}: ${next.names.join(', ')}`);
   if (upgrade.plan.patch) return await closePatch(context, upgrade);
-  // These wait for their host’s supervisor, which is waited for below.
-  const late = await lateAdministrations(context, upgrade);
+  // These wait for their host’s supervisor, which is waited for below; where an operator left it out, raising waits until they are forgotten.
+  const late = await lateAdministrations(context.db, context.host, upgrade);
   const behind = componentsBehind(components, upgrade.toRelease).filter(({ name }) => !late.includes(name));
   if (behind.length > 0) return waitingFor(behindText(behind));
   // Only now can every process be adopted, so that its supervisor can be replaced without devices noticing.
@@ -67,9 +68,7 @@ export async function stepFinalizing(context: StepContext, upgrade: Upgrade): Pr
 async function closePatch(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   return await stepTransaction(context, 'done', upgrade, async (tx, current) => {
     await takeRightsBack(tx);
-    const outcome = await transition(tx, current, 'done', { message: `the domain runs release ${current.toRelease}` });
-    if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
-    return advanced;
+    return await close(tx, context, current, `the domain runs release ${current.toRelease}`);
   });
 }
 
@@ -108,12 +107,17 @@ async function raiseFeatureLevel(context: StepContext, upgrade: Upgrade): Promis
 async function contract(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const schemaVersion = await context.effects.contract();
   return await stepTransaction(context, 'done', upgrade, async (tx, current) => {
-    const outcome = await transition(tx, current, 'done', {
-      message: `the domain runs release ${current.toRelease}, schema ${schemaVersion}`,
-    });
-    if (outcome.kind === 'changed') await closeUpgrade(tx, outcome.upgrade);
-    return advanced;
+    return await close(tx, context, current, `the domain runs release ${current.toRelease}, schema ${schemaVersion}`);
   });
+}
+
+async function close(tx: Transaction, { host }: StepContext, read: Upgrade, message: string): Promise<StepOutcome> {
+  const outcome = await transition(tx, read, 'done', { message });
+  if (outcome.kind === 'changed') {
+    await leaveToSupervisors(tx, host, outcome.upgrade);
+    await closeUpgrade(tx, outcome.upgrade);
+  }
+  return advanced;
 }
 
 /** One old instance at a time: it is retired, stopped and then removed; undefined if none is left. */

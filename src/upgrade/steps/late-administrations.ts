@@ -1,8 +1,11 @@
 /**
  * Administration services on further hosts. As in the original, the unit is the computer: one stays stopped until the supervisor of its
  * host is of the new release and that release is there. A patch leaves supervisors as they are: there only the release has to be there.
+ *
+ * Invariant: none is left stopped by an upgrade that is done.
  */
 
+import type { Queryable, Transaction } from '../../database/connection.ts';
 import { changeDesiredProcesses, listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { readyHosts } from '../components/host-readiness.ts';
 import type { WantedProcess } from '../state/upgrade-plan.ts';
@@ -24,14 +27,15 @@ export async function administrationsToStart(
 
 /** Names of those that wait for their host. */
 export async function lateAdministrations(
-  { db, host }: Pick<StepContext, 'db' | 'host'>,
+  q: Queryable,
+  host: string,
   { progress: { step } }: Upgrade,
 ): Promise<string[]> {
   const elsewhere = administrationsBefore(step).filter(
     (process) => process.state === 'running' && process.host !== host,
   );
   if (elsewhere.length === 0) return [];
-  const desired = await listDesiredProcesses(db);
+  const desired = await listDesiredProcesses(q);
   return elsewhere
     .map(({ name }) => name)
     .filter((name) => desired.some((process) => process.name === name && process.state === 'stopped'));
@@ -42,19 +46,25 @@ const forwardStates: readonly UpgradeState[] = ['admin-upgraded', 'moving', 'all
 /** Starts those that had to wait for their host; undefined where there are none. */
 export async function startLateAdministrations(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   if (!forwardStates.includes(read.state) || hasReached(read.progress.step, 'feature-level-raised')) return undefined;
-  const waiting = await lateAdministrations(context, read);
+  const waiting = await lateAdministrations(context.db, context.host, read);
   if (waiting.length === 0) return undefined;
   const late = (await administrationsToStart(context, read))
     .map(({ name }) => name)
     .filter((name) => waiting.includes(name));
   if (late.length === 0) return undefined;
   return await stepTransaction(context, 'start-late-administrations', read, async (tx, upgrade) => {
-    await changeDesiredProcesses(tx, late, { release: upgrade.toRelease, state: 'running' });
-    await recordUpgradeEvent(
-      tx,
-      upgrade,
-      `administration services of ${upgrade.toRelease} are starting: ${late.join(', ')}`,
-    );
+    await start(tx, upgrade, late, 'are starting');
     return advanced;
   });
+}
+
+/** Those that still wait when the upgrade is done: no step starts them any more, but their supervisors when they are back. */
+export async function leaveToSupervisors(tx: Transaction, host: string, done: Upgrade): Promise<void> {
+  const late = await lateAdministrations(tx, host, done);
+  if (late.length > 0) await start(tx, done, late, 'start as soon as their hosts can');
+}
+
+async function start(tx: Transaction, upgrade: Upgrade, names: readonly string[], what: string): Promise<void> {
+  await changeDesiredProcesses(tx, names, { release: upgrade.toRelease, state: 'running' });
+  await recordUpgradeEvent(tx, upgrade, `administration services of ${upgrade.toRelease} ${what}: ${names.join(', ')}`);
 }
