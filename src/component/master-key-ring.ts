@@ -18,7 +18,7 @@ import { readMasterKeyState } from '../domain/master-key.ts';
 import type { Logger } from '../process/log/logger.ts';
 import type { ComponentDetail } from '../registry/component-detail.ts';
 
-/** Between two looks at the file while a key is missing in it. */
+/** Between two looks at the file while it lacks the key that seals, or is to seal. */
 const soonMs = 2000;
 
 export interface MasterKeyRing extends MasterKeys {
@@ -61,8 +61,9 @@ export async function openMasterKeyRing(parts: {
   const { db, home, log, offered = async () => undefined } = parts;
   let file = await readMasterKeys(masterKeyPath(home));
   let chosen = (await readMasterKeyState(db)).sealing;
-  /** The rotation waits for this home. */
-  let lacking = false;
+  /** That which seals in this domain, and the next one. */
+  let needed: readonly string[] = [];
+  const lacking = (): string[] => needed.filter((id) => !file.keys.has(id));
 
   async function fetchKey(keyId: string): Promise<void> {
     const key = await offered(keyId);
@@ -103,22 +104,26 @@ export async function openMasterKeyRing(parts: {
       file = await readMasterKeys(masterKeyPath(home));
       const { sealing, next, removed } = await readMasterKeyState(db);
       chosen = sealing;
-      if (next !== null && !file.keys.has(next)) await fetchKey(next);
-      lacking = next !== null && !file.keys.has(next);
+      needed = [sealing, next].filter((id) => id !== null);
+      for (const id of lacking()) await fetchKey(id);
       await forgetRemoved(removed);
     },
     run: async (signal) => {
       const bell = createBell();
       const listening = await ringAtChanges(db, ['setting'], bell);
       await takeTurns(bell, signal, async () => {
-        await ring.reread().catch((error: unknown) => {
-          log.warn({ reason: messageOf(error) }, 'the master keys could not be read again; keeping the known ones');
-        });
-        return lacking ? soonMs : lateLookMs;
+        await rereadIfPossible();
+        return lacking().length > 0 ? soonMs : lateLookMs;
       });
       await listening.unlisten();
     },
     detail: () => ({ masterKeys: { current: ring.current, held: [...file.keys.keys()] } }),
   };
+  const rereadIfPossible = async () =>
+    await ring.reread().catch((error: unknown) => {
+      log.warn({ reason: messageOf(error) }, 'the master keys could not be read again; keeping the known ones');
+    });
+  // The key may have changed while nothing ran here; the caller opens values with it next.
+  await rereadIfPossible();
   return ring;
 }

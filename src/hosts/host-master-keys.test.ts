@@ -44,7 +44,7 @@ const offer = async (privateKeyPem = authority.privateKeyPem) =>
 const taken = async (home: string, host: string, keyId = 'k2') => await offeredMasterKey(db, { home, host, keyId });
 const refused = { code: 'ERR_MASTER_KEY' };
 
-beforeEach(async () => await db.begin((tx) => withdrawMasterKeys(tx)));
+beforeEach(async () => await db.begin((tx) => withdrawMasterKeys(tx, null)));
 
 test('each host that joined is offered the key once, and reads its own', async () => {
   assert.equal(await taken(berlin, 'berlin'), undefined);
@@ -81,12 +81,12 @@ test('a key of another id, of another signer, or that was damaged is refused', a
     ['"signature":"', '"signature":"AAAA'],
     ['{', '['],
   ] as const) {
-    await db.begin((tx) => withdrawMasterKeys(tx));
+    await db.begin((tx) => withdrawMasterKeys(tx, null));
     await offer();
     await db`update host_master_key set envelope = replace(envelope, ${from}, ${to})`;
     await assert.rejects(taken(berlin, 'berlin'), refused);
   }
-  await db.begin((tx) => withdrawMasterKeys(tx));
+  await db.begin((tx) => withdrawMasterKeys(tx, null));
   await offer((await authorityOf('domain authority')).privateKeyPem);
   await assert.rejects(taken(berlin, 'berlin'), refused);
 });

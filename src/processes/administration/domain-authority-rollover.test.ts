@@ -139,8 +139,15 @@ test('each step waits for every component, and names it', async () => {
   );
   await db`delete from desired_process where name = 'connection-9'`;
   await reports('router-1', 'router', [next, former], next);
+  await db`insert into host (name, public_key, administers) values ('idle', '', false)`;
+  await db`insert into host_master_key (host, key_id, envelope) values ('idle', 'k', 'signed by the former one')`;
   const retired = await bramble('retire', 'domain');
   assert.equal(retired.code, 0, retired.errors);
+  assert.equal(
+    (await db`select from host_master_key`).length,
+    0,
+    'hosts are offered no key by one that they do not trust',
+  );
   assert.equal(await rollover(), null);
   assert.equal(await certificateOf('domain-other'), undefined);
   assert.deepEqual((await db`select from domain_key_other`).length, 0);

@@ -16,6 +16,7 @@ import { isRotating, readMasterKeyState } from '../../domain/master-key.ts';
 import { loadOtherDomainAuthority } from '../../domain/other-domain-authority.ts';
 import { readRouteSigners } from '../../domain/route-signer-roll.ts';
 import { openInvitationsBefore } from '../../hosts/host-store.ts';
+import { withdrawMasterKeys } from '../../hosts/master-key-offers.ts';
 import {
   retireDomainAuthority,
   revertDomainAuthority,
@@ -51,17 +52,22 @@ export async function switchAuthority(tx: Transaction, keys: MasterKeys): Promis
   refuse(await notTrusting(tx, 'domain'), 'Not known to trust the new domain authority');
 }
 
-/** @throws BrambleError ERR_STATE while somebody still works with the one that would go */
+/**
+ * What the one that goes may have signed for hosts goes with it; the rotation of the master key offers it again.
+ * @throws BrambleError ERR_STATE while somebody still works with that one
+ */
 export async function revertAuthority(tx: Transaction, keys: MasterKeys): Promise<void> {
   const other = await loadOtherDomainAuthority(tx, keys);
   await revertDomainAuthority(tx, keys, await readDomain(tx), await databaseTime(tx));
+  await withdrawMasterKeys(tx, null);
   if (other?.isNext === true) refuse(await notSettled(tx), 'Not known to work with the domain authority that stays');
 }
 
-/** @throws BrambleError ERR_STATE while somebody still works with the former one */
+/** As for {@link revertAuthority}. @throws BrambleError ERR_STATE while somebody still works with the former one */
 export async function retireAuthority(tx: Transaction, keys: MasterKeys): Promise<void> {
   const waitsFor = await notSettled(tx);
   await retireDomainAuthority(tx, keys);
+  await withdrawMasterKeys(tx, null);
   refuse(waitsFor, 'Not known to work with the new domain authority');
 }
 

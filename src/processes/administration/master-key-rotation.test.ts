@@ -1,6 +1,8 @@
 /** The master key is rotated: nothing is sealed by a key that somebody lacks, nothing is lost, and any death is survived. */
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import { runBramble } from '../../cli/command-line-fixture.ts';
@@ -10,15 +12,17 @@ import { readRoleCredentials, urlForRole } from '../../database/roles/role-crede
 import { establishRoles } from '../../database/roles/role-setup.ts';
 import { openValue, readMasterKeys, sealValue, writeMasterKeys } from '../../database/sealed-value.ts';
 import { seedDevice } from '../../devices/device-fixture.ts';
-import { loadInstanceAuthorities, loadRouteSigner } from '../../domain/authorities.ts';
+import { loadDomainAuthority, loadInstanceAuthorities, loadRouteSigner } from '../../domain/authorities.ts';
 import { readMasterKeyState, writeMasterKeyState } from '../../domain/master-key.ts';
+import { writeHostKey } from '../../hosts/host-key.ts';
+import { offeredMasterKey } from '../../hosts/host-master-keys.ts';
 import { insertHost } from '../../hosts/host-store.ts';
 import { readMailServer } from '../../notices/mail-server.ts';
 import { setMailServer } from '../../notices/mail-server-store.ts';
 import { addTarget } from '../../notices/target-store.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { silentLogger } from '../../process/log/logger.ts';
-import { createEcKeyPair, spkiDerOf } from '../../protocol/x509/key-pair.ts';
+import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../../protocol/x509/key-pair.ts';
 import { thisRelease } from '../../release/this-release.ts';
 import { sealedPlace } from '../../states/stored-names.ts';
 import { codeOf, startAdministration, whileUpgrading } from './administration-fixture.ts';
@@ -206,23 +210,47 @@ test('a rotation that dies between any two of its steps is carried on, and what 
   await assertAllOpen();
 });
 
-test('a host that joined is sent the key when it is made, one that joined meanwhile with the next turn, until it has settled', async (t) => {
-  t.after(async () => void (await db`delete from host`));
+test('a host that joined is sent the key when it is made, or with the next turn; where nothing runs it is found long after', async (t) => {
+  const far = await mkdtemp(join(tmpdir(), 'bramble-far-'));
+  t.after(async () => {
+    await db`delete from host`;
+    await rm(far, { recursive: true, force: true });
+  });
   const offers = async () =>
-    (await db<{ host: string }[]>`select host from host_master_key order by host`).map((row) => row.host);
-  const join = async (name: string) => {
-    const { publicKey } = await createEcKeyPair();
+    (await db`select host, key_id from host_master_key order by host`).map((row) => [row['host'], row['key_id']]);
+  const joined = async (name: string) => {
+    const { publicKey, privateKey } = await createEcKeyPair();
     await db.begin((tx) => insertHost(tx, { name, publicKey: spkiDerOf(publicKey), administers: false }));
+    return privateKeyPemOf(privateKey);
   };
-  await join('berlin');
+  const privateKeyPem = await joined('berlin');
   const key = await begin();
-  assert.deepEqual(await offers(), ['berlin']);
-  await join('hamburg');
+  assert.deepEqual(await offers(), [['berlin', key]]);
+  await joined('hamburg');
   assert.equal(await turn(), 'waits');
-  assert.deepEqual(await offers(), ['berlin', 'hamburg']);
+  const both = (id: string) => ['berlin', 'hamburg'].map((host) => [host, id]);
+  assert.deepEqual(await offers(), both(key));
   await component('server-1', key, [first, key]);
   assert.equal(await turn(), 'rests');
-  assert.deepEqual(await offers(), []);
+  assert.deepEqual(await offers(), both(key));
+
+  // Nothing has run there; now the first process does.
+  const { certificateDer } = await loadDomainAuthority(db, ring);
+  await mkdir(join(far, 'keys'));
+  await writeMasterKeys(masterKeyPath(far), context.masterKeys);
+  await writeHostKey(far, { privateKeyPem, domainAuthorityPem: new X509Certificate(certificateDer).toString() });
+  const offered = (keyId: string) => offeredMasterKey(db, { home: far, host: 'berlin', keyId });
+  const there = await openMasterKeyRing({ db, home: far, log: silentLogger, offered });
+  assert.equal(there.current, key);
+  await loadInstanceAuthorities(db, there);
+
+  await db`delete from host_master_key`;
+  assert.equal(await turn(), 'rests');
+  assert.deepEqual(await offers(), both(key), 'what was withdrawn is offered again');
+  const next = await begin();
+  await component('server-1', next, [first, key, next]);
+  assert.equal(await turn(), 'rests');
+  assert.deepEqual(await offers(), both(next));
 });
 
 test('a device that somebody holds is passed over, and sealed again by the next walk', async () => {

@@ -3,7 +3,7 @@
  *
  *   begun    a new key is in the file of the home where it was ordered, and seals nothing
  *   chosen   every process that reads such a file has reported that it holds the key: it seals from now on
- *   settled  every value in the database was sealed again by it
+ *   settled  every value in the database was sealed again by it; hosts that joined, idle ones too, go on finding it in the database
  *   pruned   keys that seal nothing any more are removed from the file, and by the processes of other homes from theirs
  *
  * Invariant: nothing is sealed by a key that some process does not hold, and no key is removed that seals anything. The
@@ -30,8 +30,7 @@ import { createMasterKeys, type MasterKeys, readMasterKeys } from '../../databas
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { isRotating, type MasterKeyState, readMasterKeyState, writeMasterKeyState } from '../../domain/master-key.ts';
-import { listHosts } from '../../hosts/hosts.ts';
-import { offerMasterKey, withdrawMasterKeys } from '../../hosts/master-key-offers.ts';
+import { lacksOffer, offerMasterKey, withdrawMasterKeys } from '../../hosts/master-key-offers.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { type ComponentDetail, componentDetailShape } from '../../registry/component-detail.ts';
 import { listComponents } from '../../registry/components.ts';
@@ -125,6 +124,7 @@ export async function rotationTurn(rotation: Rotation): Promise<'rests' | 'waits
   }
   const { sealing, settledAt } = await readMasterKeyState(db);
   if (sealing === null) return 'rests';
+  await sendToHosts(rotation, sealing);
   await bringFileIntoLine(rotation, sealing);
   if (settledAt !== null) return 'rests';
   await rotation.ring.reread();
@@ -134,9 +134,9 @@ export async function rotationTurn(rotation: Rotation): Promise<'rests' | 'waits
   return await settle(rotation, sealing);
 }
 
-/** To those that joined while it was made; from a home that holds it. Who joins from now on gets it with the others. */
+/** To those that have no offer of it, such as one that joined while it was made; from a home that holds it. */
 async function sendToHosts({ db, release, ring, log }: Rotation, keyId: string): Promise<void> {
-  if ((await listHosts(db)).length === 0) return;
+  if (!(await lacksOffer(db, keyId))) return;
   await ring.reread();
   const key = ring.keys.get(keyId);
   if (key === undefined) return;
@@ -144,7 +144,7 @@ async function sendToHosts({ db, release, ring, log }: Rotation, keyId: string):
     const { privateKeyPem } = await loadDomainAuthority(tx, ring);
     return await offerMasterKey(tx, { keyId, key }, privateKeyPem);
   });
-  if (sent > 0) log.info({ key: keyId, hosts: sent }, 'the new master key is on its way to the hosts that joined');
+  if (sent > 0) log.info({ key: keyId, hosts: sent }, 'the master key is on its way to the hosts that joined');
 }
 
 async function choose(rotation: Rotation, next: string): Promise<void> {
@@ -189,7 +189,7 @@ async function settle(rotation: Rotation, sealing: string): Promise<'rests' | 'w
     const state = await readMasterKeyState(tx);
     if (state.sealing !== sealing || state.next !== null || state.settledAt !== null) return;
     await writeMasterKeyState(tx, { ...state, settledAt: (await databaseTime(tx)).toISOString() });
-    await withdrawMasterKeys(tx);
+    await withdrawMasterKeys(tx, sealing);
     const message = `Everything in the database is sealed by the master key ${sealing}.`;
     await recordEvent(tx, { kind: 'master-key-rotated', subject: sealing, message });
   });
