@@ -3,12 +3,12 @@ import * as z from 'zod';
 import type { Operations } from './operation.ts';
 import { instant } from './shapes.ts';
 
-const mostDays = 36_500;
+const maxDays = 36_500;
 
 /** The setting 'retention'. `null`: nothing is ever removed. */
 export const retentionSchema = z.object({
-  auditDays: z.number().int().min(30).max(mostDays).nullable().default(null),
-  eventDays: z.number().int().min(7).max(mostDays).nullable().default(null),
+  auditDays: z.number().int().min(30).max(maxDays).nullable().default(null),
+  eventDays: z.number().int().min(7).max(maxDays).nullable().default(null),
   /** Of requests, by hour: gates compare accounts with their past. */
   sampleDays: z.number().int().min(2).max(90).default(14),
 });

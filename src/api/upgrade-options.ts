@@ -80,8 +80,8 @@ export const planOptionsSchema = z.looseObject({
    */
   reuseInstances: z.boolean().optional(),
   /** How much one new instance may take. */
-  mostAccounts: z.number().int().min(1).max(10_000_000).optional(),
-  mostDevices: z.number().int().min(1).max(10_000_000).optional(),
+  maxAccounts: z.number().int().min(1).max(10_000_000).optional(),
+  maxDevices: z.number().int().min(1).max(10_000_000).optional(),
   /** When anything that devices notice may start, such as `Mon-Fri 22:00-05:00 Europe/Vienna`; at any time if there are none. */
   windows: z.array(z.string().min(1).max(200)).max(50).default([]),
   /** How long administration services may take to finish before the release fence ends their transactions. */
@@ -130,8 +130,8 @@ export const optionsChangeSchema = z.object({
   waveDeadlineSeconds: shape.waveDeadlineSeconds.unwrap().optional(),
   outOfReach: shape.outOfReach.unwrap().optional(),
   outOfReachSeconds: shape.outOfReachSeconds.unwrap().optional(),
-  mostAccounts: shape.mostAccounts,
-  mostDevices: shape.mostDevices,
+  maxAccounts: shape.maxAccounts,
+  maxDevices: shape.maxDevices,
   windows: shape.windows.unwrap().optional(),
   readySeconds: shape.readySeconds.unwrap().optional(),
   oldInstances: shape.oldInstances.unwrap().optional(),

@@ -51,7 +51,7 @@ export type ScheduledRun =
 
 /** While one of these holds, the administration waits for a migration, which would wait for the backup. */
 const migrating: readonly string[] = ['admin-fenced', 'expanded', 'finalizing'];
-const fenceWait = { everyMs: 10_000, atMostMs: 3_600_000 };
+const fenceWait = { everyMs: 10_000, maxMs: 3_600_000 };
 
 /**
  * @throws BrambleError ERR_STATE without a schedule, ERR_ALREADY_RUNNING; and whatever stops a backup or its verification, which is
@@ -121,7 +121,7 @@ async function make(
 ): Promise<CreatedBackup> {
   const passphrase = await readKeptPassphrase(passphraseFile);
   if (apart && !(await isApart(folder, home))) throw notMounted(folder);
-  const deadline = clock.now() + fenceWait.atMostMs;
+  const deadline = clock.now() + fenceWait.maxMs;
   for (;;) {
     const mayWait = clock.now() < deadline;
     if (!mayWait || !(await isMigrating(db))) {

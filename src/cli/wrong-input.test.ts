@@ -252,8 +252,8 @@ test('the help of a plan, and of its change, names each of its options, as a fla
     ...{
       reuseInstances: '--reuse-instances',
       windows: '--window',
-      mostAccounts: '--most-accounts',
-      mostDevices: '--most-devices',
+      maxAccounts: '--max-accounts',
+      maxDevices: '--max-devices',
     },
     ...{ canaryPlatforms: '--canary-platform', canarySoftware: '--canary-software' },
   };

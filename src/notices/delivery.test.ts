@@ -11,7 +11,7 @@ import { recordEvent } from '../domain/events.ts';
 import { silentLogger } from '../process/log/logger.ts';
 import { inTime, until } from '../testing/condition.ts';
 import { deliverNotices } from './delivery.ts';
-import { mostWaiting, trimOutbox } from './outbox.ts';
+import { maxWaiting, trimOutbox } from './outbox.ts';
 import { addTarget, listTargets, readTarget, removeTarget } from './target-store.ts';
 import { teller } from './tell.ts';
 import { type ReceivedHook, startWebhookReceiver } from './webhook-receiver-fixture.ts';
@@ -218,10 +218,10 @@ test('of too many the oldest are dropped, and of old ones all, and both are coun
       insert into event (at, kind, message)
       select ${at}::timestamptz, 'upgrade-paused', 'n' || n from generate_series(1, ${count}) n`;
   await write(3, '2020-01-01Z');
-  await write(mostWaiting + 2, new Date().toISOString());
+  await write(maxWaiting + 2, new Date().toISOString());
   assert.equal(await trimOutbox(db), 5);
   const target = await readTarget(db, name);
-  assert.deepEqual([target?.waiting, target?.dropped], [mostWaiting, 5]);
+  assert.deepEqual([target?.waiting, target?.dropped], [maxWaiting, 5]);
   const [oldest] = await db`select message from notice order by number limit 1`;
   assert.equal(oldest?.['message'], 'n3');
 });

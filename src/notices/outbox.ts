@@ -10,7 +10,7 @@ import type { Database, Queryable, SqlFragment } from '../database/connection.ts
 import type { Notice } from './notice.ts';
 
 /** Of each target: the newest are kept. The trigger stops at ten times as many, where nobody delivers. */
-export const mostWaiting = 1000;
+export const maxWaiting = 1000;
 const giveUpAfterDays = 3;
 /** More than an attempt takes. */
 const claimSeconds = 60;
@@ -107,7 +107,7 @@ export async function trimOutbox(db: Database): Promise<number> {
     gone as (
       delete from notice n using ranked r
        where n.number = r.number
-         and (r.place > ${mostWaiting} or r.at < now() - make_interval(days => ${giveUpAfterDays})
+         and (r.place > ${maxWaiting} or r.at < now() - make_interval(days => ${giveUpAfterDays})
               or not exists (select from notice_target t where t.id = n.target_id))
       returning n.target_id),
     counted as (select target_id, count(*)::int as dropped from gone group by target_id),

@@ -9,15 +9,15 @@ import { openWebhook, sealWebhook } from './sealed-webhook.ts';
 import { type Webhook, webhookAddress, withKey } from './webhook.ts';
 
 /** Each takes at most one session of the network at a time. */
-const mostTargets = 32;
+const maxTargets = 32;
 
 /** Returns its name. @throws BrambleError ERR_INPUT, ERR_NAME_TAKEN, or ERR_CONFLICT when there are too many */
 export async function addTarget(tx: Transaction, keys: MasterKeys, given: NewTarget): Promise<string> {
   const id = randomUUID();
   const target = given.kind === 'webhook' ? webhookTarget(keys, id, given) : mailTarget(given);
   const [present] = await tx<{ count: number }[]>`select count(*)::int as count from notice_target`;
-  if ((present?.count ?? 0) >= mostTargets) {
-    throw new BrambleError('ERR_CONFLICT', `There are ${mostTargets} targets already: remove one first.`);
+  if ((present?.count ?? 0) >= maxTargets) {
+    throw new BrambleError('ERR_CONFLICT', `There are ${maxTargets} targets already: remove one first.`);
   }
   const { count } = await tx`
     insert into notice_target (id, name, kind, addresses, kinds, sealed, key_id)

@@ -11,8 +11,8 @@ export interface WaveFlags {
   canarySoftware?: string[];
   wave?: number[];
   soak?: number;
-  mostAccounts?: number;
-  mostDevices?: number;
+  maxAccounts?: number;
+  maxDevices?: number;
   window?: string[];
   anyTime?: boolean;
   outOfReach?: string;
@@ -32,8 +32,8 @@ export function waveOptions(command: Command): Command {
     )
     .option('--wave <percent...>', 'percentage of all accounts that have moved at the end of each wave', percentages)
     .option('--soak <seconds>', 'seconds that each wave is observed before its gate decides', number)
-    .option('--most-accounts <number>', 'how many accounts one new instance may take', number)
-    .option('--most-devices <number>', 'how many active devices one new instance may take', number)
+    .option('--max-accounts <number>', 'how many accounts one new instance may take', number)
+    .option('--max-devices <number>', 'how many active devices one new instance may take', number)
     .option(
       '--window <window...>',
       'when accounts may start to move, such as "Mon-Fri 22:00-05:00 Europe/Vienna"; outside nothing new starts, and what ' +
@@ -58,8 +58,8 @@ export function waveOptionsOf(flags: WaveFlags): OptionsChange {
     canarySoftware: flags.canarySoftware,
     wavePercentages: flags.wave,
     soakSeconds: flags.soak,
-    mostAccounts: flags.mostAccounts,
-    mostDevices: flags.mostDevices,
+    maxAccounts: flags.maxAccounts,
+    maxDevices: flags.maxDevices,
     windows: flags.anyTime ? [] : flags.window,
     outOfReach: flags.outOfReach === undefined ? undefined : unvalidated(flags.outOfReach),
     outOfReachSeconds: flags.outOfReachAfter,

@@ -24,8 +24,8 @@ function manualClock(): Clock & { end(durationMs: number): void } {
         sleeps.push({ durationMs, wake });
         signal?.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
       }),
-    end: (atMostMs) => {
-      for (const { durationMs, wake } of sleeps) if (durationMs <= atMostMs) wake();
+    end: (maxMs) => {
+      for (const { durationMs, wake } of sleeps) if (durationMs <= maxMs) wake();
     },
   };
 }

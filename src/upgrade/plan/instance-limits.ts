@@ -4,7 +4,7 @@ import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Queryable } from '../../database/connection.ts';
 
-type InstanceLimits = Pick<PlanOptions, 'mostAccounts' | 'mostDevices'>;
+type InstanceLimits = Pick<PlanOptions, 'maxAccounts' | 'maxDevices'>;
 
 interface InstanceLoad {
   readonly name: string;
@@ -23,8 +23,8 @@ export async function countDevicesOf(q: Queryable, accountIds: readonly string[]
 /** What is too much for which instance; undefined if nothing is. */
 export function overloadText(loads: readonly InstanceLoad[], limits: InstanceLimits): string | undefined {
   const tooMuch = loads.flatMap(({ name, accounts, devices }) => [
-    ...over(name, accounts, limits.mostAccounts, 'account'),
-    ...over(name, devices, limits.mostDevices, 'device'),
+    ...over(name, accounts, limits.maxAccounts, 'account'),
+    ...over(name, devices, limits.maxDevices, 'device'),
   ]);
   return tooMuch.length === 0 ? undefined : tooMuch.join('; ');
 }
@@ -42,4 +42,4 @@ export function assertLimits(loads: readonly InstanceLoad[], limits: InstanceLim
 
 export const limitsHelp =
   'Plan several destinations (--place, repeated), move accounts to another instance first (`bramble move start --account … ' +
-  '--to …`), or raise the limit (--most-accounts, --most-devices).';
+  '--to …`), or raise the limit (--max-accounts, --max-devices).';

@@ -104,13 +104,13 @@ test('20,000 accounts with 60,000 deliveries take 3.3 hours at the usual rates, 
 
 test('what an instance may take is held against its accounts and devices, and shown', () => {
   const limited = (limits: object) => planUpgrade(facts, planOptionsSchema.parse(limits));
-  const plan = limited({ mostAccounts: 12, mostDevices: 20 });
+  const plan = limited({ maxAccounts: 12, maxDevices: 20 });
   assert.match(
     planText(plan),
     /east-1-1 for east on one, with east-mds-1-1: 12 of at most 12 accounts, 20 of at most 20 devices/,
   );
   assert.match(planText(planUpgrade(facts, options)), /with east-mds-1-1: 12 accounts, 20 devices/);
-  assert.throws(() => limited({ mostAccounts: 11, mostDevices: 19 }), {
+  assert.throws(() => limited({ maxAccounts: 11, maxDevices: 19 }), {
     code: 'ERR_UPGRADE_LIMIT',
     message:
       /east-1-1 would take 12 accounts, and may take 11; east-1-1 would take 20 devices, and may take 19; west.*raise/,
@@ -422,7 +422,7 @@ test('the accounts of one old instance are spread over several new ones, evenly 
       [12, 20],
     ],
   );
-  assert.throws(() => plan({ east: { destinations: [{}, {}] } }, { mostAccounts: 5 }), {
+  assert.throws(() => plan({ east: { destinations: [{}, {}] } }, { maxAccounts: 5 }), {
     code: 'ERR_UPGRADE_LIMIT',
     message: /east-1-1 would take 6 accounts, and may take 5; .* Plan several destinations/,
   });

@@ -175,12 +175,12 @@ function wavesText(plan: UpgradePlan): string {
 /** `: 12 of at most 50 accounts, 20 devices`; a plan of 1.3 has no counts. */
 function loadText(
   { accounts, devices }: UpgradePlan['instances'][number],
-  { mostAccounts, mostDevices }: UpgradePlan['options'],
+  { maxAccounts, maxDevices }: UpgradePlan['options'],
 ): string {
   if (accounts === undefined || devices === undefined) return '';
   const of = (count: number, most: number | undefined, one: string) =>
     most === undefined ? counted(count, one) : `${count} of at most ${counted(most, one)}`;
-  return `: ${of(accounts, mostAccounts, 'account')}, ${of(devices, mostDevices, 'device')}`;
+  return `: ${of(accounts, maxAccounts, 'account')}, ${of(devices, maxDevices, 'device')}`;
 }
 
 /** What a supervisor runs on. */

@@ -17,8 +17,8 @@ const dividing: readonly Name[] = [
   'canarySoftware',
   'canariesPerInstance',
   'wavePercentages',
-  'mostAccounts',
-  'mostDevices',
+  'maxAccounts',
+  'maxDevices',
 ];
 
 export function choosesCanaries(change: OptionsChange): boolean {

@@ -293,8 +293,8 @@ async function overloadOf(
   { plan, progress }: Upgrade,
   waves: readonly WaveWithAssignments[],
 ): Promise<string | undefined> {
-  const { mostAccounts, mostDevices } = plan.options;
-  if (mostAccounts === undefined && mostDevices === undefined) return undefined;
+  const { maxAccounts, maxDevices } = plan.options;
+  if (maxAccounts === undefined && maxDevices === undefined) return undefined;
   const assignments = waves.flatMap((wave) => wave.assignments);
   const devices = await countDevicesOf(
     tx,

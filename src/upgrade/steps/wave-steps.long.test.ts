@@ -69,7 +69,7 @@ test(
   'a domain that outgrew the limits of its new instances pauses before the first wave, until they are raised',
   limited,
   async () => {
-    const it = await scene({ mostAccounts: 3, mostDevices: 1 });
+    const it = await scene({ maxAccounts: 3, maxDevices: 1 });
     const context = it.context('one');
     await until(it, context, ['expanded']);
     await it.db`
@@ -82,7 +82,7 @@ test(
       /^new instances are too small: east-1-1 would take 2 devices, and may take 1\./,
     );
     assert.deepEqual(await wavesOf(it), []);
-    const change = { mostDevices: 2 };
+    const change = { maxDevices: 2 };
     await it.db.begin((tx) =>
       changeByOperator(tx, { ...operator, change, platforms: registeredPlatforms, host: 'here' }),
     );

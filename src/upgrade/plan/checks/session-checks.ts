@@ -54,7 +54,7 @@ export async function checkConnections(
 
 /** A migration tries again for longer than this; a statement of a device takes milliseconds. */
 const longAfterSeconds = 60;
-const mostShown = 5;
+const maxShown = 5;
 
 interface LongTransaction {
   who: string;
@@ -82,8 +82,8 @@ export async function listLongTransactions(db: Database, afterSeconds = longAfte
 export async function checkLongTransactions({ db }: Pick<CheckOptions, 'db'>): Promise<Finding> {
   const long = await listLongTransactions(db);
   if (long.length === 0) return passed(`no transaction has been open for more than ${longAfterSeconds} s`);
-  const shown = long.slice(0, mostShown).map(({ who, seconds, end }) => `${who}, for ${seconds} s: ${end}`);
-  const more = long.length > mostShown ? `; and ${long.length - mostShown} more` : '';
+  const shown = long.slice(0, maxShown).map(({ who, seconds, end }) => `${who}, for ${seconds} s: ${end}`);
+  const more = long.length > maxShown ? `; and ${long.length - maxShown} more` : '';
   return warning(
     `${counted(long.length, 'transaction has', 'transactions have')} been open for more than ${longAfterSeconds} s; a migration ` +
       `waits for those that use its tables. Let them end, or end them in the database: ${shown.join('; ')}${more}.`,
