@@ -121,7 +121,7 @@ describe('a backup of a domain', { timeout: 600_000 }, () => {
     await withSql(url, (sql) => sql`create table mine ()`);
     assert.match(
       await restore(file, ...secret(), '--database-url', url),
-      /not empty.*Create a new one.*ERR_BACKUP_TARGET/s,
+      /not empty.*Create a new, empty one.*ERR_BACKUP_TARGET/s,
     );
     const own = await domain.command('backup', 'restore', '--yes', file, ...secret());
     assert.match(own.stderr, /is not empty.*set BRAMBLE_HOME to another folder.*ERR_BACKUP_TARGET/s);
