@@ -199,7 +199,7 @@ async function* entriesOf(path: string): AsyncGenerator<{ name: string; contents
   try {
     for await (const entry of extract) {
       if (entry.header.type !== 'file' || (entry.header.size ?? 0) > maxEntryBytes)
-        throw notABackup(path, 'no tar of ours');
+        throw notABackup(path, 'it has entries that no backup of Bramble has');
       yield { name: entry.header.name, contents: await buffer(entry) };
     }
     await feeding;

@@ -125,7 +125,7 @@ function hostOf(text: string): DatabaseHost {
   if (name === '' || port < 1 || port > 65_535) {
     // Not shown: of an address in which a slash of the password is not encoded it is the password.
     throw invalid(
-      'what stands for the hosts is none. Several are divided by commas, db1:5432,db2:5432, and characters of a password such as / and ? are written in percent-encoding',
+      'its host is not valid. Several hosts are separated by commas, as in db1:5432,db2:5432, and characters of a password such as / and ? are written in percent-encoding',
     );
   }
   return { name, port };

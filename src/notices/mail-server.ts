@@ -36,7 +36,8 @@ export function passwordPlace({ host, username }: Pick<MailServer, 'host' | 'use
 
 /** @throws BrambleError ERR_INPUT for a password that would be sent in the clear, or is for nobody */
 export function refuseOpenPassword({ host, security, username }: NewMailServer, hasPassword: boolean): void {
-  if (hasPassword && username === null) throw fieldError('body', 'username', 'is missing: the password is for nobody');
+  if (hasPassword && username === null)
+    throw fieldError('body', 'username', 'is missing: a password needs a user name');
   if (username !== null && !hasPassword) {
     throw fieldError('body', 'password', 'is missing: there is none for this host and user name yet');
   }

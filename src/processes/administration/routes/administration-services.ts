@@ -49,7 +49,7 @@ export function administrationServiceRoutes(context: AdministrationContext): Fas
         if ((await readOpenUpgrade(tx)) !== undefined) {
           throw new BrambleError(
             'ERR_CONFLICT',
-            `An upgrade is open, which remembers ${name}. Remove it when that is over.`,
+            `${name} is part of the upgrade that is under way. Remove it once the upgrade is finalized or reversed.`,
           );
         }
         await forgetProcesses(tx, [name]);
