@@ -8,6 +8,7 @@ import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { readMigrations } from '../../database/migration-files.ts';
 import { createMasterKeys, writeMasterKeys } from '../../database/sealed-value.ts';
+import { storedReleases } from '../../distribution/release-store.ts';
 import { loadInstanceAuthorities } from '../../domain/authorities.ts';
 import { createAuthorities } from '../../domain/authority-creation.ts';
 import { keepReleaseSigner, readReleaseSigner } from '../../domain/release-signer.ts';
@@ -261,6 +262,23 @@ test('expanding a domain of an earlier release makes the certificates that it la
   await effects.expand();
   assert.deepEqual(await loadInstanceAuthorities(db, masterKeys), made);
   assert.equal((await readReleaseSigner(db)).fingerprint, 'another');
+});
+
+test('the release before is stored for hosts that joined during the upgrade, once', async (t) => {
+  const { distribute } = domainEffects({
+    ...{ db, databaseUrl: database.url, home, host: 'here', release: '1.2.0', migrations: migrationFolder() },
+    ...{ applicationName: 'bramble/test', masterKeys },
+  });
+  t.after(async () => void (await db`delete from host`));
+  await installArchive(await writeTestArchive(home, '1.1.9', {}), { home });
+  await distribute('1.1.9');
+  assert.equal((await storedReleases(db)).size, 0);
+  await db`insert into host (name, public_key, administers) values ('joined', '', false)`;
+  await distribute('1.1.9');
+  assert.deepEqual([...(await storedReleases(db)).keys()], ['1.1.9']);
+  await db`update release_package set manifest_sha256 = 'of another build'`;
+  await distribute('1.1.9');
+  assert.equal((await storedReleases(db)).get('1.1.9'), 'of another build');
 });
 
 test('a credential is issued with the router addresses of the one beside it, and its file is the owner’s alone', async () => {

@@ -54,11 +54,13 @@ export function domainEffects(options: DomainEffectsOptions): UpgradeEffects {
       );
       return schemaVersion;
     },
-    distribute: async () => {
-      const { db, release } = options;
+    distribute: async (release) => {
+      const { db } = options;
       if (!(await storesReleases(db)) || (await listHosts(db)).length === 0) return;
-      const own = await readInstalled(join(options.home, 'releases', release));
-      if ((await storedReleases(db)).get(release) === own.manifestSha256) return;
+      const stored = (await storedReleases(db)).get(release);
+      // Another build is replaced only by the release that knows itself to be the right one; a reversal asks at every turn.
+      if (stored !== undefined && release !== options.release) return;
+      if (stored === (await readInstalled(join(options.home, 'releases', release))).manifestSha256) return;
       await db.begin((tx) =>
         recorded(tx, operationOf(options, 'store-release'), () => storeRelease(tx, options.home, release)),
       );

@@ -55,7 +55,7 @@ export async function stepPlanned(context: StepContext, upgrade: Upgrade): Promi
   // Includes what was added after planning, as long as stopping costs nothing.
   const compared = await comparePlan(context, upgrade);
   if (compared !== undefined) return compared;
-  await context.effects.distribute();
+  await context.effects.distribute(upgrade.toRelease);
   const fetching = await hostsFetching(context.db, upgrade.toRelease);
   if (fetching.length > 0) return waitingFor(`release ${upgrade.toRelease} to arrive on ${fetching.join(', ')}`);
   // Some take long, especially on a busy disk: status names the one that is running.
@@ -157,7 +157,7 @@ export async function stepAdminFenced(context: StepContext, upgrade: Upgrade): P
 export async function stepExpanded(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
   const { progress } = upgrade;
   const wanted = (await administrationsToStart(context, upgrade)).map(({ name }) => name);
-  await context.effects.distribute();
+  await context.effects.distribute(upgrade.toRelease);
   if (!hasReached(progress.step, 'administrations-started')) {
     return await stepTransaction(context, 'start-administrations', upgrade, async (tx, current) => {
       await changeDesiredProcesses(tx, wanted, { release: current.toRelease, state: 'running' });

@@ -41,6 +41,8 @@ export async function stepReversing(context: StepContext, upgrade: Upgrade): Pro
   const { progress } = upgrade;
   const lacking = await context.effects.lacking(upgrade.fromRelease);
   if (lacking.length > 0) return await pauseStep(context, upgrade, lackingText(upgrade, lacking));
+  // Hosts that joined during the upgrade have never had it.
+  await context.effects.distribute(upgrade.fromRelease);
   // They may be the cause, and they serve all devices.
   const router = await restoreRouters(context, upgrade);
   if (router !== undefined) return router;

@@ -29,8 +29,8 @@ export interface UpgradeEffects {
   check(upgrade: Upgrade, begins: (name: string) => Promise<void>): Promise<CheckResult[]>;
   /** Applies the additive migrations of this release with their backfill; returns the schema version. */
   expand(): Promise<number>;
-  /** Stores this release where hosts that joined fetch it, if there are any and the schema has room for it. */
-  distribute(): Promise<void>;
+  /** Stores this release or the one before where hosts that joined fetch it, if there are any and the schema has room for it. */
+  distribute(release: string): Promise<void>;
   /** Hosts on which this release cannot be started, since it is not installed there, and will not come by itself. */
   lacking(release: string): Promise<string[]>;
   /** Also applies the contracting ones. */

@@ -180,7 +180,12 @@ test(
   async () => {
     const it = await soaking();
     let isInstalled = false;
-    const effects = { ...it.context('one').effects, lacking: async () => (isInstalled ? [] : ['here']) };
+    const distributed = new Set<string>();
+    const effects = {
+      ...it.context('one').effects,
+      lacking: async () => (isInstalled ? [] : ['here']),
+      distribute: async (release: string) => void distributed.add(release),
+    };
     const context = it.context('one', { effects });
     const before = await it.db`select name, release, state from desired_process order by name`;
     await ask.reverse(it);
@@ -193,6 +198,7 @@ test(
     isInstalled = true;
     await ask.resume(it);
     await until(it, context, ['reversed']);
+    assert.deepEqual([...distributed], ['1.0.0'], 'for hosts that joined meanwhile');
     assert.deepEqual(await homesOf(it), atHome);
   },
 );
