@@ -5,15 +5,19 @@
 import { messageOf } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
+import { unverifiedSuffix } from './backup-folder.ts';
 import type { BackupHead } from './manifest.ts';
 
 type NewEvent = Parameters<typeof recordEvent>[1];
 
 export function createdEvent({ path, head, sha256 }: { path: string; head: BackupHead; sha256: string }): NewEvent {
+  const next = path.endsWith(unverifiedSuffix)
+    ? `It loses "${unverifiedSuffix}" when it has passed.`
+    : '`bramble backup verify` tries it.';
   return {
     kind: 'backup-created',
     subject: head.id,
-    message: `A backup was made by ${head.madeBy.user} on ${head.madeBy.host}: ${path}. \`bramble backup verify\` tries it.`,
+    message: `A backup was made by ${head.madeBy.user} on ${head.madeBy.host}: ${path}. ${next}`,
     detail: { sha256, takenAt: head.takenAt },
   };
 }

@@ -1,14 +1,14 @@
 /** The file of a backup: it reads back what was written, and anything else is refused. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { createBackupFile, openBackup, readBackupHead } from './backup-file.ts';
-import { listBackups, removeOldBackups } from './backup-folder.ts';
+import { listBackups, removeOldBackups, removeUnverified } from './backup-folder.ts';
 import type { BackupHead } from './manifest.ts';
 import { newBackupKeys } from './passphrase-key.ts';
 
@@ -167,22 +167,33 @@ test('of what was written nothing stays in memory', async () => {
   assert.ok(Number(stdout) < 10, `${stdout.trim()} MiB after 40 MiB were written`);
 });
 
-test('of a domain’s backups in a folder the newest stay, and whatever else is there', async () => {
+test('of the backups that a host made of a domain the newest stay, and whatever else is there', async () => {
   const shelf = await mkdtemp(join(folder, 'shelf-'));
-  const add = async (name: string, day: number, domain = head.domain) => {
+  const add = async (name: string, day: number, change: Partial<BackupHead> = {}) => {
     const takenAt = `2026-11-0${day}T08:00:00.000Z`;
-    const file = await createBackupFile(join(shelf, name), { ...head, takenAt, domain }, keys);
+    const added = { ...head, id: randomUUID(), takenAt, ...change };
+    const file = await createBackupFile(join(shelf, name), added, keys);
     await file.finish(manifest);
+    return added;
   };
+  const there = { madeBy: { ...head.madeBy, host: 'there' } };
   await add('second.backup', 2);
   await add('fourth.backup', 4);
   await add('first.backup', 1);
   await add('third.backup', 3);
-  await add('other.backup', 1, { ...head.domain, id: '00000000-0000-4000-8000-000000000000' });
+  await add('other.backup', 1, { domain: { ...head.domain, id: '00000000-0000-4000-8000-000000000000' } });
+  await add('there.backup', 1, there);
+  await add('there.backup.unverified', 5, there);
+  await add('fifth.backup.unverified', 5);
+  const tried = await add('sixth.backup.unverified', 6);
   await writeFile(join(shelf, 'notes.backup'), 'no backup');
-  const removed = await removeOldBackups(shelf, head.domain.id, 2);
+  const removed = await removeOldBackups(shelf, head, 2);
   assert.deepEqual(removed, [join(shelf, 'second.backup'), join(shelf, 'first.backup')]);
   const left = (await listBackups(shelf)).map(({ file }) => basename(file));
-  assert.deepEqual(left, ['fourth.backup', 'third.backup', 'other.backup']);
+  assert.deepEqual(left.slice(0, 2), ['fourth.backup', 'third.backup']);
+  assert.deepEqual(left.slice(2).sort(), ['other.backup', 'there.backup']);
+  await removeUnverified(shelf, tried);
+  const unverified = (await readdir(shelf)).filter((name) => name.endsWith('.unverified')).sort();
+  assert.deepEqual(unverified, ['sixth.backup.unverified', 'there.backup.unverified']);
   assert.equal(await readFile(join(shelf, 'notes.backup'), 'utf8'), 'no backup');
 });

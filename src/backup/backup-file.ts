@@ -92,10 +92,7 @@ export async function createBackupFile(path: string, head: BackupHead, keys: Bac
       pack.finalize();
       await written;
       try {
-        await link(draft, path);
-        await syncFolder(dirname(path));
-      } catch (error) {
-        throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? alreadyThere(path) : writeError(path, error);
+        await renameBackup(draft, path);
       } finally {
         await rm(draft, { force: true });
       }
@@ -103,6 +100,17 @@ export async function createBackupFile(path: string, head: BackupHead, keys: Bac
     },
     abandon,
   };
+}
+
+/** Never over another file. @throws BrambleError ERR_BACKUP_TARGET, ERR_BACKUP_WRITE */
+export async function renameBackup(file: string, path: string): Promise<void> {
+  try {
+    await link(file, path);
+    await syncFolder(dirname(path));
+    await rm(file);
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'EEXIST' ? alreadyThere(path) : writeError(path, error);
+  }
 }
 
 /** A file of which every byte was compared with the manifest that its passphrase signed. */

@@ -3,7 +3,7 @@
  * database, from where notices and `bramble status` have it, and by the exit status to the supervisor.
  *
  * Invariants: one at a time in a home; it is noted as begun before it begins; and only a backup that passed everything that the
- * schedule asks for counts.
+ * schedule asks for counts, and has the name of one.
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ import {
 import { lockHome } from '../processes/supervisor/home-lock.ts';
 import { readOpenUpgrade } from '../upgrade/state/upgrade-store.ts';
 import { failedEvent, unverifiedEvent } from './backup-events.ts';
-import { fileNameOf, removeOldBackups } from './backup-folder.ts';
+import { fileNameOf, removeOldBackups, removeUnverified, unverifiedSuffix } from './backup-folder.ts';
 import { type CreatedBackup, makeBackup } from './create-backup.ts';
 import { ownDatabase } from './own-database.ts';
 import { readKeptPassphrase } from './passphrase-file.ts';
@@ -89,11 +89,13 @@ async function attempt(
   const db = openDatabase(url, { applicationName: 'bramble/backup', max: 1 });
   let made: CreatedBackup | undefined;
   try {
-    made = await make(options, schedule, db, clock);
-    const verified = schedule.verifies ? await verify(options, schedule, made.path) : null;
-    // Not before: as long as new ones are no good, the old ones are all there is.
     const { folder, keep } = schedule;
-    const removed = keep === null ? [] : await removeOldBackups(folder, made.head.domain.id, keep);
+    made = await make(options, schedule, db, clock);
+    await removeUnverified(folder, made.head);
+    const verified = schedule.verifies ? await verify(options, schedule, made) : null;
+    if (verified !== null) made = { ...made, path: verified.file };
+    // Not before: as long as new ones are no good, the old ones are all there is.
+    const removed = keep === null ? [] : await removeOldBackups(folder, made.head, keep);
     if (await knowsSchedules(db)) await noteGoodBackup(db, host, made.path, dueAt);
     return { outcome: 'passed', made, verified, removed };
   } catch (error) {
@@ -115,7 +117,7 @@ async function tell(db: Database, host: string, event: Parameters<typeof recordE
 
 async function make(
   { home, program, user, signal }: ScheduledOptions,
-  { folder, passphraseFile, apart }: BackupSchedule,
+  { folder, passphraseFile, apart, verifies }: BackupSchedule,
   db: Database,
   clock: Clock,
 ): Promise<CreatedBackup> {
@@ -126,7 +128,8 @@ async function make(
     const mayWait = clock.now() < deadline;
     if (!mayWait || !(await isMigrating(db))) {
       try {
-        const pathOf = (head: CreatedBackup['head']) => join(folder, fileNameOf(head));
+        const pathOf = (head: CreatedBackup['head']) =>
+          join(folder, `${fileNameOf(head)}${verifies ? unverifiedSuffix : ''}`);
         return await makeBackup({
           home,
           passphrase,
@@ -145,11 +148,12 @@ async function make(
 
 async function verify(
   { home, program, user, signal }: ScheduledOptions,
-  { passphraseFile, scratch }: BackupSchedule,
-  file: string,
+  { folder, passphraseFile, scratch }: BackupSchedule,
+  { path, head }: CreatedBackup,
 ): Promise<VerifiedBackup> {
   return await verifyBackup({
-    ...{ file, passphrase: await readKeptPassphrase(passphraseFile), home, program, by: user },
+    ...{ file: path, passedAs: join(folder, fileNameOf(head)) },
+    ...{ passphrase: await readKeptPassphrase(passphraseFile), home, program, by: user },
     ...(scratch === null ? {} : { scratch }),
     ...(signal === undefined ? {} : { signal }),
   });

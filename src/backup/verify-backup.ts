@@ -14,7 +14,7 @@ import { installBinaries } from '../database/embedded/binaries.ts';
 import { startEmbedded } from '../database/embedded/server.ts';
 import { recordVerifiedBackup, type VerifiedBackup } from '../domain/verified-backups.ts';
 import { verifyInstalled } from '../release/archive.ts';
-import { type OpenedBackup, openBackup } from './backup-file.ts';
+import { type OpenedBackup, openBackup, renameBackup } from './backup-file.ts';
 import { writeHomeFiles } from './home-files.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from './rebuild-database.ts';
 import { tryRelease } from './release-trial.ts';
@@ -22,6 +22,8 @@ import { withScratchFolder } from './scratch-folder.ts';
 
 export interface VerifyOptions {
   file: string;
+  /** What the file is called once it has passed; default as it is. */
+  passedAs?: string;
   passphrase: string;
   /** Has the release, PostgreSQL's binaries, and afterwards the record. */
   home: string;
@@ -72,9 +74,11 @@ export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBack
     await writeHomeFiles(copyHome, await homeFilesOf(backup));
     const started = await tryRelease({ home: copyHome, databaseUrl: url, release: domain.release, releases });
     onProgress('starting', 1, 1);
+    const { passedAs = file } = options;
+    if (passedAs !== file) await renameBackup(file, passedAs);
     const { tables } = backup.manifest;
     const verified: VerifiedBackup = {
-      ...{ id: backup.head.id, sha256: backup.sha256, file, takenAt: backup.head.takenAt },
+      ...{ id: backup.head.id, sha256: backup.sha256, file: passedAs, takenAt: backup.head.takenAt },
       ...{ domainId: domain.id, domain: domain.name, release: domain.release, schemaVersion: domain.schemaVersion },
       ...{ verifiedAt: new Date().toISOString(), verifiedBy: options.by },
       found: { tables: tables.length, rows: tables.reduce((sum, { rows }) => sum + rows, 0), started },

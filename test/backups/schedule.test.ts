@@ -22,6 +22,7 @@ describe('a schedule of backups', { timeout: 300_000 }, () => {
     return { code, shown: JSON.parse(stdout) as Shown };
   };
   const backups = async () => (await readdir(domain.folder)).filter((name) => name.endsWith('.backup')).sort();
+  const unverified = async () => (await readdir(domain.folder)).filter((name) => name.endsWith('.unverified'));
   const lastFailure = async () => {
     const [event] = await domain.sql`select message from event where kind = 'backup-failed' order by id desc limit 1`;
     return String(event?.['message']);
@@ -66,11 +67,17 @@ describe('a schedule of backups', { timeout: 300_000 }, () => {
   test('old ones go, but only behind one that passed', async () => {
     await schedule('run');
     await schedule('run');
-    assert.equal((await backups()).length, 2);
+    const good = await backups();
+    assert.deepEqual([good.length, await unverified()], [2, []]);
     const scratch = join(domain.folder, 'no-scratch');
     await set('--keep', '1', '--verify', '--scratch', scratch);
     assert.notEqual((await schedule('run')).code, 0);
-    assert.equal((await backups()).length, 3, 'the earlier ones stay');
+    const [first] = await unverified();
+    assert.notEqual((await schedule('run')).code, 0);
+    assert.deepEqual(await backups(), good, 'the earlier ones stay, and those that did not pass count for nothing');
+    const [second, ...more] = await unverified();
+    assert.ok(first !== undefined && second !== undefined && first !== second);
+    assert.deepEqual(more, [], 'the last one stays');
     const { code, shown } = await show();
     assert.deepEqual([code, shown.hosts[0]?.failure?.includes(scratch)], [1, true]);
     assert.match(await lastFailure(), /The backup .* did not pass when .* tried it on berlin: .*no-scratch/);

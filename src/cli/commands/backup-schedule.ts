@@ -91,7 +91,7 @@ function addSet(schedule: Command, frame: Frame): void {
         '--passphrase-file <file>',
         'the passphrase, in the first line of a file that stays there, and that only the supervisor’s user may read',
       )
-      .option('--keep <number>', 'leave so many of the domain’s backups there', wholeNumber)
+      .option('--keep <number>', 'leave so many of the backups there that this host made of the domain', wholeNumber)
       .option('--verify', 'try each one, as `bramble backup verify` does')
       .option('--scratch <folder>', 'where to make the copy for that (default: the system’s temporary folder)')
       .action(async (flags: SetFlags, command) => {

@@ -38,7 +38,7 @@ function addCreate(backup: Command, frame: Frame): void {
         .option('--to <folder>', 'the folder to write it to, under a name with domain and time')
         .option(
           '--keep <number>',
-          'with --to: afterwards remove the domain’s oldest backups there until so many are left',
+          'with --to: afterwards remove the oldest backups that this host made of the domain there until so many are left',
         ),
     ).action(async (flags: PassphraseFlags & { out?: string; to?: string; keep?: string }, command) => {
       const { out, to } = flags;
@@ -68,7 +68,7 @@ function addCreate(backup: Command, frame: Frame): void {
         }),
       );
       const { path, head, sha256, tables, rows } = made;
-      const removed = keep === undefined ? [] : await removeOldBackups(resolve(to ?? ''), head.domain.id, keep);
+      const removed = keep === undefined ? [] : await removeOldBackups(resolve(to ?? ''), head, keep);
       frame.show(command, { file: path, ...shownHead(head), sha256, tables, rows, removed }, (value, style) =>
         [
           facts(style, [
