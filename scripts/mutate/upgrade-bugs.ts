@@ -31,8 +31,8 @@ export const upgradeBugs: readonly KnownBug[] = [
   {
     name: 'reverse-to-a-lost-home',
     file: 'src/upgrade/steps/homeward-moves.ts',
-    find: 'each.name === name && each.alive',
-    replace: 'each.name === name',
+    find: 'components.filter(({ alive }) => alive).map(',
+    replace: 'components.map(',
     seenBy: [
       {
         file: 'src/upgrade/steps/turned-against.long.test.ts',

@@ -11,6 +11,13 @@ export function openMovesOf(q: Queryable, accountId: SqlFragment): SqlFragment {
     (select count(*) from account_move m where m.account_id = ${accountId} and ${moveStates.notIn(q, 'ended', 'm')})`;
 }
 
+/** Where the next uncommitted move of the batch goes, as SQL: one look into account_move_queued. */
+export function nextDestinationOf(q: Queryable, batchId: SqlFragment): SqlFragment {
+  return q`
+    (select m.to_instance_id from account_move m where m.batch_id = ${batchId} and ${moveStates.in(q, 'uncommitted', 'm')}
+      order by m.batch_id, m.queued_at limit 1)`;
+}
+
 /** Moves of the whole domain that still need work; through account_move_waiting. */
 export async function countOpenMoves(q: Queryable): Promise<{ uncommitted: number; delivering: number }> {
   const [row] = await q<{ uncommitted: number; delivering: number }[]>`

@@ -32,8 +32,11 @@ import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts
 import * as effectivePolicies from '../../src/policies/effective-policy-store.ts';
 import { successorServes } from '../../src/registry/successor.ts';
 import * as gateSamples from '../../src/upgrade/gates/gate-samples.ts';
-import type { Upgrade } from '../../src/upgrade/state/upgrade-store.ts';
+import type { NewInstance } from '../../src/upgrade/state/upgrade-plan.ts';
+import { readDestinations, type Upgrade } from '../../src/upgrade/state/upgrade-store.ts';
 import * as waveStore from '../../src/upgrade/state/wave-store.ts';
+import { insertTestProcess } from '../../src/upgrade/steps/domain-fixture.ts';
+import * as homewardMoves from '../../src/upgrade/steps/homeward-moves.ts';
 import * as latecomers from '../../src/upgrade/waves/latecomers.ts';
 import type { LargeDomain } from './large-domain.ts';
 
@@ -365,6 +368,32 @@ export const hotStatements: readonly HotStatement[] = [
     },
   },
   {
+    name: 'reversing: queue moves home',
+    of: [homewardMoves.queueMovesHome],
+    maxRows: { perAccount: 6 },
+    before: async (q) => {
+      await q`update account_move set state = 'closed' where state = 'delivering'`;
+      await insertTestProcess(q, { name: 'here', kind: 'server', release: '1.0.0' });
+    },
+    run: sendHome,
+  },
+  {
+    name: 'reversing: a home is not at work',
+    of: [homewardMoves.queueMovesHome],
+    maxRows: { perAccount: 6 },
+    run: sendHome,
+  },
+  {
+    name: 'reversing: where accounts are on the way to',
+    of: [readDestinations],
+    maxRows: few,
+    before: async (q) => {
+      await q`update upgrade set state = 'reversing'`;
+      await q`update move_batch set purpose = 'reverse'`;
+    },
+    run: (q) => readDestinations(q),
+  },
+  {
     name: 'gates: figures of a wave',
     of: [gateSamples.readGateFigures],
     maxRows: { perAccount: 30 },
@@ -444,6 +473,7 @@ export const hotModules: Readonly<Record<string, Readonly<Record<string, unknown
   earlierRelease,
   effectivePolicies,
   gateSamples,
+  homewardMoves,
   latecomers,
   moveStore,
   outcomeStore,
@@ -460,6 +490,11 @@ export const hotModules: Readonly<Record<string, Readonly<Record<string, unknown
   wakeStore,
   waveStore,
 };
+
+async function sendHome(q: Q, { upgrade, here, there }: Subjects): Promise<void> {
+  const made = { name: 'there', instanceId: there, replacesId: here } as Partial<NewInstance> as NewInstance;
+  await homewardMoves.queueMovesHome({ name: 'coordinator' }, q, upgrade, [made]);
+}
 
 /** As in a domain that moves its accounts at the pace of a budget: only these devices are owed something. */
 async function settleAllBut(q: Q, { deviceIds }: Subjects): Promise<void> {

@@ -11,7 +11,7 @@ import { BrambleError } from '../../base/errors.ts';
 import { newId, type UpgradeId } from '../../base/ids.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { moveStates } from '../../states/move-states.ts';
+import { nextDestinationOf } from '../../moves/move-reports.ts';
 import { type UpgradeProgressRow, upgradeProgressSchema } from './upgrade-plan.ts';
 import {
   canFollow,
@@ -139,13 +139,14 @@ export async function readOpenWindows(q: Queryable): Promise<{ id: UpgradeId; wi
 
 /**
  * Names of the instances that the open upgrade moves to: its new ones, and while it is reversed those that accounts are on the way
- * home to. Undefined before and after that, and while it is paused.
+ * home to, one for each batch of those. Undefined before and after that, and while it is paused.
  */
 export async function readDestinations(q: Queryable): Promise<{ id: UpgradeId; names: string[] } | undefined> {
   const [row] = await q<{ id: UpgradeId; names: string[] }[]>`
     select u.id, case when ${upgradeStates.in(q, 'homeward', 'u')} then array(
-             select distinct i.name from move_batch b join account_move m on m.batch_id = b.id join instance i on i.id = m.to_instance_id
-              where b.upgrade_id = u.id and b.purpose = 'reverse' and ${moveStates.in(q, 'uncommitted', 'm')})
+             select distinct i.name from move_batch b
+               join instance i on i.id = ${nextDestinationOf(q, q`b.id`)}
+              where b.upgrade_id = u.id and b.purpose = 'reverse')
            else array(select made->>'name' from jsonb_array_elements(u.progress->'newInstances') as made) end as names
       from upgrade u where ${upgradeStates.in(q, 'in-waves', 'u')} or ${upgradeStates.in(q, 'homeward', 'u')}`;
   return row;
