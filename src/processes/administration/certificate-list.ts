@@ -3,7 +3,7 @@
  * automatically is reported while there is time to act, and so is one whose automatic renewal did not happen.
  */
 import type { AuthorityName } from '../../domain/authorities.ts';
-import { certificateName, listCertificateEnds } from '../../instances/certificate-ends.ts';
+import { certificateName, listCertificateEnds } from '../../routers/certificate-ends.ts';
 import { listRouters } from '../../routers/router-store.ts';
 import type { AdministrationContext } from './context.ts';
 import { pushSettingsStore } from './push-settings-store.ts';

@@ -22,7 +22,6 @@ import { renewProfileSigner } from '../../domain/authority-creation.ts';
 import { isRollSettled, readFormerIssuer, retireFormerDeviceAuthority } from '../../domain/device-authority-roll.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { routersOf } from '../../instances/certificate-ends.ts';
 import { type DomainTrust, readDomainTrust } from '../../instances/domain-trust.ts';
 import {
   isRouterCertificateDue,
@@ -36,6 +35,7 @@ import {
 import { issuerAmong } from '../../link/trusted-authorities.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { issueCertificate, randomSerialHex, validFrom } from '../../protocol/x509/certificate.ts';
+import { routersOf } from '../../routers/certificate-ends.ts';
 
 interface CertificateUpkeep {
   readonly db: Database;

@@ -2,7 +2,7 @@
 import { counted } from '../../../base/counted.ts';
 import { dayText } from '../../../base/time-text.ts';
 import { countEndingIdentities } from '../../../devices/ending-identities.ts';
-import { type CertificateEnd, certificateName, listCertificateEnds } from '../../../instances/certificate-ends.ts';
+import { type CertificateEnd, certificateName, listCertificateEnds } from '../../../routers/certificate-ends.ts';
 import { type CheckOptions, type Finding, passed, warning } from './check.ts';
 
 /**

@@ -7,8 +7,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Queryable } from '../database/connection.ts';
 import { type AuthorityName, listAuthorityCertificates } from '../domain/authorities.ts';
+import { listNewestCredentials } from '../instances/srp-credential-store.ts';
 import { readRouterFile, routerFilePath } from '../link/router-file.ts';
-import { listNewestCredentials } from './srp-credential-store.ts';
 
 export type CertificateEnd = { readonly endsAt: Date } & (
   | { readonly kind: 'authority'; readonly name: AuthorityName }
