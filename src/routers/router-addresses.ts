@@ -1,4 +1,7 @@
-/** Where the domain's routers are dialled: what instances and connection services follow, and what a credential file begins with. */
+/**
+ * What every component may know of the domain's routers: where they are dialled, which instances and connection services follow
+ * and a credential file begins with, and when their certificates end.
+ */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
@@ -16,6 +19,21 @@ export async function listRouterAddresses(q: Queryable): Promise<RouterAddress[]
 export async function isRemovedRouter(q: Queryable, name: string): Promise<boolean> {
   const rows = await q`select 1 from router where name = ${name} and removed_at is not null`;
   return rows.length > 0;
+}
+
+interface RouterEnd {
+  name: string;
+  /** Of its certificate; null where its host has not asked for one. */
+  endsAt: Date | null;
+  removed: boolean;
+}
+
+/** None before the schema has the table: checks of an upgrade precede its expansion. */
+export async function listRouterEnds(q: Queryable): Promise<RouterEnd[]> {
+  const [table] = await q<{ present: boolean }[]>`select to_regclass('router') is not null as present`;
+  if (table?.present !== true) return [];
+  return await q<RouterEnd[]>`
+    select name, ends_at as "endsAt", removed_at is not null as removed from router order by name`;
 }
 
 /** Of the routers on a host, the SRP port that the domain knows. */

@@ -4,7 +4,6 @@
  */
 import type { AuthorityName } from '../../domain/authorities.ts';
 import { certificateName, listCertificateEnds } from '../../routers/certificate-ends.ts';
-import { listRouters } from '../../routers/router-store.ts';
 import type { AdministrationContext } from './context.ts';
 import { pushSettingsStore } from './push-settings-store.ts';
 
@@ -130,11 +129,6 @@ export async function listCertificates(
     const kind = end.kind === 'authority' ? authorityKinds[end.name] : end.kind;
     return listedCertificate(certificateName(end), end.endsAt, kind, now);
   });
-  const isListed = (name: string) => listed.some((one) => one.name === name);
-  for (const { name: router, endsAt } of await listRouters(q)) {
-    const name = certificateName({ kind: 'router', name: router });
-    if (endsAt !== null && !isListed(name)) listed.push(listedCertificate(name, endsAt, 'further-router', now));
-  }
   const pushCertificate = push.certificatePem === undefined ? null : pushSettings.rules.facts(push.certificatePem);
   if (pushCertificate !== null) listed.push(listedCertificate('push', pushCertificate.expiresAt, 'push', now));
   return listed;

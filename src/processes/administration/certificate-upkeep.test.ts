@@ -12,7 +12,8 @@ import { type RouterFile, routerCertificateDays, routerFilePath, routerFolder } 
 import { silentLogger } from '../../process/log/logger.ts';
 import { issueCertificate, randomSerialHex } from '../../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../../protocol/x509/key-pair.ts';
-import { startAdministration } from './administration-fixture.ts';
+import { markRemoved } from '../../routers/router-store.ts';
+import { placeRouter, startAdministration } from './administration-fixture.ts';
 import { listCertificates } from './certificate-list.ts';
 import { createCertificateUpkeep } from './certificate-upkeep.ts';
 
@@ -89,6 +90,19 @@ test('a router’s certificate is renewed in its last third, for the same key an
   assert.equal((await stat(path)).mode & 0o777, 0o600);
   await turn();
   assert.deepEqual(await routerFile(), after);
+});
+
+test('the folder of a removed router stays, but its certificate is neither renewed nor listed', async () => {
+  const listed = async () => (await listCertificates(context)).some(({ name }) => name === 'router router-1');
+  await placeRouter(db, '127.0.0.1');
+  assert.equal(await listed(), true);
+  await db.begin((tx) => markRemoved(tx, 'router-1'));
+  const before = await routerFile();
+  now += routerCertificateDays * dayMs;
+  await turn();
+  assert.deepEqual(await routerFile(), before);
+  assert.equal(await listed(), false);
+  await db`delete from router`;
 });
 
 test('what was renewed while the clock was ahead is renewed again once it is right, and then stays', async () => {

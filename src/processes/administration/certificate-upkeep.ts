@@ -36,6 +36,7 @@ import { issuerAmong } from '../../link/trusted-authorities.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { issueCertificate, randomSerialHex, validFrom } from '../../protocol/x509/certificate.ts';
 import { routersOf } from '../../routers/certificate-ends.ts';
+import { isRemovedRouter } from '../../routers/router-addresses.ts';
 
 interface CertificateUpkeep {
   readonly db: Database;
@@ -61,6 +62,7 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
   async function renewRouters(): Promise<void> {
     const now = await present();
     for (const router of await routersOf(home)) {
+      if (await isRemovedRouter(db, router)) continue;
       const path = routerFilePath(home, router);
       const file = await readRouterFile(path);
       const trust = await readDomainTrust(db);

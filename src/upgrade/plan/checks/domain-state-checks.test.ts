@@ -92,7 +92,7 @@ test('certificates that end soon are named: authorities, credentials, and identi
   const check = async () => await checkCertificates({ db, home });
   assert.deepEqual(await check(), {
     ...{ result: 'passed' },
-    message: 'no certificate of the domain, of its routers on this host or of its devices ends soon',
+    message: 'no certificate of the domain, of its routers or of its devices ends soon',
   });
   await db`update device set identity_expires_at = now() + interval '20 days', last_seen_at = now() - interval '40 days'`;
   const away = await check();
@@ -112,6 +112,22 @@ test('certificates that end soon are named: authorities, credentials, and identi
     message,
     /route-signer authority \(.*\), SRP of east \(.*\), identities of 1 device that connected lately/,
   );
+});
+
+test('a router on a further host is named when its certificate ends soon, unless it was removed', async () => {
+  const mentioned = async () => /router far \(.*?\)/.test((await checkCertificates({ db, home })).message);
+  await db`
+    insert into router (name, host, link_host, server_name, ends_at)
+    values ('far', 'there', '127.0.0.1', 'far.test', now() + interval '29 days')`;
+  assert.equal(await mentioned(), true);
+  await db`update router set ends_at = now() + interval '31 days'`;
+  assert.equal(await mentioned(), false);
+  await db`update router set ends_at = now() + interval '29 days', removed_at = now()`;
+  assert.equal(await mentioned(), false);
+  await db`alter table router rename to router_later`;
+  assert.equal(await mentioned(), false, 'the schema before the expansion');
+  await db`alter table router_later rename to router`;
+  await db`delete from router`;
 });
 
 test('many open deliveries, and as many suspects as may be, are warned of', async () => {
