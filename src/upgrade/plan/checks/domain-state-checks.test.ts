@@ -55,6 +55,21 @@ test('a plan that moves accounts to an emptied instance on a host that is being 
   await db`delete from host`;
 });
 
+test('a host that does not get the release is named with where the reason stands, and what to do', async () => {
+  await db`insert into host (name, public_key, administers) values ('there', '', false)`;
+  const looks = async () => await checkHosts({ db, host: 'here', release: '1.1.0' }, planOf({}));
+  const { result, message } = await looks();
+  assert.equal(result, 'error');
+  assert.match(
+    message,
+    /1\.1\.0 is not on there yet\. .*log of the supervisor there.*`bramble release install ARCHIVE`/,
+  );
+  await db`insert into host_release (host, release) values ('there', '1.1.0')`;
+  assert.equal((await looks()).result, 'passed');
+  await db`delete from host_release`;
+  await db`delete from host`;
+});
+
 test('sessions are counted for what the plan adds, and more than the database has left are warned of', async () => {
   const [one, two] = [1, 2].map((count) => sessionsNeeded(planOf({ instances: newInstances(count) })));
   assert.deepEqual([one, two], [15 + 5 + 3, 2 * (15 + 5) + 3]);

@@ -47,8 +47,12 @@ export async function checkHosts(
   }
   const present = await hostsWithRelease(db, release);
   const missing = joined.filter((name) => !present.includes(name));
-  if (missing.length > 0)
-    return error(`Release ${release} has not arrived yet on ${missing.join(', ')}. Wait a minute and start again.`);
+  if (missing.length > 0) {
+    return error(
+      `Release ${release} is not on ${missing.join(', ')} yet. Wait a minute and start again. If it still is not there, the log of the ` +
+        'supervisor there says why, such as a signer that the host refuses; `bramble release install ARCHIVE` there installs it by hand.',
+    );
+  }
   if (joined.length > 0) return passed(`all hosts are at work, and release ${release} is on each that joined`);
   return passed(upgrade.plan.inPlace ? 'no instance is added' : 'new instances are on this host');
 }
