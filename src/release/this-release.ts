@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.4.0',
-  schemaVersion: 32,
+  schemaVersion: 33,
   leastSchemaVersion: 32,
   linkVersions: [1, 2],
   features: [

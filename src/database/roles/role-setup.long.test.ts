@@ -143,6 +143,21 @@ describe('what no process may, whichever it is', limited, () => {
     }
   });
 
+  test('have the owner of the schema carry out what a trigger of its own names', async (t) => {
+    const roles = await withRoles(t);
+    const definers = await roles.db<{ name: string }[]>`
+      select proname as name from pg_proc where prosecdef and pronamespace = 'public'::regnamespace order by 1`;
+    assert.ok(definers.length >= 4);
+    for (const role of databaseRoles) {
+      const db = roles.as(role);
+      await db`create temporary table lure (name text)`;
+      for (const { name } of definers) {
+        const trigger = `create trigger lure after insert on lure for each row execute function public.${name}('array[1::text]', '{name}')`;
+        await assertDenied(db.unsafe(trigger), `${role} makes a trigger with ${name}`);
+      }
+    }
+  });
+
   test('make roles, or become one that may more', async (t) => {
     const roles = await withRoles(t);
     const database = await currentDatabase(roles.db);
