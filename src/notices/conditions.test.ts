@@ -104,6 +104,16 @@ test('what another host’s look finds is not ended by this one’s', async () =
   assert.deepEqual(await told(), ['host-lost b']);
 });
 
+test('an administration service of another release than the domain’s tells nothing', async () => {
+  const look = lookFor(() => [host]);
+  const lookAs = async (release: string) =>
+    await tellConditions(db, [look], (_, error) => assert.fail(String(error)), release);
+  await assert.rejects(lookAs('0.9.0'), { code: 'ERR_RELEASE_FENCED' });
+  assert.deepEqual(await told(), []);
+  assert.equal(await lookAs('1.0.0'), true);
+  assert.deepEqual(await told(), ['host-lost b']);
+});
+
 test('one looks at a time', async () => {
   const rounds: boolean[] = [];
   const outer = lookFor(() => []);

@@ -10,6 +10,7 @@
 import type { NoticeKind } from '../api/notices.ts';
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import type { Database, Transaction } from '../database/connection.ts';
+import { administrationTransaction } from '../database/release-lock.ts';
 import { recordEvent } from '../domain/events.ts';
 
 export interface Condition {
@@ -54,13 +55,17 @@ const endings = {
 /** Between two looks, at most; otherwise what was seen counts from the later one. */
 const gapSeconds = 120;
 
-/** One round of all looks; `failed` is called for each that throws. False if another process is looking. */
+/**
+ * One round of all looks; `failed` is called for each that throws. An administration service says its `release`, and looks under
+ * the release lock. False if another process is looking.
+ */
 export async function tellConditions(
   db: Database,
   looks: readonly Look[],
   failed: (look: Look, error: unknown) => void,
+  release?: string,
 ): Promise<boolean> {
-  const outcome = await db.begin(async (tx): Promise<boolean> => {
+  const round = async (tx: Transaction): Promise<boolean> => {
     const [lock] = await tx<{ held: boolean }[]>`
       select pg_try_advisory_xact_lock(${lockClass}, ${advisoryLock.noticeConditions}) as held`;
     if (lock?.held !== true) return false;
@@ -76,8 +81,10 @@ export async function tellConditions(
       await tellOf(tx, look, found);
     }
     return true;
-  });
-  return outcome as boolean;
+  };
+  return release === undefined
+    ? ((await db.begin(round)) as boolean)
+    : await administrationTransaction(db, release, round);
 }
 
 async function tellOf(tx: Transaction, look: Look, found: readonly Condition[]): Promise<void> {

@@ -8,20 +8,22 @@ import { type Look, tellConditions } from './conditions.ts';
 interface LookOut {
   db: Database;
   looks: readonly Look[];
+  /** Of an administration service: once it is fenced, it tells nothing. */
+  release?: string;
   log: { warn(fields: object, message: string): void };
   signal: AbortSignal;
   clock?: Pick<Clock, 'sleep'>;
 }
 
-export async function lookOut({ db, looks, log, signal, clock = systemClock }: LookOut): Promise<void> {
+export async function lookOut({ db, looks, release, log, signal, clock = systemClock }: LookOut): Promise<void> {
   while (!signal.aborted) {
     try {
       // The coordinator is at work before the schema of its release is.
       const [table] = await db<{ present: boolean }[]>`select to_regclass('notice_condition') is not null as present`;
       if (table?.present === true) {
-        await tellConditions(db, looks, ({ kind }, error) =>
-          log.warn({ condition: kind, error: messageOf(error) }, 'a condition was not looked at; will retry'),
-        );
+        const failed = ({ kind }: Look, error: unknown) =>
+          log.warn({ condition: kind, error: messageOf(error) }, 'a condition was not looked at; will retry');
+        await tellConditions(db, looks, failed, release);
       }
     } catch (error) {
       log.warn({ error: messageOf(error) }, 'conditions were not looked at; will retry');

@@ -139,7 +139,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Pr
   }).run(stopping);
   const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
   const looking = lookOut({
-    ...{ db, log, signal: stopping },
+    ...{ db, release: ownRelease, log, signal: stopping },
     looks: [
       ...[hostLook(db), clockLook(db), upgradeLook(db), endedFenceLook(db), backupLook(db)],
       ...certificateLooks(
