@@ -87,7 +87,7 @@ async function settle(
   const stopped = paused.map(({ name }) => name);
   await changeDesiredProcesses(tx, stopped, { state: 'stopped' });
   const restoredAt = new Date(now).toISOString();
-  await writeRestored(tx, { backup: id, takenAt, restoredAt, by: `${by.user} on ${by.host}`, stopped });
+  await writeRestored(tx, { backup: id, takenAt, restoredAt, by: `${by.user} on ${by.host}`, stopped, joinedHosts });
   await recordEvent(tx, {
     kind: 'domain-restored',
     subject: id,

@@ -14,6 +14,8 @@ const restoredShape = z.object({
   by: z.string(),
   /** Names of what was running and is stopped; null once it was resumed. */
   stopped: z.array(z.string()).nullable(),
+  /** Hosts that had joined: what is placed there stays, and they are invited again under their names. */
+  joinedHosts: z.array(z.string()).default([]),
 });
 export type RestoredDomain = z.output<typeof restoredShape>;
 /** Nothing is stored for a domain that never was restored. */

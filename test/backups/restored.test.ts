@@ -133,6 +133,11 @@ describe('restoring a backup', { timeout: 300_000 }, () => {
     );
     assert.ok(had.includes(identifier) && left.length > 0);
     assert.deepEqual([...(await ask(url, 'select * from host'))], []);
+    const [setting] = await ask(
+      url,
+      `select value->'restored'->'joinedHosts' as hosts from setting where key = 'restored'`,
+    );
+    assert.deepEqual(setting?.['hosts'], ['munich'], 'it is invited again though something is placed there');
     const placed = await ask(url, `select state from desired_process where host = 'munich'`);
     assert.deepEqual([...placed], [{ state: 'stopped' }], 'it starts there once the domain is resumed');
   });

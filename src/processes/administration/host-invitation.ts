@@ -11,6 +11,7 @@ import { readRoleCredentials, urlForRole } from '../../database/roles/role-crede
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { readRestored } from '../../domain/restored-domain.ts';
 import { insertInvitation } from '../../hosts/host-store.ts';
 import { listHosts } from '../../hosts/hosts.ts';
 import { invitationText } from '../../hosts/invitation.ts';
@@ -59,10 +60,11 @@ export async function inviteHost(
 }
 
 async function assertNewHost(context: AdministrationContext, tx: Transaction, name: string): Promise<void> {
-  const [hosts, processes, supervisors] = await Promise.all([
+  const [hosts, processes, supervisors, restored] = await Promise.all([
     listHosts(tx),
     listDesiredProcesses(tx),
     listSupervisors(tx),
+    readRestored(tx),
   ]);
   if (hosts.some((host) => host.name === name)) {
     throw new BrambleError(
@@ -70,8 +72,9 @@ async function assertNewHost(context: AdministrationContext, tx: Transaction, na
       `The host ${name} has joined already. If it is to join anew, remove it first: \`bramble host remove ${name}\`.`,
     );
   }
-  const known = [context.host, ...processes.map(({ host }) => host), ...supervisors.map(({ host }) => host)];
-  if (known.includes(name)) {
+  const others = [...processes, ...supervisors].map(({ host }) => host);
+  const joinsAgain = restored?.joinedHosts.includes(name) === true;
+  if (name === context.host || (others.includes(name) && !joinsAgain)) {
     throw new BrambleError(
       'ERR_CONFLICT',
       `The domain has a host named ${name} already. Choose another name; or, if it is one that was removed, stop its supervisor ` +

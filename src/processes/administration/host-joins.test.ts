@@ -1,5 +1,6 @@
 /** How an administration service answers hosts that ask to join: who is admitted, who is not, and what is left behind. */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,10 +10,12 @@ import { hostOperations } from '../../api/hosts.ts';
 import { systemClock } from '../../base/clock.ts';
 import { fetchesReleases } from '../../distribution/host-signer.ts';
 import { storedReleases } from '../../distribution/release-store.ts';
+import { writeRestored } from '../../domain/restored-domain.ts';
 import { lookForAnswer, postRequest } from '../../hosts/host-store.ts';
 import { type Invitation, readInvitation } from '../../hosts/invitation.ts';
 import { newAnswerKeys, newSecret, openAnswer, proofOf } from '../../hosts/join-messages.ts';
 import { createEcKeyPair, spkiDerOf } from '../../protocol/x509/key-pair.ts';
+import { setDesiredProcess } from '../../registry/desired-processes.ts';
 import { installArchive } from '../../release/archive.ts';
 import { writeTestArchive } from '../../release/signed-archive-fixture.ts';
 import { until } from '../../testing/condition.ts';
@@ -124,6 +127,24 @@ test('a new invitation replaces the one before; a known host is not invited', li
     await assert.rejects(invite(name), { code: 'ERR_CONFLICT' });
   }
   await assert.rejects(invite('Not A Host'), { code: 'ERR_INPUT' });
+});
+
+test('in a restored domain a host that had joined is invited again, with what is placed there', limited, async () => {
+  await setDesiredProcess(db, {
+    ...{
+      name: 'server-munich',
+      kind: 'server',
+      host: 'munich',
+      release: context.release,
+      state: 'stopped',
+      settings: {},
+    },
+  });
+  await assert.rejects(invite('munich'), { code: 'ERR_CONFLICT' });
+  const restored = { backup: randomUUID(), takenAt: new Date().toISOString(), restoredAt: new Date().toISOString() };
+  await db.begin((tx) => writeRestored(tx, { ...restored, by: 'ada', stopped: [], joinedHosts: ['munich'] }));
+  assert.equal((await invite('munich')).host, 'munich');
+  assert.deepEqual((await db`select host from desired_process where name = 'server-munich'`)[0], { host: 'munich' });
 });
 
 test('several hosts of the database, and how they prove themselves, go with the invitation', limited, async () => {
