@@ -2,7 +2,7 @@
  * The desired state that supervisors carry out: which process of which release runs on which host. Writing notifies
  * them.
  */
-import type { Queryable } from '../database/connection.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
 import type { ComponentKind } from './components.ts';
 
 export interface DesiredProcess {
@@ -24,6 +24,11 @@ export async function isPlacedOn(q: Queryable, srpIdentifier: string, host: stri
   const rows = await q`
     select 1 from desired_process where settings ->> 'srpIdentifier' = ${srpIdentifier} and host = ${host}`;
   return rows.length > 0;
+}
+
+/** Until the transaction ends, nobody else changes or removes one of this kind. */
+export async function lockDesiredProcesses(tx: Transaction, kind: DesiredProcess['kind']): Promise<void> {
+  await tx`select from desired_process where kind = ${kind} order by name for update`;
 }
 
 /** Inserts or updates the desired process. */

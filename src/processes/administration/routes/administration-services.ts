@@ -6,7 +6,8 @@ import { notFound } from '../../../base/not-found.ts';
 import { readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { listHosts } from '../../../hosts/hosts.ts';
-import { listDesiredProcesses, setDesiredProcess } from '../../../registry/desired-processes.ts';
+import { listComponents } from '../../../registry/components.ts';
+import { listDesiredProcesses, lockDesiredProcesses, setDesiredProcess } from '../../../registry/desired-processes.ts';
 import { forgetProcesses } from '../../../registry/process-removal.ts';
 import { serve } from '../../../rest/serve.ts';
 import { readOpenUpgrade } from '../../../upgrade/state/upgrade-store.ts';
@@ -41,10 +42,18 @@ export function administrationServiceRoutes(context: AdministrationContext): Fas
 
     serve(app, administrationServiceOperations.remove, async ({ params: { name }, administrator }) => {
       await write(context, async (tx) => {
+        await lockDesiredProcesses(tx, 'administration');
         const all = (await listDesiredProcesses(tx)).filter(({ kind }) => kind === 'administration');
         if (!all.some((process) => process.name === name)) throw notFound('administration service', name);
         if (all.length === 1) {
           throw new BrambleError('ERR_CONFLICT', `${name} is the only administration service. Add another one first.`);
+        }
+        const atWork = (await listComponents(tx)).filter(({ kind, alive }) => kind === 'administration' && alive);
+        if (atWork.length === 1 && atWork[0]?.name === name) {
+          throw new BrambleError(
+            'ERR_CONFLICT',
+            `${name} is the only administration service at work. Wait until \`bramble status\` shows another one running.`,
+          );
         }
         if ((await readOpenUpgrade(tx)) !== undefined) {
           throw new BrambleError(
