@@ -22,13 +22,14 @@ const db = openDatabase(url, { applicationName: 'test', max: 4 });
 after(async () => await db.end());
 const made = await createAuthority({ commonName: 'test', algorithm: 'EC-P256', days: 3650 });
 const authority = { certificateDer: Buffer.from(made.certificateDer), privateKeyPem: made.privateKeyPem };
+const domainAuthorityPem = new X509Certificate(authority.certificateDer).toString();
 const routers = [{ host: '127.0.0.1', port: 3101, serverName: 'router.test' }];
 /** Hosts that joined, and which identifiers are placed on them. */
 const hostKeys = new Map<string, Buffer>();
 const placed = new Set<string>();
-const answer = () =>
+const answer = (by = authority) =>
   db.begin((tx) =>
-    answerRenewals(tx, async () => authority, {
+    answerRenewals(tx, async () => by, {
       hostKey: async (_, host) => hostKeys.get(host),
       isPlaced: async (_, identifier, host) => placed.has(`${identifier} ${host}`),
       routers: async () => routers,
@@ -137,7 +138,7 @@ test('a process on a host that joined gets its first credential; nobody else get
   assert(created.kind === 'created');
   const { srpIdentifier: identifier } = created;
   const keys = await createEcKeyPair();
-  const host = { name: 'berlin', privateKeyPem: privateKeyPemOf(keys.privateKey), domainAuthorityPem: 'pem' };
+  const host = { name: 'berlin', privateKeyPem: privateKeyPemOf(keys.privateKey), domainAuthorityPem };
   const impatient = { ...systemClock, sleep: () => systemClock.sleep(1) };
   const request = async () => {
     const asking = requestFirstCredential(db, identifier, host, new AbortController().signal, impatient);
@@ -169,4 +170,24 @@ test('a process on a host that joined gets its first credential; nobody else get
   assert.equal((await listSrpCredentials(db, identifier)).length, 1);
   const { publicKey } = new X509Certificate(credential.certificatePem);
   assert.equal(createPublicKey(credential.privateKeyPem).equals(publicKey), true, 'its key stayed with its holder');
+});
+
+test('a certificate that somebody put into the database is not taken', limited, async () => {
+  const present = await holder('forged');
+  const other = await createAuthority({ commonName: 'test', algorithm: 'EC-P256', days: 3650 });
+  const forger = { certificateDer: Buffer.from(other.certificateDer), privateKeyPem: other.privateKeyPem };
+  const clock = { now: () => Date.now(), sleep: async () => void (await answer(forger)) };
+  const signal = new AbortController().signal;
+  await assert.rejects(credentialRenewal(db, clock).renew(present, signal), { code: 'ERR_SRP_RENEWAL' });
+  const honest = { now: () => Date.now(), sleep: async () => void (await answer()) };
+  assert.equal((await credentialRenewal(db, honest).renew(present, signal)).identifier, present.identifier);
+  const again = await holder('swapped');
+  const swapping = {
+    now: () => Date.now(),
+    sleep: async () => {
+      await answer();
+      await db`update srp_renewal set certificate = ${authority.certificateDer} where identifier = ${again.identifier}`;
+    },
+  };
+  await assert.rejects(credentialRenewal(db, swapping).renew(again, signal), { code: 'ERR_SRP_RENEWAL' });
 });

@@ -7,7 +7,7 @@
  * goes only to a holder of a valid credential for it, or to the host on which its process is to run. The private key never
  * leaves its holder.
  */
-import { createPublicKey, X509Certificate } from 'node:crypto';
+import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import * as z from 'zod';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
@@ -80,7 +80,8 @@ export function credentialRenewal(db: Database, clock: Clock = systemClock) {
       };
       const envelope = signEnvelope(request, present.privateKeyPem);
       const { certificate } = await askFor(db, present.identifier, envelope, { clock, signal });
-      const { bridges } = await trust(present.domainAuthorityPem);
+      const { authorities, bridges } = await trust(present.domainAuthorityPem);
+      assertIssuedFor(certificate, keys.privateKey, authorities);
       const certificatePem = pemOf([certificate, ...bridges]);
       return credentialShape.parse({ ...present, certificatePem, privateKeyPem: privateKeyPemOf(keys.privateKey) });
     },
@@ -103,11 +104,26 @@ export async function requestFirstCredential(
   };
   const envelope = signEnvelope(request, host.privateKeyPem);
   const { certificate, routers } = await askFor(db, identifier, envelope, { clock, signal });
+  assertIssuedFor(certificate, keys.privateKey, (await trustOf(db, host.domainAuthorityPem)).authorities);
   return credentialShape.parse({
     ...{ identifier, routers, domainAuthorityPem: host.domainAuthorityPem },
     certificatePem: new X509Certificate(certificate).toString(),
     privateKeyPem: privateKeyPemOf(keys.privateKey),
   });
+}
+
+/**
+ * The database carries the answer and is not trusted with it: nobody but a domain authority issues for a key that has not left this process.
+ * @throws BrambleError ERR_SRP_RENEWAL
+ */
+function assertIssuedFor(certificateDer: Buffer, key: KeyObject, authorities: readonly Uint8Array[]): void {
+  const certificate = new X509Certificate(certificateDer);
+  if (certificate.checkPrivateKey(key) && issuerAmong(certificate, authorities) !== null) return;
+  throw new BrambleError(
+    'ERR_SRP_RENEWAL',
+    'The certificate in the answer was not issued for this process’s key by an authority of the domain. Somebody changed it in the ' +
+      'database; it is asked for again.',
+  );
 }
 
 /** Files the request and waits for its answer. @throws BrambleError ERR_SRP_RENEWAL */

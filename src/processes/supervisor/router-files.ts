@@ -127,8 +127,12 @@ export function createRouterFiles({ home, host, sockets, onReady, onEvent }: Rou
   }
 
   async function take(router: string, { privateKeyPem }: Pending, certificatePem: string, trust: Trust): Promise<void> {
-    if (!new X509Certificate(certificatePem).checkPrivateKey(createPrivateKey(privateKeyPem))) {
+    const certificate = new X509Certificate(certificatePem);
+    if (!certificate.checkPrivateKey(createPrivateKey(privateKeyPem))) {
       throw new TypeError(`the certificate that was issued for ${router} is for another key`);
+    }
+    if (issuerAmong(certificate, trust.authorities) === null) {
+      throw new TypeError(`the certificate for ${router} was issued by none of the domain’s authorities`);
     }
     await write(router, { certificatePem, privateKeyPem, domainAuthorityPem: '' }, trust);
   }
