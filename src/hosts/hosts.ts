@@ -1,5 +1,5 @@
 /** The hosts that joined. */
-import type { Queryable } from '../database/connection.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
 
 interface Host {
   name: string;
@@ -13,6 +13,19 @@ interface Host {
 export async function listHosts(q: Queryable): Promise<Host[]> {
   return await q<Host[]>`
     select name, joined_at as "joinedAt", administers, draining_since as "drainingSince" from host order by name`;
+}
+
+/** One that joined; until the transaction ends it is neither drained nor removed. */
+export async function holdHost(tx: Transaction, name: string): Promise<Host | undefined> {
+  const [host] = await tx<Host[]>`
+    select name, joined_at as "joinedAt", administers, draining_since as "drainingSince"
+      from host where name = ${name} for share`;
+  return host;
+}
+
+/** Until the transaction ends nothing is placed on it. */
+export async function lockHost(tx: Transaction, name: string): Promise<void> {
+  await tx`select from host where name = ${name} for update`;
 }
 
 /** Names of those that processes may be placed on. None before the schema has the table. */

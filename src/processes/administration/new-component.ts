@@ -8,7 +8,7 @@ import { notFound } from '../../base/not-found.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
-import { listHosts } from '../../hosts/hosts.ts';
+import { holdHost } from '../../hosts/hosts.ts';
 import { type ComponentKind, listComponents } from '../../registry/components.ts';
 import { listDesiredProcesses, setDesiredProcess } from '../../registry/desired-processes.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
@@ -61,7 +61,7 @@ export async function startProcess(
  * @throws BrambleError ERR_NOT_FOUND, ERR_CONFLICT for one that is being drained
  */
 export async function assertUsable(context: AdministrationContext, tx: Transaction, name: string): Promise<boolean> {
-  const joined = (await listHosts(tx)).find((host) => host.name === name);
+  const joined = await holdHost(tx, name);
   if (joined === undefined) {
     if (name === context.host || (await listSupervisors(tx)).some(({ host }) => host === name)) return false;
     throw notFound('host', name);

@@ -5,7 +5,7 @@ import { BrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { listInvitations, removeHost, setDraining } from '../../../hosts/host-store.ts';
-import { listHosts } from '../../../hosts/hosts.ts';
+import { listHosts, lockHost } from '../../../hosts/hosts.ts';
 import { listDesiredProcesses } from '../../../registry/desired-processes.ts';
 import { forgetSupervisor } from '../../../registry/supervisor-removal.ts';
 import { listSupervisors } from '../../../registry/supervisors.ts';
@@ -38,6 +38,7 @@ export function hostRoutes(context: AdministrationContext): FastifyPluginAsync {
     serve(app, hostOperations.remove, async (request) => {
       const { name } = request.params;
       await write(context, async (tx) => {
+        await lockHost(tx, name);
         const processes = await processesOn(tx, name);
         if (processes.length > 0) {
           const names = processes.map((process) => process.name);
