@@ -5,6 +5,7 @@
 import type { Command } from 'commander';
 import { type AdministrationClient, AnsweredError, readAnswer } from '../api/client.ts';
 import type { AnswerOf, Operation, RequestOf } from '../api/operation.ts';
+import type { BrambleError } from '../base/errors.ts';
 import { shownJson, shownLines, shownValue } from '../base/shown-text.ts';
 import { type Environment, resolveAccess } from './administration-access.ts';
 import { createCommandClient } from './command-client.ts';
@@ -96,7 +97,8 @@ export function createFrame(streams: CommandStreams): Frame {
           over: isOver(readAnswer(operation, sent)),
         };
       };
-      await watch({ output: frame.output, look });
+      const lostText = (error: BrambleError) => (frame.wantsJson(command) ? '' : `\n${error.message} Looking again.\n`);
+      await watch({ output: frame.output, look, lostText });
     },
   };
   return frame;

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { watch } from './watching.ts';
+import { BrambleError } from '../base/errors.ts';
+import { type Watched, watch } from './watching.ts';
 
 async function written(screen: { isTTY?: boolean; columns?: number; rows?: number }, texts: string[]): Promise<string> {
   let all = '';
@@ -33,4 +34,36 @@ test('no further up than the top of the screen', async () => {
 
 test('elsewhere than on a terminal nothing is redrawn', async () => {
   assert.equal(await written({}, ['one', 'one', 'two']), 'one\ntwo\n');
+});
+
+test('while a service is replaced nobody answers, and the watch goes on; at first, or for too long, it ends', async () => {
+  const unreachable = new BrambleError('ERR_ADMIN_UNREACHABLE', 'nobody');
+  const ofAnswers =
+    (...answers: (Watched | Error)[]) =>
+    async () => {
+      const [answer] = answers.splice(0, 1);
+      if (answer === undefined || answer instanceof Error) throw answer;
+      return answer;
+    };
+  const shown: string[] = [];
+  const output = new Writable({
+    write: (chunk, _encoding, done) => {
+      shown.push(String(chunk));
+      done();
+    },
+  });
+  const [one, two] = [
+    { text: 'one', over: false },
+    { text: 'two', over: true },
+  ];
+  const lostText = ({ message }: Error) => `: ${message}`;
+  await watch({ look: ofAnswers(one, unreachable, unreachable, two), output, intervalMs: 1, lostText });
+  assert.deepEqual(shown, ['one\n', 'one: nobody\n', 'two\n']);
+  const refused = { code: 'ERR_ADMIN_UNREACHABLE' };
+  await assert.rejects(watch({ look: ofAnswers(unreachable, two), output, intervalMs: 1 }), refused);
+  await assert.rejects(
+    watch({ look: ofAnswers(one, unreachable, two), output, intervalMs: 1, patienceMs: 0 }),
+    refused,
+  );
+  await assert.rejects(watch({ look: ofAnswers(one, new Error('other'), two), output, intervalMs: 1 }), /other/);
 });

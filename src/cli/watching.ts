@@ -1,8 +1,10 @@
 /**
- * Shows something repeatedly until it is finished: redrawn in place on a terminal, elsewhere a block for each change.
+ * Shows something repeatedly until it is finished: redrawn in place on a terminal, elsewhere a block for each change. Once something was
+ * shown, a service that cannot be reached is waited for: an upgrade that is watched replaces it.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import stringWidth from 'string-width';
+import { type BrambleError, isBrambleError } from '../base/errors.ts';
 import { shownLines } from '../base/shown-text.ts';
 
 export interface Watched {
@@ -20,24 +22,44 @@ interface Screen {
 interface WatchOptions {
   look: () => Promise<Watched>;
   output: NodeJS.WritableStream & Screen;
+  /** What is shown below the last text while nobody can be asked; by default nothing. */
+  lostText?: (error: BrambleError) => string;
   /** Default 1000. */
   intervalMs?: number;
+  /** How long nobody may answer, default five minutes. */
+  patienceMs?: number;
   signal?: AbortSignal;
 }
 
-/** Polls every second until it is finished, or the signal is aborted. */
-export async function watch({ look, output, intervalMs = 1000, signal }: WatchOptions): Promise<void> {
+/**
+ * Polls every second until it is finished, or the signal is aborted.
+ * @throws BrambleError ERR_ADMIN_UNREACHABLE when nobody answers the first time, or for too long
+ */
+export async function watch(options: WatchOptions): Promise<void> {
+  const { output, intervalMs = 1000, patienceMs = 300_000, signal } = options;
   let shown: string | undefined;
+  let last: Watched | undefined;
+  let answeredAt = performance.now();
+  const lookAgain = async (): Promise<Watched> => {
+    try {
+      last = await options.look();
+      answeredAt = performance.now();
+      return last;
+    } catch (error) {
+      const isPassing = isBrambleError(error, 'ERR_ADMIN_UNREACHABLE') && performance.now() - answeredAt < patienceMs;
+      if (last === undefined || !isPassing) throw error;
+      return { text: `${last.text}${options.lostText?.(error) ?? ''}`, over: false };
+    }
+  };
   for (;;) {
-    const looked = await look();
-    const { over } = looked;
+    const looked = await lookAgain();
     const text = shownLines(looked.text);
     if (text !== shown) {
       if (output.isTTY === true && shown !== undefined) output.write(`\u001b[${rowsOf(shown, output)}A\u001b[J`);
       output.write(`${text}\n`);
       shown = text;
     }
-    if (over) return;
+    if (looked.over) return;
     try {
       await delay(intervalMs, undefined, signal === undefined ? {} : { signal });
     } catch {
