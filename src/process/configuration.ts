@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { addressRangeShape } from '../base/address-ranges.ts';
-import { BrambleError } from '../base/errors.ts';
+import { BrambleError, messageOf } from '../base/errors.ts';
 
 const port = z.int().min(0).max(65_535);
 
@@ -32,9 +32,15 @@ export async function readConfiguration(home: string): Promise<Configuration> {
   try {
     value = JSON.parse(await readFile(file, 'utf8'));
   } catch (cause) {
-    throw new BrambleError('ERR_CONFIGURATION', `The configuration ${file} cannot be read: it is absent or not JSON.`, {
-      cause,
-    });
+    const isAbsent = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new BrambleError(
+      'ERR_CONFIGURATION',
+      isAbsent
+        ? `There is no domain in ${home}: set BRAMBLE_HOME to the home of one, or make one here with \`bramble domain create\`, ` +
+            '`bramble join` or `bramble backup restore`.'
+        : `The configuration ${file} cannot be read (${messageOf(cause)}). Put back what was in it before.`,
+      { cause },
+    );
   }
   const parsed = configurationSchema.safeParse(value);
   if (!parsed.success) {

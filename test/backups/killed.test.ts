@@ -101,7 +101,7 @@ describe('killed and given again', { timeout: 600_000 }, () => {
       await killedWhen(home, args, () => globSync(join(home, path)).length > 0);
       assert.equal(existsSync(join(home, 'config.json')), false);
       const up = await domain.commandIn(home, 'up');
-      assert.match(up.stderr, /config\.json cannot be read.*ERR_CONFIGURATION/s, 'it cannot be started');
+      assert.match(up.stderr, /There is no domain in .*ERR_CONFIGURATION/s, 'it cannot be started');
       await succeeds(home, ...args);
       assert.deepEqual(globSync('restoring-*', { cwd: home }), []);
       const again = await domain.commandIn(home, ...args, ...domain.secret);

@@ -1,4 +1,5 @@
 /** `bramble host` and `bramble join`: further hosts of the domain. */
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
@@ -74,6 +75,13 @@ function addInvite(hosts: Command, frame: Frame): void {
       .option('--administration', 'let administration services run there too: it gets their database roles', false)
       .option('--out <file>', 'write the invitation to this file, which only you can read, instead of printing it')
       .action(async (name: string, { hours, databaseUrl, administration, out }: InviteFlags, command) => {
+        // Before the host's earlier invitation is replaced by one that could not be written.
+        if (out !== undefined && existsSync(out)) {
+          throw new BrambleError(
+            'ERR_INPUT',
+            `${out} is there already. Name another file with --out, or remove this one.`,
+          );
+        }
         const client = await frame.client(command);
         const body = {
           name,
