@@ -190,7 +190,13 @@ describe('a host in a network of its own', { timeout: 900_000, skip: withoutNetw
   });
 
   test('cut in the middle of a wave: the upgrade waits, names the host, and goes on by itself', async () => {
-    await startUpgrade(domain, next, { instances: places, replace: true, soakSeconds: 1, gate: openGate });
+    await startUpgrade(domain, next, {
+      instances: places,
+      oldInstances: 'upgrade',
+      replace: true,
+      soakSeconds: 1,
+      gate: openGate,
+    });
     await untilUpgrade(domain, ['moving'], { timeoutMs: 280_000, enough: ({ moved }) => moved > 0 });
     const since = await length();
     await network.cut('to', 'from');

@@ -1,5 +1,5 @@
 /**
- * For tests: a domain of 1.1.0 as its release left it, schema and all, in a home, and coordinators of this release as processes of
+ * For tests: a domain of 1.3.0 as its release left it, schema and all, in a home, and coordinators of this release as processes of
  * their own; everything around them is played by SQL.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -16,7 +16,7 @@ import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createEarlierTestDatabase } from '../../database/database-fixture.ts';
 import { createMasterKeys, writeMasterKeys } from '../../database/sealed-value.ts';
-import { storeAuthority } from '../../domain/authorities.ts';
+import { storeAuthority, storeDomainAuthority } from '../../domain/authorities.ts';
 import { generateAuthorities } from '../../domain/authority-creation.ts';
 import { ownRelease } from '../../registry/own-release.ts';
 import { installArchive } from '../../release/archive.ts';
@@ -24,8 +24,8 @@ import { insertUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { insertTestDomain, insertTestInstance, insertTestProcess } from '../../upgrade/steps/domain-fixture.ts';
 
 /** The release that the domain comes from, and the last migration that it has. */
-export const sealedRelease = '1.1.0';
-const sealedMigration = 8;
+export const sealedRelease = '1.3.0';
+const sealedMigration = 23;
 
 const database = await createEarlierTestDatabase(sealedMigration);
 export const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
@@ -37,16 +37,17 @@ after(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-/** A domain as 1.1.0 left it, schema and all. */
+/** A domain as 1.3.0 left it, schema and all. */
 export async function prepare(): Promise<string> {
   await installArchive((await workingTreeArchive()).file, { home });
   const masterKeys = createMasterKeys();
   await mkdir(join(home, 'keys'));
   await mkdir(join(home, 'credentials'));
   await writeMasterKeys(join(home, 'keys', 'master.json'), masterKeys);
-  await insertTestDomain(db, { release: sealedRelease, schemaVersion: 7 });
+  await insertTestDomain(db, { release: sealedRelease, schemaVersion: 22 });
   const roots = await generateAuthorities({ name: 'test' });
-  for (const name of ['domain', 'device'] as const) await storeAuthority(db, masterKeys, name, roots[name]);
+  await storeDomainAuthority(db, masterKeys, roots.domain);
+  await storeAuthority(db, masterKeys, 'device', roots.device);
   await insertTestInstance(db, { name: 'east', accounts: 4, release: sealedRelease });
   await db`
     insert into device (id, account_id, token, platform, state, scep_challenge, identity_fingerprint)
