@@ -156,15 +156,20 @@ test('of what was written nothing stays in memory', async () => {
     const { facts, keys } = await newBackupKeys('a passphrase of the test');
     const file = await createBackupFile(${JSON.stringify(join(folder, 'flat.backup'))}, { key: facts }, keys);
     for (let part = 0; part < 40; part++) await file.add('tables/a/' + part, randomBytes(1024 * 1024));
-    gc();
-    console.log(process.memoryUsage().arrayBuffers / 1024 / 1024);
+    const heldMiB = () => process.memoryUsage().arrayBuffers / 1024 / 1024;
+    // Buffers are let go beside the program, after a collection.
+    for (let round = 0; round < 100 && heldMiB() > 10; round++) {
+      gc();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    console.log(heldMiB());
     await file.abandon();`;
   const { stdout } = await promisify(execFile)(
     process.execPath,
     ['--expose-gc', '--input-type=module', '-e', program],
     { timeout: 60_000 },
   );
-  assert.ok(Number(stdout) < 20, `${stdout.trim()} MiB after 40 MiB were written`);
+  assert.ok(Number(stdout) <= 10, `${stdout.trim()} MiB after 40 MiB were written`);
 });
 
 test('of the backups that a host made of a domain the newest stay, and whatever else is there', async () => {
