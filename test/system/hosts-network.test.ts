@@ -202,7 +202,8 @@ describe('a host in a network of its own', { timeout: 900_000, skip: withoutNetw
     await network.cut('to', 'from');
     await until('it says that it waits for the host', 120_000, async () => {
       const { waits } = await domain.api.call(upgradeOperations.show, {});
-      return /-1-\d+-\d+ on berlin to be at work; wave/.test(JSON.stringify(waits));
+      // Where all accounts of the wave had moved by then, nothing waits for its instances but the host itself is missed.
+      return /-1-\d+-\d+ on berlin to be at work; wave|supervisor of berlin has no session/.test(JSON.stringify(waits));
     });
     const stayed = await domain.sql<{ name: string }[]>`
       select a.name from account a join instance i on i.id = a.instance_id where i.name = 'server-1'`;
