@@ -67,8 +67,7 @@ export async function switchDomainAuthority(
   domain: { readonly name: string },
   now: Date,
 ): Promise<void> {
-  const present = await lockDomainAuthority(tx, keys);
-  const other = await requireOther(tx, keys);
+  const { present, other } = await lockBoth(tx, keys);
   if (!other.isNext) throw new BrambleError('ERR_STATE', 'The new domain authority issues already.');
   await exchange(tx, keys, domain, now, { present, other });
 }
@@ -83,8 +82,7 @@ export async function revertDomainAuthority(
   domain: { readonly name: string },
   now: Date,
 ): Promise<void> {
-  const present = await lockDomainAuthority(tx, keys);
-  const other = await requireOther(tx, keys);
+  const { present, other } = await lockBoth(tx, keys);
   if (!other.isNext) return await exchange(tx, keys, domain, now, { present, other });
   await removeOtherDomainAuthority(tx);
   await say(tx, present, { trusted: [present], issues: present, without: other });
@@ -92,8 +90,7 @@ export async function revertDomainAuthority(
 
 /** @throws BrambleError ERR_STATE unless the successor issues */
 export async function retireDomainAuthority(tx: Transaction, keys: MasterKeys): Promise<void> {
-  const present = await lockDomainAuthority(tx, keys);
-  const other = await requireOther(tx, keys);
+  const { present, other } = await lockBoth(tx, keys);
   if (other.isNext) {
     throw new BrambleError(
       'ERR_STATE',
@@ -119,9 +116,14 @@ async function exchange(
   await renumberRevocationList(tx);
 }
 
-async function requireOther(tx: Transaction, keys: MasterKeys): Promise<OtherDomainAuthority> {
+/** Those of a rollover. @throws BrambleError ERR_STATE without one */
+async function lockBoth(
+  tx: Transaction,
+  keys: MasterKeys,
+): Promise<{ present: Authority; other: OtherDomainAuthority }> {
+  const present = await lockDomainAuthority(tx, keys);
   const other = await loadOtherDomainAuthority(tx, keys);
-  if (other !== undefined) return other;
+  if (other !== undefined) return { present, other };
   throw new BrambleError(
     'ERR_STATE',
     'The domain authority is not being replaced. `bramble authority roll domain` begins it.',
