@@ -63,7 +63,8 @@ export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Pro
             ${batch.createdBy})`;
   const goals = [...new Set(batch.moves.map((move) => move.toInstanceId))];
   const standing = await holdStandingInstances(tx, goals);
-  const toStanding = batch.moves.filter((move) => standing.some(({ id }) => id === move.toInstanceId));
+  const standingIds = new Set<string>(standing.map(({ id }) => id));
+  const toStanding = batch.moves.filter((move) => standingIds.has(move.toInstanceId));
   const held = new Map((await batch.listHeld?.(tx, toStanding))?.map((move) => [move.accountId, move]));
   const moves = toStanding.filter(({ accountId }) => !held.has(accountId));
   const moveIds = moves.map(() => newId<MoveId>());
@@ -83,7 +84,7 @@ export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Pro
   const instanceOf = new Map(found.map((row) => [row.id, row.instanceId]));
   const skipped = rest.map((move): SkippedMove => {
     const { accountId } = move;
-    if (!toStanding.includes(move)) return { accountId, reason: 'instance-retired' };
+    if (!standingIds.has(move.toInstanceId)) return { accountId, reason: 'instance-retired' };
     return held.get(accountId) ?? { accountId, reason: skipReason(instanceOf, move) };
   });
   if (queued.length > 0) await tx`select pg_notify('bramble_moves', ${String(queued.length)})`;

@@ -232,7 +232,8 @@ async function readLeft(
 async function assertAccounts(q: Queryable, names: readonly string[]): Promise<string[]> {
   const rows = await q<{ id: string; name: string }[]>`
     select id, name from account where name = any(${names as string[]}::text[])`;
-  const unknown = names.filter((name) => !rows.some((row) => row.name === name));
+  const known = new Set(rows.map(({ name }) => name));
+  const unknown = names.filter((name) => !known.has(name));
   if (unknown.length === 0) return rows.map(({ id }) => id);
   throw new BrambleError('ERR_NOT_FOUND', `There is no account named ${unknown.slice(0, 10).join(', ')}.`);
 }
