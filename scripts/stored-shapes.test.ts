@@ -14,7 +14,7 @@ const ofRollover = 'new; sent once the feature `domain-authority-rollover` is ac
 /** Shapes that differ from 1.3.0's on purpose, with why 1.3.0 can read what is written. */
 const intended: Readonly<Record<string, string>> = {
   'upgrade.progress':
-    'startedAt, and of a check overriddenBy and overriddenAt, are further fields, as is reused of a new instance, which 1.3.0 keeps',
+    'startedAt, and of a check overriddenBy and overriddenAt, are further fields, as is origin of a new instance, which 1.3.0 keeps',
   'component.detail':
     'clockAheadMs, masterKeys, routeSigner and authorities are further fields, and 1.3.0 keeps and shows what it does not know',
   'upgrade.plan':

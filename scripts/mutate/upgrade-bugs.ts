@@ -275,7 +275,7 @@ export const upgradeBugs: readonly KnownBug[] = [
   {
     name: 'instance-by-hand-stays-in-the-new-release',
     file: 'src/upgrade/steps/reuse-steps.ts',
-    find: 'const added = newInstances.find(({ byHand }) => byHand === true);',
+    find: "const added = newInstances.find(({ origin }) => origin === 'by-hand');",
     replace: 'const added = newInstances.find(() => false);',
     seenBy: [
       {

@@ -2,6 +2,9 @@
 import * as z from 'zod';
 import { planOptionsSchema } from './upgrade-options.ts';
 
+/** How an instance became a destination: it was added for that, or an emptied one is upgraded in place, or an operator added it on the way. */
+export const instanceOriginSchema = z.enum(['added', 'reused', 'by-hand']);
+
 const plannedInstanceSchema = z.looseObject({
   name: z.string(),
   replaces: z.string().describe('The instance of the old release whose accounts it takes.'),
@@ -9,7 +12,10 @@ const plannedInstanceSchema = z.looseObject({
   share: z.number().int().optional().describe('Of the accounts, where several instances take them; 1 if absent.'),
   accounts: z.number().int().optional().describe('Accounts that it takes, counted when planning.'),
   devices: z.number().int().optional().describe('Their active devices.'),
-  reused: z.boolean().optional().describe('It is an old one, upgraded in place once its own accounts have left.'),
+  origin: instanceOriginSchema
+    .exclude(['by-hand'])
+    .optional()
+    .describe('`reused`: it is an old one, upgraded in place once its own accounts have left; `added` if absent.'),
   connectionServices: z.array(z.looseObject({ name: z.string(), replaces: z.string() })).default([]),
 });
 export type PlannedInstance = z.output<typeof plannedInstanceSchema>;

@@ -43,7 +43,7 @@ export async function assignAccount(tx: Transaction, order: AssignmentOrder): Pr
 
 async function assertPlanned(tx: Transaction, upgrade: Upgrade, account: string, instance: string): Promise<void> {
   // An old one that becomes a destination takes accounts only once it is empty.
-  const added = upgrade.plan.instances.filter(({ reused }) => reused !== true);
+  const added = upgrade.plan.instances.filter(({ origin }) => origin !== 'reused');
   const planned = [...added, ...upgrade.progress.newInstances];
   const names = [...new Set(planned.map(({ name }) => name))];
   if (names.includes(instance)) return;

@@ -123,7 +123,7 @@ async function readAtWork(q: Queryable, upgrade: Upgrade): Promise<ReleaseAtWork
   if (fenced === undefined) return undefined;
   const { newInstances, replacements } = upgrade.progress;
   const until = upgrade.finishedAt;
-  const added = newInstances.filter(({ reused }) => !reused);
+  const added = newInstances.filter(({ origin }) => origin === 'added');
   return {
     ...{ release: upgrade.toRelease, since: fenced.at, until },
     instances: [

@@ -131,7 +131,7 @@ test('an upgrade in phases: moving home repairs by itself, and what a device ref
         replaces: one.name,
         replacesId: one.id,
         processes: [two.name],
-        reused: false,
+        origin: 'added',
       },
     ],
   });

@@ -4,12 +4,13 @@
  * Invariant: canaries go to instances that are new, as those that are to be reused are not empty yet.
  */
 import { createShares, type Taker } from '../state/shares.ts';
+import type { NewInstance } from '../state/upgrade-plan.ts';
 import type { PlacedAccount, WaveDefinition } from './wave-assignment.ts';
 
 interface Goal extends Taker {
   /** Name of the old instance whose accounts it takes. */
   readonly replaces: string;
-  readonly reused?: boolean | undefined;
+  readonly origin?: NewInstance['origin'] | undefined;
 }
 
 /** The destination of each account by its name. @param assigned by an operator, whatever the shares */
@@ -20,7 +21,7 @@ export function accountDestinations<One extends Goal>(
   assigned: (account: string) => One | undefined = () => undefined,
 ): Map<string, One> {
   const instances = new Map(accounts.map(({ name, instance }) => [name, instance]));
-  const added = goals.filter(({ reused }) => reused !== true);
+  const added = goals.filter(({ origin }) => origin !== 'reused');
   const takers = Map.groupBy(goals, ({ replaces }) => replaces);
   const addedTakers = Map.groupBy(added, ({ replaces }) => replaces);
   const shares = createShares();

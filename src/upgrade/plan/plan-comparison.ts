@@ -34,7 +34,7 @@ interface PlanChanges {
 /** Without emptied ones that become destinations: those are there already. */
 export function instancesToAdd({ plan, progress }: Pick<Upgrade, 'plan' | 'progress'>): PlannedInstance[] {
   const made = new Set(progress.newInstances.map(({ name }) => name));
-  return plan.instances.filter((planned) => planned.reused !== true && !made.has(planned.name));
+  return plan.instances.filter((planned) => planned.origin !== 'reused' && !made.has(planned.name));
 }
 
 /** Pure. */

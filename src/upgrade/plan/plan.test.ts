@@ -129,11 +129,11 @@ test('where emptied instances become destinations, one is added, each takes over
   const reuse = (given: object = {}) => planUpgrade(three, planOptionsSchema.parse({ reuseInstances: true, ...given }));
   const plan = reuse();
   assert.deepEqual(
-    plan.instances.map(({ name, replaces, reused = false }) => [name, replaces, reused]),
+    plan.instances.map(({ name, replaces, origin }) => [name, replaces, origin]),
     [
-      ['north-1-1', 'north', false],
-      ['north', 'west', true],
-      ['west', 'east', true],
+      ['north-1-1', 'north', undefined],
+      ['north', 'west', 'reused'],
+      ['west', 'east', 'reused'],
     ],
   );
   assert.deepEqual(
@@ -168,11 +168,11 @@ test('over two hosts emptied instances become destinations by default, and each 
   const over: PlanFacts = { ...facts, instances: [east, { ...west, host: 'two' }], hosts: ['one', 'two'] };
   const plan = (given: object = {}, of: PlanFacts = over) => planUpgrade(of, planOptionsSchema.parse(given));
   const placed = (of: ReturnType<typeof plan>) =>
-    of.instances.map(({ name, replaces, host, reused = false }) => [name, replaces, host, reused]);
+    of.instances.map(({ name, replaces, host, origin }) => [name, replaces, host, origin]);
   const chosen = plan();
   assert.deepEqual(placed(chosen), [
-    ['east-1-1', 'east', 'two', false],
-    ['east', 'west', 'one', true],
+    ['east-1-1', 'east', 'two', undefined],
+    ['east', 'west', 'one', 'reused'],
   ]);
   assert.deepEqual([chosen.options.reuseInstances, chosen.options.oldInstances], [true, 'retire']);
   assert.deepEqual([chosen.needs.processes, chosen.sends.leastMinutes], [2, 5], 'one takes accounts at a time');
@@ -186,8 +186,8 @@ test('over two hosts emptied instances become destinations by default, and each 
 
   const without = plan({ reuseInstances: false });
   assert.deepEqual(placed(without), [
-    ['east-1-1', 'east', 'one', false],
-    ['west-1-1', 'west', 'two', false],
+    ['east-1-1', 'east', 'one', undefined],
+    ['west-1-1', 'west', 'two', undefined],
   ]);
   assert.equal(without.options.oldInstances, 'retire');
   assert.equal(plan({ oldInstances: 'upgrade' }).options.oldInstances, 'upgrade');
@@ -195,13 +195,13 @@ test('over two hosts emptied instances become destinations by default, and each 
   assert.deepEqual([alone.options.reuseInstances, alone.options.oldInstances], [false, 'upgrade']);
   const placing = plan({ instances: { west: { host: 'three' } } }, facts);
   assert.deepEqual(placed(placing), [
-    ['west-1-1', 'west', 'three', false],
-    ['west', 'east', 'one', true],
+    ['west-1-1', 'west', 'three', undefined],
+    ['west', 'east', 'one', 'reused'],
   ]);
   const each = plan({ instances: { west: { host: 'three' }, east: { host: 'two' } } });
   assert.deepEqual(placed(each), [
-    ['east-1-1', 'east', 'two', false],
-    ['west-1-1', 'west', 'three', false],
+    ['east-1-1', 'east', 'two', undefined],
+    ['west-1-1', 'west', 'three', undefined],
   ]);
   assert.deepEqual([each.options.reuseInstances, each.options.oldInstances], [false, 'retire']);
 

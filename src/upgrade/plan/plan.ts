@@ -116,7 +116,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, given: PlanOptions, cana
     accounts: wave.accounts.length,
     leastRequests: requestsToPass(options.gate),
   }));
-  const made = instances.filter((planned) => !('reused' in planned));
+  const made = instances.filter((planned) => planned.origin !== 'reused');
   const services = made.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
   const processes = made.length + services;
   const budget = budgetSchema.parse({ ...facts.budget, ...options.budget });

@@ -97,7 +97,7 @@ export function planReused({ order, added }: ReusePlan): PlannedInstance[] {
     const taker = order[index];
     return taker === undefined
       ? []
-      : [{ name: taker.name, replaces, host: taker.host, reused: true, connectionServices: [] }];
+      : [{ name: taker.name, replaces, host: taker.host, origin: 'reused', connectionServices: [] }];
   });
 }
 

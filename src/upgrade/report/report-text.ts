@@ -137,7 +137,7 @@ function wavesText(plan: UpgradePlan): string {
     ...(plan.instances.length === 0 ? ['  none'] : []),
     ...plan.instances.map(
       (instance) =>
-        `  ${instance.name} for ${instance.replaces} on ${instance.host}${instance.reused === true ? ', once it is empty' : ''}` +
+        `  ${instance.name} for ${instance.replaces} on ${instance.host}${instance.origin === 'reused' ? ', once it is empty' : ''}` +
         (instance.connectionServices.length === 0
           ? ''
           : `, with ${instance.connectionServices.map((service) => service.name).join(', ')}`) +

@@ -4,7 +4,7 @@
  * is shown: its shape is that of the API.
  */
 import * as z from 'zod';
-import { checkResultSchema, plannedReplacementSchema } from '../../api/upgrade-plan.ts';
+import { checkResultSchema, instanceOriginSchema, plannedReplacementSchema } from '../../api/upgrade-plan.ts';
 
 const wantedProcessSchema = z.looseObject({
   name: z.string(),
@@ -27,10 +27,8 @@ const newInstanceSchema = z.looseObject({
   connectionServices: z.array(z.string()).default([]),
   /** Of the accounts that it takes with others; 1 if absent. */
   share: z.number().int().optional(),
-  /** An old instance that was emptied and upgraded in place. */
-  reused: z.boolean().default(false),
-  /** An operator added it by hand on the way: only accounts that are assigned go there, and reversing leaves it. `reused`, too. */
-  byHand: z.boolean().optional(),
+  /** To one added by hand only accounts go that are assigned, and reversing leaves it. */
+  origin: instanceOriginSchema.default('added'),
   /** A wave that moves accounts to it and whose gate judges it; none yet if it was added later, or took no accounts. */
   wave: z.number().int().optional(),
 });

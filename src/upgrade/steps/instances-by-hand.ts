@@ -47,7 +47,7 @@ export async function joinUpgrade(
     behind.find(({ name: old }) => upgrade.plan.instances.some(({ replaces }) => replaces === old)) ?? behind[0];
   if (home === undefined) return;
   const joined = {
-    ...{ name, instanceId: id, replaces: home.name, replacesId: home.id, reused: true, byHand: true },
+    ...{ name, instanceId: id, replaces: home.name, replacesId: home.id, origin: 'by-hand' as const },
     ...{ processes: [name], srpIdentifiers: [srpIdentifier], connectionServices: [] },
   };
   await mergeProgress(tx, upgrade.id, { newInstances: [...upgrade.progress.newInstances, joined] });

@@ -79,7 +79,7 @@ export async function addNewInstance(
     connectionServices: services,
     srpIdentifiers: identifiers,
     share: planned.share,
-    reused: false,
+    origin: 'added',
   };
 }
 

@@ -235,11 +235,11 @@ async function withReused(tx: Transaction, upgrade: Upgrade): Promise<Upgrade> {
   if (!plan.options.reuseInstances) return upgrade;
   const behind = await listInstancesBehind(tx, upgrade.toRelease);
   const idOf = (wanted: string) => behind.find(({ name }) => name === wanted)?.id;
-  const reused = plan.instances.flatMap(({ name, replaces, reused: isReused }): NewInstance[] => {
+  const reused = plan.instances.flatMap(({ name, replaces, origin }): NewInstance[] => {
     const [instanceId, replacesId] = [idOf(name), idOf(replaces)];
-    if (isReused !== true || instanceId === undefined || replacesId === undefined) return [];
+    if (origin !== 'reused' || instanceId === undefined || replacesId === undefined) return [];
     const parts = { processes: [], connectionServices: [], srpIdentifiers: [] };
-    return [{ name, instanceId, replaces, replacesId, reused: true, ...parts }];
+    return [{ name, instanceId, replaces, replacesId, origin, ...parts }];
   });
   return { ...upgrade, progress: { ...progress, newInstances: [...progress.newInstances, ...reused] } };
 }
@@ -269,7 +269,7 @@ function assignmentsOf(
     ? reuseWaves(placed, order, { ...options, canaries })
     : assignWaves(placed, { ...options, canaries });
   const assigned = (account: string) => byName.get(assignments[account] ?? '');
-  const takers = newInstances.filter(({ byHand }) => byHand !== true);
+  const takers = newInstances.filter(({ origin }) => origin !== 'by-hand');
   const destinations = accountDestinations(waves, placed, takers, assigned);
   return waves.map(({ number, name, accounts }) => ({
     number,

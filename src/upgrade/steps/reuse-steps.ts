@@ -22,7 +22,7 @@ export async function prepareDestinations(
   read: Upgrade,
   wave: { number: number },
 ): Promise<StepOutcome | undefined> {
-  const reused = read.plan.instances.filter((planned) => planned.reused === true);
+  const reused = read.plan.instances.filter((planned) => planned.origin === 'reused');
   const goals = await listDestinations(context.db, read.id, wave.number);
   const { newInstances } = read.progress;
   const next = reused.find(({ name }) => goals.includes(name) && !newInstances.some((made) => made.name === name));
@@ -52,7 +52,7 @@ async function upgradeEmptied(
     await changeDesiredProcesses(tx, parts.processes, { release: upgrade.toRelease });
     const { instanceId: id, processes, connectionServices, srpIdentifiers } = parts;
     const made = {
-      ...{ name, instanceId: id, replaces, replacesId, processes: [...processes], reused: true, wave },
+      ...{ name, instanceId: id, replaces, replacesId, processes: [...processes], origin: 'reused' as const, wave },
       ...{ connectionServices: [...connectionServices], srpIdentifiers: [...srpIdentifiers] },
     };
     await mergeProgress(tx, upgrade.id, { newInstances: [...upgrade.progress.newInstances, made] });
@@ -77,15 +77,15 @@ export async function giveBackReused(
   sendHome: (instanceName: string) => Promise<StepOutcome | undefined>,
 ): Promise<StepOutcome | undefined> {
   const { newInstances } = read.progress;
-  const last = newInstances.findLast(({ reused, byHand }) => reused && byHand !== true);
+  const last = newInstances.findLast(({ origin }) => origin === 'reused');
   if (last !== undefined) return (await sendHome(last.name)) ?? (await giveBack(context, read, last));
-  const names = read.plan.instances.filter(({ reused }) => reused === true).map(({ name }) => name);
+  const names = read.plan.instances.filter(({ origin }) => origin === 'reused').map(({ name }) => name);
   const homes = (await listDesiredProcesses(context.db))
     .filter(({ name, state, release }) => names.includes(name) && state === 'running' && release === read.fromRelease)
     .map(({ name }) => name);
   const missing = notYetRunning(await listComponents(context.db), homes, read.fromRelease);
   if (missing.length > 0) return waitingFor(`instances of ${read.fromRelease}: ${missing.join(', ')}`);
-  const added = newInstances.find(({ byHand }) => byHand === true);
+  const added = newInstances.find(({ origin }) => origin === 'by-hand');
   return added && ((await sendHome(added.name)) ?? (await giveBack(context, read, added)));
 }
 
@@ -98,7 +98,7 @@ async function giveBack(context: StepContext, read: Upgrade, made: NewInstance):
     await changeDesiredProcesses(tx, processes, { release: upgrade.fromRelease });
     const newInstances = upgrade.progress.newInstances.filter((one) => one.name !== name);
     await mergeProgress(tx, upgrade.id, { newInstances });
-    const why = made.byHand === true ? 'stays, added by hand' : 'for its accounts to come home';
+    const why = made.origin === 'by-hand' ? 'stays, added by hand' : 'for its accounts to come home';
     const message = `instance ${name} runs ${upgrade.fromRelease} again: ${why}`;
     await recordUpgradeEvent(tx, upgrade, message, { instanceId: id, release: upgrade.fromRelease });
     return advanced;

@@ -50,7 +50,7 @@ export async function joinLatecomerWave(tx: Transaction, upgrade: Upgrade): Prom
 export async function joinLatecomers(tx: Transaction, upgrade: Upgrade, goTo: LatecomerWave): Promise<void> {
   const components = await listComponents(tx);
   const ready = upgrade.progress.newInstances.filter(
-    (made) => made.byHand !== true && missingOf([made], components, upgrade.toRelease) === undefined,
+    (made) => made.origin !== 'by-hand' && missingOf([made], components, upgrade.toRelease) === undefined,
   );
   if (goTo === 'last-wave') await joinLatecomerWave(tx, upgrade);
   const listed = await listWaves(tx, upgrade.id);

@@ -44,7 +44,7 @@ const newInstances = (count: number) =>
 test('a plan that moves accounts to an emptied instance on a host that is being drained is stopped with what to do', async () => {
   const looks = async () => {
     const options = { db, host: 'here', release: '1.1.0' };
-    const reused = { name: 'west', replaces: 'east', host: 'there', reused: true };
+    const reused = { name: 'west', replaces: 'east', host: 'there', origin: 'reused' };
     return await checkHosts(options, planOf({ instances: [reused] }));
   };
   assert.equal((await looks()).result, 'passed');

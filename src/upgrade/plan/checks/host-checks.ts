@@ -20,7 +20,7 @@ export async function checkHosts(
   const joined = await listUsableHosts(db);
   const usable = [host, ...joined];
   const elsewhere = upgrade.plan.instances.filter(
-    (planned) => planned.reused !== true && !usable.includes(planned.host),
+    (planned) => planned.origin !== 'reused' && !usable.includes(planned.host),
   );
   if (elsewhere.length > 0) {
     const planned = elsewhere.map((instance) => `${instance.name} on ${instance.host}`).join(', ');
@@ -29,7 +29,9 @@ export async function checkHosts(
     );
   }
   const draining = await listDrainingHosts(db);
-  const reused = upgrade.plan.instances.filter((planned) => planned.reused === true && draining.includes(planned.host));
+  const reused = upgrade.plan.instances.filter(
+    (planned) => planned.origin === 'reused' && draining.includes(planned.host),
+  );
   if (reused.length > 0) {
     const [first] = reused;
     return error(
