@@ -1,8 +1,9 @@
 /**
- * Columns within the width of a terminal. Pure. Long texts continue below themselves; columns that do not fit beside the
- * others continue on a further line of each row.
+ * Texts and columns within the width of a terminal. Pure. Long texts continue below themselves; columns that do not fit
+ * beside the others continue on a further line of each row.
  *
- * Invariant: lines break at blanks only, so that ids, names and commands can be copied whole.
+ * Invariant: lines break at blanks only, so that ids and names can be copied whole; running text does not break within a
+ * command either.
  */
 import stringWidth from 'string-width';
 
@@ -43,9 +44,46 @@ export function wrapped(text: string, width: number): string[] {
   if (stringWidth(text) <= width) return [text];
   const { before, inner, after } = coloured(text);
   if (inner.includes('\u001b')) return [text];
+  return linesOf(inner.split(' '), width).map((part) => before + part + after);
+}
+
+/**
+ * Running text whose lines are no wider, unless a single word or a command in backticks is. What is to be copied stays on
+ * its line: commands after an arrow, and indented lines behind one that ends with a colon.
+ */
+export function wrappedText(text: string, width: number): string {
+  let announced = false;
+  return text
+    .split('\n')
+    .map((line) => {
+      const isCopied = (announced && line.startsWith(' ')) || /^ *→/u.test(line);
+      announced = line.endsWith(':') || (announced && line.startsWith(' '));
+      if (isCopied || stringWidth(line) <= width) return line;
+      const [, indent = '', numbering = ''] = /^( *)(\d+\. )?/.exec(line) ?? [];
+      const below = indent + (indent === '' ? ' '.repeat(numbering.length) : '  ');
+      return linesOf(wordsOf(line.slice(indent.length)), width - below.length)
+        .map((part, at) => ((at === 0 ? indent : below) + part).trimEnd())
+        .join('\n');
+    })
+    .join('\n');
+}
+
+/** A command in backticks is one, unless a backtick is missing. */
+function wordsOf(text: string): string[] {
+  const isOpen = (part: string) => part.split('`').length % 2 === 0;
+  const words: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = words.at(-1);
+    if (last !== undefined && isOpen(last) && !isOpen(text)) words[words.length - 1] = `${last} ${word}`;
+    else words.push(word);
+  }
+  return words;
+}
+
+function linesOf(words: readonly string[], width: number): string[] {
   const lines: string[] = [];
   let line: string | undefined;
-  for (const word of inner.split(' ')) {
+  for (const word of words) {
     const longer: string = line === undefined ? word : `${line} ${word}`;
     if (line === undefined || stringWidth(longer) <= width) line = longer;
     else {
@@ -53,7 +91,7 @@ export function wrapped(text: string, width: number): string[] {
       line = word;
     }
   }
-  return [...lines, line ?? ''].map((part) => before + part + after);
+  return [...lines, line ?? ''];
 }
 
 interface Measured {

@@ -15,9 +15,11 @@ class Collected extends Writable {
 export async function runBramble(
   admin: Pick<AdministrationFixture, 'url' | 'token' | 'home'>,
   argv: readonly string[],
-  options: { environment?: Record<string, string>; input?: string; terminal?: boolean } = {},
+  options: { environment?: Record<string, string>; input?: string; terminal?: boolean; columns?: number } = {},
 ): Promise<{ code: number; output: string; errors: string }> {
-  const [output, errors] = [new Collected(), new Collected()];
+  const screen = options.columns === undefined ? {} : { isTTY: true, columns: options.columns };
+  const output = Object.assign(new Collected(), screen);
+  const errors = Object.assign(new Collected(), screen);
   const code = await runCommandLine(argv, {
     input: Object.assign(Readable.from([options.input ?? '']), { isTTY: options.terminal === true }),
     output,

@@ -6,6 +6,7 @@ import { type Command, CommanderError, Help } from 'commander';
 import { BrambleError } from '../base/errors.ts';
 import { shownLines } from '../base/shown-text.ts';
 import type { CommandStreams } from './frame.ts';
+import { paragraphs, styleFor } from './text-output.ts';
 
 const nothing = new Set(['false', '""', '[]', '{}']);
 
@@ -15,16 +16,18 @@ const nothing = new Set(['false', '""', '[]', '{}']);
  */
 export function settleCommander(
   command: Command,
-  { output, errors }: Pick<CommandStreams, 'output' | 'errors'>,
+  { output, errors, environment }: Pick<CommandStreams, 'output' | 'errors' | 'environment'>,
   wantsJson: () => boolean,
 ): Command {
   const help = new Help();
   return command
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => output.write(shownLines(text)),
+      getOutHelpWidth: () => widthOf(output),
+      getErrHelpWidth: () => widthOf(errors),
+      writeOut: (text) => output.write(paragraphs(styleFor(output, environment), shownLines(text))),
       writeErr: (text) => {
-        if (!wantsJson()) errors.write(shownLines(text));
+        if (!wantsJson()) errors.write(paragraphs(styleFor(errors, environment), shownLines(text)));
       },
       outputError: () => undefined,
     })
@@ -35,6 +38,11 @@ export function settleCommander(
       optionDescription: (option) =>
         nothing.has(JSON.stringify(option.defaultValue)) ? option.description : help.optionDescription(option),
     });
+}
+
+/** Of help, which is broken into lines in a file, too. */
+function widthOf(stream: CommandStreams['output']): number {
+  return (stream.isTTY === true && stream.columns) || 80;
 }
 
 /** Requested output, such as help: not a failure. */
@@ -50,6 +58,8 @@ export function usageError(error: unknown): unknown {
     error.code === 'commander.help'
       ? 'a command is missing'
       : error.message.replace(/^error: /, '').replace(' is invalid. ', ' is invalid: ');
-  const sentence = what.replace(/\.?\n/g, '. ').replace(/\.?$/, '.');
-  return new BrambleError('ERR_USAGE', `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)} See --help.`);
+  const [, said = what, meant] = /^(.*)\n\((Did you mean .*\?)\)$/s.exec(what) ?? [];
+  const sentence = said.replace(/\.?\n/g, '. ').replace(/\.?$/, '.');
+  const hint = meant === undefined ? '' : ` ${meant}`;
+  return new BrambleError('ERR_USAGE', `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}${hint} See --help.`);
 }

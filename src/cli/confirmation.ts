@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { BrambleError } from '../base/errors.ts';
 import { shownLines } from '../base/shown-text.ts';
 import type { CommandStreams } from './frame.ts';
+import { paragraphs, styleFor } from './text-output.ts';
 
 /** For a command that calls {@link confirm}. */
 export function confirmable(command: Command): Command {
@@ -28,7 +29,7 @@ export function isTerminal({ input }: Pick<CommandStreams, 'input'>): boolean {
  */
 export async function confirm(streams: CommandStreams, question: string): Promise<void> {
   const { input, errors } = streams;
-  errors.write(`${shownLines(question)} [y/N] `);
+  errors.write(`${paragraphs(styleFor(errors, streams.environment), shownLines(question))} [y/N] `);
   const lines = createInterface({ input });
   let answer: string | undefined;
   try {

@@ -9,7 +9,7 @@ import type { BrambleError } from '../base/errors.ts';
 import { shownJson, shownLines, shownValue } from '../base/shown-text.ts';
 import { type Environment, resolveAccess } from './administration-access.ts';
 import { createCommandClient } from './command-client.ts';
-import { type Style, styleFor } from './text-output.ts';
+import { paragraphs, type Style, styleFor } from './text-output.ts';
 import { inTypedWords } from './typed-words.ts';
 import { type Watched, watch } from './watching.ts';
 
@@ -32,8 +32,10 @@ type AnswerText<Op extends Operation> = (answer: AnswerOf<Op>, style: Style, sen
 
 export interface Frame extends CommandStreams {
   style: Style;
-  /** Writes lines; control sequences in them are escaped, except our own colours. */
+  /** Writes text for people; control sequences in it are escaped, except our own colours. */
   say(text: string): void;
+  /** Writes what a program is to read, which no line is broken in. */
+  print(text: string): void;
   /** Its failures name options and arguments of the command instead of fields. */
   client(command: Command): Promise<AdministrationClient>;
   /** Whether `--json` was given. */
@@ -63,25 +65,29 @@ export interface Frame extends CommandStreams {
 export function createFrame(streams: CommandStreams): Frame {
   const style = styleFor(streams.output, streams.environment);
   const flagsOf = (command: Command): GlobalFlags => command.optsWithGlobals<GlobalFlags>();
-  const say = (text: string): void => {
+  const print = (text: string): void => {
     streams.output.write(`${shownLines(text)}\n`);
   };
+  const say = (text: string): void => print(paragraphs(style, text));
   const shown = <Op extends Operation>(operation: Op, sent: unknown, text: AnswerText<Op>): string =>
     text(shownValue(readAnswer(operation, sent)), style, shownValue(sent));
   const frame: Frame = {
     ...streams,
     style,
     say,
+    print,
     client: async (command) => {
       const access = await resolveAccess(flagsOf(command), streams.environment);
       const client = createCommandClient(access, (text) => {
-        if (streams.errors.isTTY === true) streams.errors.write(`${text}\n`);
+        if (streams.errors.isTTY !== true) return;
+        streams.errors.write(`${paragraphs(styleFor(streams.errors, streams.environment), text)}\n`);
       });
       return withTypedWords(client, command);
     },
     wantsJson: (command) => flagsOf(command).json === true,
     show: (command, value, text) => {
-      say(frame.wantsJson(command) ? shownJson(value, 2) : text(value, style));
+      if (frame.wantsJson(command)) print(shownJson(value, 2));
+      else say(text(value, style));
     },
     ask: async (command, operation, request, text) => {
       const client = await frame.client(command);
@@ -93,11 +99,12 @@ export function createFrame(streams: CommandStreams): Frame {
       const look = async (): Promise<Watched> => {
         const sent = await client.send(operation, request);
         return {
-          text: frame.wantsJson(command) ? shownJson(sent) : shown(operation, sent, text),
+          text: frame.wantsJson(command) ? shownJson(sent) : paragraphs(style, shown(operation, sent, text)),
           over: isOver(readAnswer(operation, sent)),
         };
       };
-      const lostText = (error: BrambleError) => (frame.wantsJson(command) ? '' : `\n${error.message} Looking again.\n`);
+      const lostText = (error: BrambleError) =>
+        frame.wantsJson(command) ? '' : `\n${paragraphs(style, `${error.message} Looking again.`)}\n`;
       await watch({ output: frame.output, look, lostText });
     },
   };

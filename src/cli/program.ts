@@ -36,7 +36,7 @@ import { Declined } from './confirmation.ts';
 import { exitCode, exitCodeOf } from './exit-codes.ts';
 import { type CommandStreams, createFrame, type Frame, type GlobalFlags } from './frame.ts';
 import { assertNodeVersion } from './node-version.ts';
-import { styleFor } from './text-output.ts';
+import { paragraphs, styleFor } from './text-output.ts';
 
 /** Runs one command line (`argv` without node and script) and returns the exit code. Never throws. */
 export async function runCommandLine(argv: readonly string[], streams: CommandStreams): Promise<number> {
@@ -122,7 +122,7 @@ function writeError(frame: Frame, error: unknown, asJson: boolean): void {
   const style = styleFor(frame.errors, frame.environment);
   // A service's message is one line; those of this program may have several.
   const message = error instanceof AnsweredError ? shownText(error.message) : shownLines(messageOf(error));
-  frame.errors.write(`${style.red('error:')} ${message} ${style.dim(`(${code})`)}\n`);
+  frame.errors.write(`${paragraphs(style, `${style.red('error:')} ${message} ${style.dim(`(${code})`)}`)}\n`);
   if (!isBrambleError(error) && frame.environment['BRAMBLE_DEBUG'] && error instanceof Error) {
     frame.errors.write(`${shownLines(error.stack ?? '')}\n`);
   }

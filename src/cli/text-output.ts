@@ -6,7 +6,7 @@ import picocolors from 'picocolors';
 import stringWidth from 'string-width';
 import { shownLine } from '../base/shown-text.ts';
 import { timesInText } from '../base/time-text.ts';
-import { layOut, wrapped } from './column-layout.ts';
+import { layOut, wrapped, wrappedText } from './column-layout.ts';
 
 const gap = '  ';
 /** On a terminal that is too narrow for it, lines get longer than the terminal. */
@@ -71,6 +71,11 @@ export function facts(style: Style, entries: readonly (readonly [string, string]
       return head + gap + wrapped(shownLine(value), width).join(`\n${' '.repeat(labels)}`);
     })
     .join('\n');
+}
+
+/** Running text, with colours, within the width of a terminal. */
+export function paragraphs(style: Pick<Style, 'lineWidth'>, text: string): string {
+  return wrappedText(text, style.lineWidth);
 }
 
 /** `[#######-------] 12/24  50 %` */

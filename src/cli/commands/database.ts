@@ -4,6 +4,7 @@
  */
 import type { Command } from 'commander';
 import { BrambleError } from '../../base/errors.ts';
+import { shownJson } from '../../base/shown-text.ts';
 import { homeFolder } from '../administration-access.ts';
 import { exitCode } from '../exit-codes.ts';
 import { example, type Frame } from '../frame.ts';
@@ -51,8 +52,10 @@ function addRoles(database: Command, frame: Frame, setExitCode: (code: number) =
         }
         const home = homeFolder(frame.environment);
         const roles = await import('../../setup/database-roles.ts');
-        if (flags.sql) frame.show(command, { sql: await roles.rolesScript(home) }, ({ sql }) => sql);
-        else if (flags.check) showFaults(command, frame, await roles.findRoleFaults(home), setExitCode);
+        if (flags.sql) {
+          const sql = await roles.rolesScript(home);
+          frame.print(frame.wantsJson(command) ? shownJson({ sql }, 2) : sql);
+        } else if (flags.check) showFaults(command, frame, await roles.findRoleFaults(home), setExitCode);
         else if (flags.use) {
           const { ownFeatures } = await import('../../registry/own-release.ts');
           await roles.useRoles(home, ownFeatures);

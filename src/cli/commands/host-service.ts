@@ -1,6 +1,7 @@
 /** `bramble service install | uninstall`: the supervisor as a service of this host. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { shownJson } from '../../base/shown-text.ts';
 import { homeFolder } from '../administration-access.ts';
 import { example, type Frame } from '../frame.ts';
 import { isSupervised } from '../supervisor-stop.ts';
@@ -28,7 +29,7 @@ function addInstall(services: Command, frame: Frame): void {
         const { installService, planService } = await import('../../setup/host-service.ts');
         const plan = await planService({ home: resolve(homeFolder(frame.environment)), user, node: resolve(node) });
         if (print) {
-          frame.show(command, { unit: plan.text }, ({ unit }) => unit.trimEnd());
+          frame.print(frame.wantsJson(command) ? shownJson({ unit: plan.text }, 2) : plan.text.trimEnd());
           return;
         }
         const installed = await installService(plan);
