@@ -8,7 +8,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { BrambleError } from '../base/errors.ts';
+import { BrambleError, isBrambleError } from '../base/errors.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { loadDatabase } from '../database/copy/load.ts';
 import { type Snapshot, withSnapshot } from '../database/copy/snapshot.ts';
@@ -67,7 +67,9 @@ export async function exportDatabase(options: ExportOptions): Promise<ExportedDa
   const { home, to, program } = options;
   const configuration = await readConfiguration(home);
   if ('url' in configuration.database) throw notEmbedded(home);
-  const lock = await lockHome(home, program.release);
+  const lock = await lockHome(home, program.release).catch((error: unknown) => {
+    throw isBrambleError(error, 'ERR_ALREADY_RUNNING') ? stillRunning(home, error) : error;
+  });
   const folder = join(home, 'postgres');
   try {
     const { url } = await startEmbedded({ folder, settings: configuration.database.settings });
@@ -80,6 +82,15 @@ export async function exportDatabase(options: ExportOptions): Promise<ExportedDa
     await stopEmbedded({ folder, mode: 'fast' });
     await lock.release();
   }
+}
+
+function stillRunning(home: string, cause: BrambleError): BrambleError {
+  return new BrambleError(
+    'ERR_ALREADY_RUNNING',
+    `The domain of ${home} is running, and has to stand still while it is exported: stop it first (\`bramble down\`). To ` +
+      'see beforehand how long that takes, while it runs: `bramble database export --rehearse`. Nothing was changed.',
+    { cause, details: cause.details },
+  );
 }
 
 /** Leaves the schema, and what says how far it has come. */

@@ -11,6 +11,7 @@ import { createAdministrationClient } from '../api/client.ts';
 import { deviceOperations } from '../api/devices.ts';
 import { domainOperations } from '../api/domain.ts';
 import { itPolicyOperations } from '../api/it-policies.ts';
+import { counted } from '../base/counted.ts';
 import { BrambleError } from '../base/errors.ts';
 import { announcedAddresses } from '../component/service-address.ts';
 import type { Database } from '../database/connection.ts';
@@ -108,7 +109,7 @@ async function readDomainThrough(home: string, release: string, token: string, f
     );
   }
   return (
-    `the administration service of ${release} started on it, listed ${accounts.length} accounts and ${devices.length} ` +
-    `devices of "${domain.name}", and found the audit intact (${audit.sealed} records)`
+    `the administration service of ${release} started on it, listed ${counted(accounts.length, 'account')} and ` +
+    `${counted(devices.length, 'device')} of "${domain.name}", and found the audit intact (${audit.sealed} records)`
   );
 }

@@ -1,4 +1,5 @@
 /** Where the command line finds an administration service, and the token to use. */
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type * as z from 'zod';
@@ -44,12 +45,7 @@ export async function resolveAccess(
         );
   const chosen = token ?? access?.token;
   if (chosen === undefined) {
-    throw new BrambleError(
-      'ERR_ADMIN_ACCESS',
-      `No administrator token was given, and ${file}. Start the domain of this home with ` +
-        '`bramble up`, set BRAMBLE_HOME to the home of another one, or give a token with --token (BRAMBLE_TOKEN) and ' +
-        'the address with --url (BRAMBLE_URL).',
-    );
+    throw new BrambleError('ERR_ADMIN_ACCESS', `No administrator token was given, and ${file}. ${tokenRemedy(home)}`);
   }
   if (urls.length === 0) {
     throw new BrambleError(
@@ -59,6 +55,22 @@ export async function resolveAccess(
     );
   }
   return { urls: urls.map((url) => url.replace(/\/+$/, '')), token: chosen };
+}
+
+/** The first administrator's token is in the home that the domain was created in; that of a further host has none. */
+function tokenRemedy(home: string): string {
+  const given = 'with --token (BRAMBLE_TOKEN), and the address of an administration service with --url (BRAMBLE_URL)';
+  if (existsSync(join(home, 'keys', 'host.json'))) {
+    return (
+      'This host joined the domain: run the command on the host that the domain was created on, or make a token there ' +
+      `(\`bramble token create NAME\`) and give it ${given}.`
+    );
+  }
+  if (existsSync(join(home, 'config.json'))) return `Put the file back, or give a token ${given}.`;
+  return (
+    'There is no domain in this home: set BRAMBLE_HOME to the home of one, make one here with `bramble domain create`, ' +
+    `\`bramble join\` or \`bramble backup restore\`, or give a token ${given}.`
+  );
 }
 
 /**

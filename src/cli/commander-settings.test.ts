@@ -77,3 +77,18 @@ test('archives that are missing have one exit status', async () => {
     assert.match(errors, /ERR_RELEASE_ARCHIVE_MISSING/);
   }
 });
+
+test('a word that is nearly a command is answered with that command, as a sentence', async () => {
+  const { errors } = await bramble(['domian']);
+  assert.match(errors, /^error: Unknown command 'domian'\. Did you mean domain\? See --help\. \(ERR_USAGE\)\n$/);
+});
+
+test('nobody is asked for the passphrase of a backup that there is not', async () => {
+  for (const words of [
+    ['backup', 'verify'],
+    ['upgrade', 'rehearse'],
+  ]) {
+    const { errors } = await bramble([...words, '/nonexistent.backup']);
+    assert.match(errors, /\/nonexistent\.backup cannot be read as a backup.*\(ERR_BACKUP_FILE\)/s);
+  }
+});

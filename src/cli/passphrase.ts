@@ -2,6 +2,7 @@
  * The passphrase of a backup: from a file, or typed without being shown. Never from an argument, which every user of the
  * computer can see, and which stays in the shell's history.
  */
+import { resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { Command } from 'commander';
@@ -41,6 +42,16 @@ export async function readPassphrase(
     throw new BrambleError('ERR_BACKUP_PASSPHRASE', 'The two passphrases differ. Nothing was done.');
   }
   return typed;
+}
+
+/**
+ * Of a backup that there is: nobody is asked for the passphrase of another file.
+ * @throws BrambleError ERR_BACKUP_FILE, and as {@link readPassphrase}
+ */
+export async function passphraseOf(file: string, streams: CommandStreams, flags: PassphraseFlags): Promise<string> {
+  const { readBackupHead } = await import('../backup/backup-file.ts');
+  await readBackupHead(resolve(file));
+  return await readPassphrase(streams, flags, { twice: false });
 }
 
 async function ask({ input, errors }: CommandStreams, question: string): Promise<string> {

@@ -1,6 +1,6 @@
 /** What is typed wrongly: it is said in one message with a code, and nothing is done. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -226,7 +226,12 @@ test('a missing token is told from a file that is missing or has none, and from 
   const missing = await status();
   assert.equal(missing.code, exitCode.unauthorized);
   assert.ok(missing.errors.includes(`No administrator token was given, and there is no file ${file}.`), missing.errors);
-  assert.match(missing.errors, /`bramble up`.*--token \(BRAMBLE_TOKEN\).*\(ERR_ADMIN_ACCESS\)\n$/s);
+  assert.match(missing.errors, /no domain in this home: .*`bramble domain create`.*--token \(BRAMBLE_TOKEN\)/);
+  await writeFile(join(home, 'config.json'), '{}');
+  assert.match((await status()).errors, /Put the file back, or give a token with --token/);
+  await mkdir(join(home, 'keys'));
+  await writeFile(join(home, 'keys', 'host.json'), '{}');
+  assert.match((await status()).errors, /This host joined the domain: .*`bramble token create NAME`.*BRAMBLE_URL/);
   await writeFile(file, '{}');
   assert.ok((await status()).errors.includes(`and ${file} contains none.`));
   assert.match(

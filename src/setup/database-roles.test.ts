@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { BrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { readRoleCredentials, urlForRole } from '../database/roles/role-credentials.ts';
@@ -48,7 +49,15 @@ test(
     for (const { password } of (await readRoleCredentials(home, 'prepared')).values()) {
       assert(!script.includes(password), 'the script shows a password');
     }
-    await assert.rejects(useRoles(home, ownFeatures), { code: 'ERR_DATABASE_ROLE' });
+    await assert.rejects(useRoles(home, ownFeatures), (error: BrambleError) => {
+      assert.equal(error.code, 'ERR_DATABASE_ROLE');
+      assert.match(
+        error.message,
+        /^[^.]*\. Execute what `bramble database roles --sql` prints, .* And \d+ more: .*--check/,
+      );
+      assert.ok(error.message.length < 600, error.message);
+      return true;
+    });
     assert.deepEqual(await rolesState(home), { state: 'prepared' });
 
     await db.unsafe(script);

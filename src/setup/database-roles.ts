@@ -59,6 +59,9 @@ export async function findRoleFaults(home: string): Promise<string[]> {
   return await checkRoles((await homeDatabase(home)).url, await credentialsOf(home));
 }
 
+/** In a message; before the roles were made there are nearly a hundred. */
+const faultsNamed = 3;
+
 /**
  * Makes the processes of this host use their roles from the next start of the supervisor on. Can be repeated.
  * @throws BrambleError ERR_FEATURE_LOCKED before the upgrade is finalized, ERR_DATABASE_ROLE that says what is wrong.
@@ -74,10 +77,12 @@ export async function useRoles(home: string, features: readonly Feature[]): Prom
   if (embedded) await establishRoles(url, home);
   const faults = await findRoleFaults(home);
   if (faults.length > 0) {
+    const more = faults.length - faultsNamed;
+    const rest = more > 0 ? ` And ${more} more: \`bramble database roles --check\` lists all.` : '';
     throw new BrambleError(
       'ERR_DATABASE_ROLE',
-      `The database roles cannot be used yet: ${faults.join(' ')} Carry out what \`bramble database roles --sql\` prints, as ` +
-        'a superuser of the database.',
+      'The database roles cannot be used yet. Execute what `bramble database roles --sql` prints, as a superuser of the ' +
+        `database, then try again. What is wrong: ${faults.slice(0, faultsNamed).join(' ')}${rest}`,
       { details: { faults } },
     );
   }

@@ -36,7 +36,7 @@ test('a domain is moved to an external database, rehearsed first, and goes on th
   const rehearsed = await commandJson<Exported>(domain, 'database', 'export', '--database-url', url, '--rehearse');
   assert.ok(rehearsed.rows > 100, String(rehearsed.rows));
   const running = await exportTo(url);
-  assert.match(running.stderr, /already runs.*ERR_ALREADY_RUNNING/s);
+  assert.match(running.stderr, /stop it first.*ERR_ALREADY_RUNNING/s);
   const devices = await activeDevices(domain, ['user-0001', 'user-0002', 'user-0003', 'user-0004']);
   await untilServed(domain, fleet);
 

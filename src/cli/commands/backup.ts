@@ -13,7 +13,7 @@ import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
 import { type LiveProgress, withProgress } from '../live-progress.ts';
 import { ownProgram, userName } from '../local-operator.ts';
-import { type PassphraseFlags, readPassphrase, withPassphrase } from '../passphrase.ts';
+import { type PassphraseFlags, passphraseOf, readPassphrase, withPassphrase } from '../passphrase.ts';
 import { untilSignalled } from '../signalled.ts';
 import { columns, facts } from '../text-output.ts';
 import { addScheduleCommands } from './backup-schedule.ts';
@@ -99,7 +99,7 @@ function addVerify(backup: Command, frame: Frame): void {
           'where to make the copy, which is as large as the database (default: the system’s temporary folder)',
         ),
     ).action(async (file: string, flags: PassphraseFlags & { scratch?: string }, command) => {
-      const passphrase = await readPassphrase(frame, flags, { twice: false });
+      const passphrase = await passphraseOf(file, frame, flags);
       const [{ verifyBackup }, program] = await Promise.all([import('../../backup/verify-backup.ts'), ownProgram()]);
       const verified = await working(frame, async (progress, signal) =>
         verifyBackup({

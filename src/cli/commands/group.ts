@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { groupOperations } from '../../api/groups.ts';
 import { itPolicyOperations } from '../../api/it-policies.ts';
+import { counted } from '../../base/counted.ts';
 import { number } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
@@ -74,7 +75,7 @@ function deletionQuestion(name: string, members: number): string {
   const stay =
     members === 1
       ? 'Its 1 account stays; its IT policy will no longer apply to it.'
-      : `Its ${members} accounts stay; its IT policy will no longer apply to them.`;
+      : `Its ${counted(members, 'account')} will stay; its IT policy will no longer apply to them.`;
   return `The group ${name} will be deleted. ${stay} Delete it?`;
 }
 

@@ -121,7 +121,7 @@ function addDrain(hosts: Command, frame: Frame): void {
   example(
     hosts
       .command('drain <name>')
-      .description('place nothing new on a host, and show what is still to run there')
+      .description('place nothing new on a host, and show what is still to run there; --off undoes it')
       .option('--to <instance>', 'move the accounts of its instances to this one, while their devices are being served')
       .option('--off', 'let processes be placed there again', false)
       .action(async (name: string, { to, off }: DrainFlags, command) => {

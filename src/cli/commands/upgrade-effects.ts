@@ -122,7 +122,7 @@ function effectsText({ release, state, since, until, total, accounts, next }: Up
     ['moves', String(total.moves)],
     [
       'changes',
-      `${total.changes} requests: \`bramble audit list${since === null ? '' : ` --since ${since.toISOString()}`}\``,
+      `${counted(total.changes, 'request')}: \`bramble audit list${since === null ? '' : ` --since ${since.toISOString()}`}\``,
     ],
     ['on devices', onDevicesText(total, release, state)],
   ];

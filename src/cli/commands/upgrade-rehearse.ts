@@ -11,7 +11,7 @@ import { exitCode } from '../exit-codes.ts';
 import { example, type Frame } from '../frame.ts';
 import { withProgress } from '../live-progress.ts';
 import { ownProgram, userName } from '../local-operator.ts';
-import { type PassphraseFlags, readPassphrase, withPassphrase } from '../passphrase.ts';
+import { type PassphraseFlags, passphraseOf, withPassphrase } from '../passphrase.ts';
 import { facts, type Style } from '../text-output.ts';
 
 const steps = {
@@ -32,7 +32,7 @@ export function addUpgradeRehearseCommand(upgrades: Command, frame: Frame, setEx
       )
       .option('--scratch <folder>', 'where to make the copy (default: the system’s temporary folder)'),
   ).action(async (file: string, flags: PassphraseFlags & { scratch?: string }, command) => {
-    const passphrase = await readPassphrase(frame, flags, { twice: false });
+    const passphrase = await passphraseOf(file, frame, flags);
     const [{ rehearseUpgrade }, { registeredPlatforms: platforms }, program] = await Promise.all([
       import('../../rehearsal/rehearse-upgrade.ts'),
       import('../../platforms/registered/platforms.ts'),
@@ -69,7 +69,7 @@ function rehearsalText(rehearsal: Rehearsal, style: Style): string {
     ...list('because', obstacles),
     [
       'data',
-      `${accounts} accounts, ${rows} rows, as of ${timeText(backup.takenAt)}; copied in ${seconds(times.restoreMs)}`,
+      `${counted(accounts, 'account')}, ${counted(rows, 'row')}, as of ${timeText(backup.takenAt)}; copied in ${seconds(times.restoreMs)}`,
     ],
     ['expansion', `${seconds(times.expandMs)}${slowest.length === 0 ? '' : `; longest: ${slowest.join(', ')}`}`],
     [fromRelease, `${started(times.oldStartMs)} on the expanded copy`],

@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { counted } from '../../base/counted.ts';
 import { durationText } from '../../base/time-text.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 
@@ -86,7 +87,7 @@ export function fenceMs({ times }: Pick<Rehearsal, 'times'>): number {
 /** In one sentence, without what was found. Pure. */
 export function rehearsalText({ backup, accounts, rows, times }: Rehearsal): string {
   return (
-    `rehearsed with the data of ${backup.takenAt} (${accounts} accounts, ${rows} rows): the schema was expanded in ` +
+    `rehearsed with the data of ${backup.takenAt} (${counted(accounts, 'account')}, ${counted(rows, 'row')}): the schema was expanded in ` +
     `${durationText(times.expandMs / 1000)}, and the administration would be away for about ` +
     `${durationText(fenceMs({ times }) / 1000)}`
   );
