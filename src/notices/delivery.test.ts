@@ -7,6 +7,7 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
 import { seedDomain } from '../devices/device-fixture.ts';
+import { readDomain } from '../domain/domain.ts';
 import { recordEvent } from '../domain/events.ts';
 import { silentLogger } from '../process/log/logger.ts';
 import { inTime, until } from '../testing/condition.ts';
@@ -40,9 +41,10 @@ const retryNow = async () => {
 const deliveries: { end(): Promise<void> }[] = [];
 
 /** Delivers until its end, or that of the test. */
-function startDelivery(): { end(): Promise<void> } {
+function startDelivery(by: { release?: string } = {}): { end(): Promise<void> } {
   const stop = new AbortController();
-  const running = deliverNotices({ db, tell: teller({ db, masterKeys }), log: silentLogger, signal: stop.signal });
+  const tell = teller({ db, masterKeys });
+  const running = deliverNotices({ db, tell, ...by, log: silentLogger, signal: stop.signal });
   const delivery = {
     end: async () => {
       stop.abort();
@@ -165,6 +167,34 @@ test('a claim that was left behind runs out', limited, async () => {
   assert.equal(receiver.received.length, 1);
 });
 
+test('an administration service that is fenced records nothing, and another sends it again', limited, async () => {
+  const receiver = await startWebhookReceiver();
+  const answers: (() => void)[] = [];
+  receiver.answer = (response) => void answers.push(() => response.writeHead(204).end());
+  const name = await addWebhook(receiver.url);
+  const { release } = await readDomain(db);
+  const fenced = startDelivery({ release });
+  await paused('on its way');
+  await until('it is being sent', 30_000, () => answers.length === 1);
+  await db`update domain set release = '9.9.9'`;
+  try {
+    answers[0]?.();
+    await paused('behind the fence');
+    await fenced.end();
+    const [target] = await db`select claim is null as free, failures, last_sent_at from notice_target`;
+    assert.deepEqual([{ ...target }, await waiting(name)], [{ free: false, failures: 0, last_sent_at: null }, 2]);
+    await db`update notice_target set claimed_until = now()`;
+    receiver.answer = (response) => void response.writeHead(204).end();
+    startDelivery({ release: '9.9.9' });
+    await until('both are told', 30_000, async () => (await waiting(name)) === 0);
+  } finally {
+    await db`update domain set release = ${release}`;
+  }
+  const [first, again] = receiver.received.map(({ headers }) => headers['webhook-id']);
+  assert.equal(again, first);
+  assert.equal(receiver.received.length, 3);
+});
+
 test('a target is told only the kinds that were chosen for it', async () => {
   const name = await addWebhook('https://hooks.example.org', { kinds: ['host-lost'] });
   await paused('not for it');
@@ -219,7 +249,7 @@ test('of too many the oldest are dropped, and of old ones all, and both are coun
       select ${at}::timestamptz, 'upgrade-paused', 'n' || n from generate_series(1, ${count}) n`;
   await write(3, '2020-01-01Z');
   await write(maxWaiting + 2, new Date().toISOString());
-  assert.equal(await trimOutbox(db), 5);
+  assert.equal(await db.begin(trimOutbox), 5);
   const target = await readTarget(db, name);
   assert.deepEqual([target?.waiting, target?.dropped], [maxWaiting, 5]);
   const [oldest] = await db`select message from notice order by number limit 1`;

@@ -137,7 +137,10 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Pr
   const certificates = createCertificateUpkeep({
     ...{ db, release: ownRelease, name: identity.name, home: environment.home, masterKeys, clock: systemClock, log },
   }).run(stopping);
-  const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
+  const telling = deliverNotices({
+    ...{ db, release: ownRelease, log, signal: stopping },
+    tell: teller({ db, masterKeys }),
+  });
   const looking = lookOut({
     ...{ db, release: ownRelease, log, signal: stopping },
     looks: [
