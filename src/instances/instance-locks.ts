@@ -16,6 +16,11 @@ export async function holdStandingInstances(
      order by id for share`;
 }
 
+/** Of all that are not retired: until the transaction ends nobody else holds or retires one. */
+export async function lockStandingInstances(tx: Transaction): Promise<void> {
+  await tx`select from instance where retired_at is null order by id for update`;
+}
+
 /** The ids of the instances of these names: until the transaction ends nobody else holds them. */
 export async function lockInstances(tx: Transaction, names: readonly string[]): Promise<InstanceId[]> {
   const rows = await tx<{ id: InstanceId }[]>`

@@ -11,6 +11,7 @@ import { BrambleError } from '../../base/errors.ts';
 import { notFound } from '../../base/not-found.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { lockStandingInstances } from '../../instances/instance-locks.ts';
 import { findInstance, retireInstance } from '../../instances/instances.ts';
 import { credentialPath } from '../../link/credential.ts';
 import { countMovesTo } from '../../moves/move-reports.ts';
@@ -36,6 +37,8 @@ export async function retireWithParts(tx: Transaction, given: string, by: string
   const { name, srpIdentifier } = instance;
   // Before the accounts: moving them away would undo the upgrade, not help.
   if (instance.retiredAt === null) await assertNotInUpgrade(tx, name);
+  // Of two that are retired at once, the second sees the first one gone.
+  await lockStandingInstances(tx);
   const outcome = await retireInstance(tx, name);
   if (outcome.kind === 'has-accounts') {
     const target = await anotherInstance(tx, name);

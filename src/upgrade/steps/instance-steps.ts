@@ -9,6 +9,7 @@
 import type { PlannedInstance } from '../../api/upgrade-plan.ts';
 import { counted } from '../../base/counted.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
+import type { Queryable } from '../../database/connection.ts';
 import { listUsableHosts } from '../../hosts/hosts.ts';
 import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
 import { unusableText } from '../components/usable-hosts.ts';
@@ -50,11 +51,15 @@ export async function completeInstances(context: StepContext, read: Upgrade): Pr
   if (compared !== undefined) return compared;
   const missing = instancesToAdd(read);
   if (missing.length === 0) return undefined;
-  const usable = [context.host, ...(await listUsableHosts(context.db))];
+  const usable = await usableHosts(context, context.db);
   const next = missing.find(({ host }) => usable.includes(host));
   if (next !== undefined) return await addInstance(context, read, next);
   const [elsewhere] = missing;
   return elsewhere && stuck(elsewhere, `it is planned on ${elsewhere.host}, ${unusableText(usable)}`);
+}
+
+async function usableHosts({ host }: StepContext, q: Queryable): Promise<string[]> {
+  return [host, ...(await listUsableHosts(q))];
 }
 
 /** Like {@link completeInstances}, but pauses the upgrade if an instance cannot be added. */
@@ -68,6 +73,8 @@ const lasting = ['ERR_SRP_CREDENTIAL', 'ERR_NO_ROUTER', 'ERR_UPGRADE_INSTANCE', 
 async function addInstance(context: StepContext, read: Upgrade, next: PlannedInstance): Promise<StepOutcome | Stuck> {
   try {
     return await stepTransaction(context, 'add-instance', read, async (tx, upgrade) => {
+      // Removed in between: the next look says so. Nobody removes a host while the upgrade is locked.
+      if (!(await usableHosts(context, tx)).includes(next.host)) return advanced;
       const added = await addNewInstance(tx, next, upgrade.toRelease, context);
       const { accounts, wave } = await shareWithAdded(tx, upgrade, added);
       const made = { ...added, wave };

@@ -10,6 +10,7 @@ import { listDesiredProcesses } from '../../../registry/desired-processes.ts';
 import { forgetSupervisor } from '../../../registry/supervisor-removal.ts';
 import { listSupervisors } from '../../../registry/supervisors.ts';
 import { serve } from '../../../rest/serve.ts';
+import { lockOpenUpgrade } from '../../../upgrade/state/upgrade-store.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { inviteHost } from '../host-invitation.ts';
 
@@ -38,6 +39,8 @@ export function hostRoutes(context: AdministrationContext): FastifyPluginAsync {
     serve(app, hostOperations.remove, async (request) => {
       const { name } = request.params;
       await write(context, async (tx) => {
+        // The coordinator of an upgrade adds instances while it holds the upgrade.
+        await lockOpenUpgrade(tx);
         await lockHost(tx, name);
         const processes = await processesOn(tx, name);
         if (processes.length > 0) {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { until } from '../../../testing/condition.ts';
 import { codeOf, startAdministration, whileUpgrading } from '../administration-fixture.ts';
 
 const admin = await startAdministration();
@@ -146,7 +147,7 @@ test('an instance that serves nobody is retired with its process, credential and
   assert.equal((await admin.call('POST', '/moves', { accounts: ['here'], to: 'five' })).status, 404);
 });
 
-test('the last instance is not retired, and nobody is moved back to a retired one', async () => {
+test('the last instance is not retired, nor are the last two at once, and nobody is moved back to a retired one', async () => {
   await admin.call('POST', '/instances', { name: 'six' });
   await admin.call('POST', '/accounts', { name: 'mover', instance: 'six' });
   const { batch } = (await admin.call('POST', '/moves', { accounts: ['mover'], to: 'one' })).body as { batch: string };
@@ -162,8 +163,22 @@ test('the last instance is not retired, and nobody is moved back to a retired on
   assert.ok(events.some(({ kind }) => kind === 'instance-retired'));
 
   await admin.db`delete from account`;
-  for (const name of ['two', 'three'])
-    assert.equal((await admin.call('POST', `/instances/${name}/retire`)).status, 200);
-  const last = await admin.call('POST', '/instances/one/retire');
-  assert.match((last.body as { message: string }).message, /it is the last instance/);
+  assert.equal((await admin.call('POST', '/instances/three/retire')).status, 200);
+  const names = ['one', 'two'];
+  const both = await admin.db.begin(async (tx) => {
+    await tx`select from instance where name = any(${names}) for share`;
+    const answers = Promise.all(names.map((name) => admin.call('POST', `/instances/${name}/retire`)));
+    await until('both have begun', 60_000, async () => {
+      const waiting = await admin.db`
+        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      return waiting.length === 2;
+    });
+    return { answers };
+  });
+  const answers = (await both.answers).toSorted((a, b) => a.status - b.status);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 409],
+  );
+  assert.match(JSON.stringify(answers[1]?.body), /it is the last instance/);
 });
