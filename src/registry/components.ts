@@ -110,18 +110,18 @@ const namesOfOneKey = 8;
 /**
  * A router's registration, written by an instance on its behalf, since routers have no database access. It changes only
  * rows of routers, and only those bound to its own key; a row bound to no key (1.1 binds none) becomes bound to it.
- * One that was removed is passed over: who removes it holds the lock exclusively, and forgets it.
+ * A former one is passed over: who removes a router holds the lock exclusively, and forgets it.
  * @throws BrambleError ERR_ROUTER_NAME_TAKEN when the row belongs to another.
  */
 export async function registerRouter(
   db: Database,
   router: RouterIdentity,
   detail: ComponentDetail,
-  isRemoved: (tx: Transaction, name: string) => Promise<boolean>,
+  isFormer: (tx: Transaction, router: { name: string; host: string }) => Promise<boolean>,
 ): Promise<void> {
   await db.begin(async (tx) => {
     await tx`select pg_advisory_xact_lock_shared(${lockClass}, ${advisoryLock.featureLevel})`;
-    if (await isRemoved(tx, router.name)) return;
+    if (await isFormer(tx, router)) return;
     const [held] = await tx<{ names: number }[]>`
       select count(*)::int as names from component
        where router_key = ${router.key} and kind = 'router' and name <> ${router.name}`;

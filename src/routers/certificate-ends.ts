@@ -1,6 +1,7 @@
 /**
  * When the certificates that the domain issued for itself end: authorities and what stands below them, routers, and the
- * newest SRP credential of each holder. A router that was removed does not count, though its folder stays.
+ * newest SRP credential of each holder. A router that was removed does not count, though its folder stays, nor does that folder once
+ * a router of its name is on another host.
  */
 import { X509Certificate } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
@@ -17,13 +18,16 @@ export type CertificateEnd = { readonly endsAt: Date } & (
 );
 
 /** Routers of other homes are seen from here if their hosts joined. */
-export async function listCertificateEnds(q: Queryable, home: string): Promise<CertificateEnd[]> {
+export async function listCertificateEnds(
+  q: Queryable,
+  { home, host }: { home: string; host: string },
+): Promise<CertificateEnd[]> {
   const authorities = await listAuthorityCertificates(q);
   const credentials = await listNewestCredentials(q);
   const placed = await listRouterEnds(q);
   const routers: CertificateEnd[] = [];
   for (const name of await routersOf(home)) {
-    if (placed.some((router) => router.name === name && router.removed)) continue;
+    if (placed.some((router) => router.name === name && (router.removed || router.host !== host))) continue;
     const { certificatePem } = await readRouterFile(routerFilePath(home, name));
     routers.push({ kind: 'router', name, endsAt: endOf(certificatePem) });
   }

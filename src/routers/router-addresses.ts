@@ -16,13 +16,16 @@ export async function listRouterAddresses(q: Queryable): Promise<RouterAddress[]
       from router where srp_port is not null and removed_at is null order by name`;
 }
 
-export async function isRemovedRouter(q: Queryable, name: string): Promise<boolean> {
-  const rows = await q`select 1 from router where name = ${name} and removed_at is not null`;
+/** Whether it was removed, or its name was given to a router on another host since. */
+export async function isFormerRouter(q: Queryable, router: { name: string; host: string }): Promise<boolean> {
+  const rows = await q`
+    select 1 from router where name = ${router.name} and (removed_at is not null or host <> ${router.host})`;
   return rows.length > 0;
 }
 
 interface RouterEnd {
   name: string;
+  host: string;
   /** Of its certificate; null where its host has not asked for one. */
   endsAt: Date | null;
   removed: boolean;
@@ -33,7 +36,7 @@ export async function listRouterEnds(q: Queryable): Promise<RouterEnd[]> {
   const [table] = await q<{ present: boolean }[]>`select to_regclass('router') is not null as present`;
   if (table?.present !== true) return [];
   return await q<RouterEnd[]>`
-    select name, ends_at as "endsAt", removed_at is not null as removed from router order by name`;
+    select name, host, ends_at as "endsAt", removed_at is not null as removed from router order by name`;
 }
 
 /** Of the routers on a host, the SRP port that the domain knows. */

@@ -33,7 +33,14 @@ const bramble = (...argv: string[]) => runBramble(admin, argv);
 const load = async () => await loadInstanceAuthorities(db, context.masterKeys);
 const turn = async () =>
   await createCertificateUpkeep({
-    ...{ db: asRole, release: context.release, name: context.name, home, masterKeys: context.masterKeys },
+    ...{
+      db: asRole,
+      release: context.release,
+      name: context.name,
+      home,
+      host: context.host,
+      masterKeys: context.masterKeys,
+    },
     ...{ clock: systemClock, log: silentLogger },
   }).turn();
 

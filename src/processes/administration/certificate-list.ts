@@ -119,12 +119,12 @@ function listedCertificate(name: string, endsAt: Date, kind: keyof typeof kinds,
 
 /** Routers of other homes than this administration service's are seen from here if their hosts joined. */
 export async function listCertificates(
-  context: Pick<AdministrationContext, 'db' | 'home' | 'platforms' | 'masterKeys'>,
+  context: Pick<AdministrationContext, 'db' | 'home' | 'host' | 'platforms' | 'masterKeys'>,
   now = new Date(),
 ): Promise<ListedCertificate[]> {
-  const { db: q, home } = context;
+  const { db: q } = context;
   const pushSettings = pushSettingsStore(context);
-  const [ends, push] = [await listCertificateEnds(q, home), await pushSettings.readStored(q)];
+  const [ends, push] = [await listCertificateEnds(q, context), await pushSettings.readStored(q)];
   const listed = ends.map((end) => {
     const kind = end.kind === 'authority' ? authorityKinds[end.name] : end.kind;
     return listedCertificate(certificateName(end), end.endsAt, kind, now);

@@ -58,7 +58,14 @@ beforeEach(async () => {
 
 const turn = () =>
   createCertificateUpkeep({
-    ...{ db: asRole, release: context.release, name: context.name, home, masterKeys: context.masterKeys },
+    ...{
+      db: asRole,
+      release: context.release,
+      name: context.name,
+      home,
+      host: context.host,
+      masterKeys: context.masterKeys,
+    },
     clock: systemClock,
     now: async () => new Date(now),
     log: silentLogger,
@@ -92,8 +99,9 @@ test('a router’s certificate is renewed in its last third, for the same key an
   assert.deepEqual(await routerFile(), after);
 });
 
+const listed = async () => (await listCertificates(context)).some(({ name }) => name === 'router router-1');
+
 test('the folder of a removed router stays, but its certificate is neither renewed nor listed', async () => {
-  const listed = async () => (await listCertificates(context)).some(({ name }) => name === 'router router-1');
   await placeRouter(db, '127.0.0.1');
   assert.equal(await listed(), true);
   await db.begin((tx) => markRemoved(tx, 'router-1'));
@@ -102,6 +110,18 @@ test('the folder of a removed router stays, but its certificate is neither renew
   await turn();
   assert.deepEqual(await routerFile(), before);
   assert.equal(await listed(), false);
+  await db`delete from router`;
+});
+
+test('nor is what a router left here whose name one on another host has since', async () => {
+  await placeRouter(db, '127.0.0.1');
+  await db`update router set host = 'berlin', ends_at = ${new Date(now)}`;
+  const before = await routerFile();
+  now += routerCertificateDays * dayMs;
+  await turn();
+  assert.deepEqual(await routerFile(), before);
+  const [one] = (await listCertificates(context)).filter(({ name }) => name === 'router router-1');
+  assert.deepEqual([one?.ofHome, one?.endsAt.getTime()], [false, now - routerCertificateDays * dayMs]);
   await db`delete from router`;
 });
 
@@ -142,7 +162,7 @@ test('an administration service of another release renews nothing', async () => 
   const before = [await routerFile(), await signer()];
   now += 800 * dayMs;
   await createCertificateUpkeep({
-    ...{ db: asRole, release: '99.0.0', name: context.name, home, masterKeys: context.masterKeys },
+    ...{ db: asRole, release: '99.0.0', name: context.name, home, host: context.host, masterKeys: context.masterKeys },
     clock: systemClock,
     now: async () => new Date(now),
     log: silentLogger,

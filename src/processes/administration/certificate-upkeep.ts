@@ -36,7 +36,7 @@ import { issuerAmong } from '../../link/trusted-authorities.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { issueCertificate, randomSerialHex, validFrom } from '../../protocol/x509/certificate.ts';
 import { routersOf } from '../../routers/certificate-ends.ts';
-import { isRemovedRouter } from '../../routers/router-addresses.ts';
+import { isFormerRouter } from '../../routers/router-addresses.ts';
 
 interface CertificateUpkeep {
   readonly db: Database;
@@ -44,6 +44,7 @@ interface CertificateUpkeep {
   /** Of this administration service, for the record. */
   readonly name: string;
   readonly home: string;
+  readonly host: string;
   readonly masterKeys: MasterKeys;
   readonly clock: Clock;
   /** What certificates are judged and issued by; default: the database's time. */
@@ -52,7 +53,7 @@ interface CertificateUpkeep {
 }
 
 export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
-  const { db, release, name, home, masterKeys, clock, now: present = () => databaseTime(db), log } = parts;
+  const { db, release, name, home, host, masterKeys, clock, now: present = () => databaseTime(db), log } = parts;
 
   async function write<Result>(operation: string, work: (tx: Transaction) => Promise<Result>): Promise<Result> {
     const by = { actor: name, operation, subjects: [], from: { component: name }, when: 'changed' } as const;
@@ -62,7 +63,7 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
   async function renewRouters(): Promise<void> {
     const now = await present();
     for (const router of await routersOf(home)) {
-      if (await isRemovedRouter(db, router)) continue;
+      if (await isFormerRouter(db, { name: router, host })) continue;
       const path = routerFilePath(home, router);
       const file = await readRouterFile(path);
       const trust = await readDomainTrust(db);

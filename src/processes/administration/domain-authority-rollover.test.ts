@@ -203,7 +203,14 @@ test('holders and routers get what they need by themselves, and the connection s
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, JSON.stringify(file));
   const upkeep = createCertificateUpkeep({
-    ...{ db: asRole, release: context.release, name: context.name, home, masterKeys: context.masterKeys },
+    ...{
+      db: asRole,
+      release: context.release,
+      name: context.name,
+      home,
+      host: context.host,
+      masterKeys: context.masterKeys,
+    },
     ...{ clock: systemClock, log: silentLogger },
   });
   const issuers = async () => {

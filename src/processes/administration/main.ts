@@ -135,7 +135,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Pr
     stopping,
   );
   const certificates = createCertificateUpkeep({
-    ...{ db, release: ownRelease, name: identity.name, home: environment.home, masterKeys, clock: systemClock, log },
+    ...{ db, release: ownRelease, name, home, host, masterKeys, clock: systemClock, log },
   }).run(stopping);
   const telling = deliverNotices({
     ...{ db, release: ownRelease, log, signal: stopping },

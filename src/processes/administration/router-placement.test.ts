@@ -19,7 +19,7 @@ import { signEnvelope } from '../../link/signed-envelope.ts';
 import { issueCertificate, randomSerialHex } from '../../protocol/x509/certificate.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../../protocol/x509/key-pair.ts';
 import { registerRouter } from '../../registry/components.ts';
-import { isRemovedRouter, listRouterAddresses } from '../../routers/router-addresses.ts';
+import { isFormerRouter, listRouterAddresses } from '../../routers/router-addresses.ts';
 import type { RouterRequest } from '../../routers/router-request.ts';
 import { readRouterAnswer, storeRouterRequest } from '../../routers/router-request-store.ts';
 import { until } from '../../testing/condition.ts';
@@ -152,7 +152,7 @@ test('what a removed router still reports makes no component of it, until it is 
     ...{ name: 'router-2', host: 'berlin', bootId: 'b', processId: 7, release: context.release, linkVersions: [1] },
     ...{ features: [], loopbackUrl: null, key: 'k' },
   };
-  const report = () => registerRouter(db, reported, {}, isRemovedRouter);
+  const report = (change = {}) => registerRouter(db, { ...reported, ...change }, {}, isFormerRouter);
   const known = async () => (await db`select 1 from component where name = 'router-2'`).length;
   await report();
   assert.equal(await known(), 1);
@@ -160,6 +160,8 @@ test('what a removed router still reports makes no component of it, until it is 
   await report();
   assert.equal(await known(), 0);
   await add();
+  await report({ host: 'hamburg', key: 'of the former' });
+  assert.equal(await known(), 0, 'one of its name drains on another host');
   await report();
   assert.equal(await known(), 1);
 });

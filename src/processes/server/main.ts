@@ -28,7 +28,7 @@ import { type LoopbackListener, listenOnLoopback } from '../../process/loopback-
 import { registerRouter } from '../../registry/components.ts';
 import { poolSize } from '../../registry/database-sessions.ts';
 import { successorServes } from '../../registry/successor.ts';
-import { isRemovedRouter } from '../../routers/router-addresses.ts';
+import { isFormerRouter } from '../../routers/router-addresses.ts';
 import { createDeviceService, type DeviceService } from './device-service.ts';
 import { createEnrolmentUpkeep } from './enrolment-upkeep.ts';
 import { createFollowingWakes, type FollowingWakes } from './following-wakes.ts';
@@ -174,7 +174,7 @@ async function openLinks(
     control: (push, signal) => feed.follow(push, signal),
     router: async ({ links, tunnelsOpen, authorities, ...router }, key) => {
       const trust = authorities === undefined ? {} : { authorities };
-      await registerRouter(db, { ...router, key }, { links, tunnelsOpen, ...trust }, isRemovedRouter);
+      await registerRouter(db, { ...router, key }, { links, tunnelsOpen, ...trust }, isFormerRouter);
     },
     outcomes: async (report, key) => void (await countOutcomes(db, report, key)),
   };

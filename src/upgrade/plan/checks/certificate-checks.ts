@@ -17,9 +17,13 @@ const identitySoonDays = 30;
 const seenWithinDays = 7;
 const dayMs = 86_400_000;
 
-export async function checkCertificates({ db, home }: Pick<CheckOptions, 'db' | 'home'>): Promise<Finding> {
+export async function checkCertificates({
+  db,
+  home,
+  host,
+}: Pick<CheckOptions, 'db' | 'home' | 'host'>): Promise<Finding> {
   const now = Date.now();
-  const ends = await listCertificateEnds(db, home);
+  const ends = await listCertificateEnds(db, { home, host });
   const soon = ends.filter(({ kind, endsAt }) => endsAt.getTime() - now < soonDays[kind] * dayMs);
   const identities = await countEndingIdentities(db, { withinDays: identitySoonDays, seenWithinDays });
   const found = [

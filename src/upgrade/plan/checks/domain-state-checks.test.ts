@@ -104,7 +104,7 @@ test('a backfill that has not ended, and a half-built index, are warned of', asy
 });
 
 test('certificates that end soon are named: authorities, credentials, and identities of devices that are there', async () => {
-  const check = async () => await checkCertificates({ db, home });
+  const check = async () => await checkCertificates({ db, home, host: 'here' });
   assert.deepEqual(await check(), {
     ...{ result: 'passed' },
     message: 'no certificate of the domain, of its routers or of its devices ends soon',
@@ -130,7 +130,8 @@ test('certificates that end soon are named: authorities, credentials, and identi
 });
 
 test('a router on a further host is named when its certificate ends soon, unless it was removed', async () => {
-  const mentioned = async () => /router far \(.*?\)/.test((await checkCertificates({ db, home })).message);
+  const mentioned = async () =>
+    /router far \(.*?\)/.test((await checkCertificates({ db, home, host: 'here' })).message);
   await db`
     insert into router (name, host, link_host, server_name, ends_at)
     values ('far', 'there', '127.0.0.1', 'far.test', now() + interval '29 days')`;
