@@ -7,7 +7,7 @@ export const routerBugs: readonly KnownBug[] = [
   {
     name: 'a-removed-router-comes-back',
     file: 'src/registry/components.ts',
-    find: 'if (await isRemoved(tx, router.name)) return;',
+    find: 'if (await isFormer(tx, router)) return;',
     replace: '',
     seenBy: [
       {
