@@ -78,12 +78,24 @@ export async function listUnsettledMoves(q: Queryable, batchId: string, limit: n
      limit ${limit}`;
 }
 
-/** Cancels uncommitted moves and closes committed ones: a new move brings the account home. */
+/** Of each statement. */
+const mostClosedAtOnce = 10_000;
+
+/**
+ * Cancels uncommitted moves and closes committed ones: a new move brings the account home. Through account_move_to, which the order
+ * is for: what the planner knows of the past says nothing of what is open.
+ */
 export async function stopMovesTo(tx: Transaction, instanceIds: readonly string[]): Promise<void> {
   await cancelBatchesTo(tx, instanceIds, tx`true`);
-  await tx`
-    update account_move set state = 'closed', closed_at = now()
-     where to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'closing')}`;
+  let closed: number;
+  do {
+    ({ count: closed } = await tx`
+      update account_move set state = 'closed', closed_at = now()
+       where id = any(array(
+         select m.id from account_move m
+          where m.to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'closing', 'm')}
+          order by m.to_instance_id limit ${mostClosedAtOnce} for update))`);
+  } while (closed > 0);
 }
 
 /** Cancels uncommitted moves of the upgrade, with the batches that they are in. */
@@ -92,14 +104,20 @@ export async function cancelUpgradeMovesTo(
   id: UpgradeId,
   instanceIds: readonly string[],
 ): Promise<void> {
-  if (instanceIds.length > 0) await cancelBatchesTo(tx, instanceIds, tx`b.upgrade_id = ${id}`);
+  if (instanceIds.length === 0) return;
+  await cancelBatchesTo(tx, instanceIds, tx`(select b.upgrade_id from move_batch b where b.id = m.batch_id) = ${id}`);
 }
 
+/** One after the other: a batch that is cancelled has no such move any more. Through account_move_to. */
 async function cancelBatchesTo(tx: Transaction, instanceIds: readonly string[], which: SqlFragment): Promise<void> {
-  const batches = await tx<{ id: string }[]>`
-    select distinct b.id from account_move m join move_batch b on b.id = m.batch_id
-     where m.to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'uncommitted', 'm')} and ${which}`;
-  for (const batch of batches) await cancelMoveBatch(tx, batch.id);
+  for (;;) {
+    const [move] = await tx<{ batchId: string }[]>`
+      select m.batch_id as "batchId" from account_move m
+       where m.to_instance_id = any(${instanceIds as string[]}::uuid[]) and ${moveStates.in(tx, 'uncommitted', 'm')} and ${which}
+       order by m.to_instance_id limit 1`;
+    if (move === undefined) return;
+    await cancelMoveBatch(tx, move.batchId);
+  }
 }
 
 /** Of the upgrade's moves home: accounts that are back and whose devices have not answered; those out of reach are not waited for. */

@@ -26,7 +26,7 @@ import { listInstances } from '../../src/instances/instances.ts';
 import * as outcomeStore from '../../src/measurements/outcome-store.ts';
 import * as requestSamples from '../../src/measurements/request-samples.ts';
 import * as batchStore from '../../src/moves/batch-store.ts';
-import { countMovedAccounts } from '../../src/moves/move-reports.ts';
+import { cancelUpgradeMovesTo, countMovedAccounts, stopMovesTo } from '../../src/moves/move-reports.ts';
 import * as moveStore from '../../src/moves/move-store.ts';
 import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts';
 import * as effectivePolicies from '../../src/policies/effective-policy-store.ts';
@@ -382,6 +382,16 @@ export const hotStatements: readonly HotStatement[] = [
     of: [homewardMoves.queueMovesHome],
     maxRows: { perAccount: 6 },
     run: sendHome,
+  },
+  {
+    name: 'reversing: stop moves onward, while all of them go home',
+    of: [stopMovesTo, cancelUpgradeMovesTo],
+    maxRows: few,
+    before: (q) => q`update account_move set from_instance_id = to_instance_id, to_instance_id = from_instance_id`,
+    run: async (q, { there, upgradeId }) => {
+      await stopMovesTo(q, [there]);
+      await cancelUpgradeMovesTo(q, upgradeId, [there]);
+    },
   },
   {
     name: 'reversing: where accounts are on the way to',
