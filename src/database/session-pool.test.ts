@@ -6,7 +6,6 @@ import { runInNewContext } from 'node:vm';
 import postgres from 'postgres';
 import { until } from '../testing/condition.ts';
 import { createTestDatabase } from './database-fixture.ts';
-import { planAnew } from './new-plans.ts';
 import { openSession, type Sql } from './session.ts';
 import { openPool } from './session-pool.ts';
 import { maxLifeMs, type PoolOptions } from './sessions.ts';
@@ -134,22 +133,3 @@ test(
     });
   },
 );
-
-test('sessions that are renewed serve no further statement, and finish the one that they have', limited, async () => {
-  await withPool({ max: 2 }, async (sql) => {
-    const unused = await processOf(sql);
-    const db = sql as unknown as Parameters<typeof planAnew>[0];
-    let during: number | undefined;
-    await sql.begin(async (tx) => {
-      during = (await tx<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]?.pid;
-      planAnew(db);
-      assert.equal((await tx<{ pid: number }[]>`select pg_backend_pid() as pid`)[0]?.pid, during);
-    });
-    assert.equal(during, unused);
-    const next = await processOf(sql);
-    assert.notEqual(next, during);
-    assert.equal(await processOf(sql), next, 'the new one is kept');
-    planAnew(db);
-    assert.notEqual(await processOf(sql), next, 'one that was not in use goes at once');
-  });
-});

@@ -5,7 +5,7 @@
  * Invariant: nothing goes through the driver's own connections, and a statement is sent once, when it is first waited for.
  */
 import { createListener } from './notifications.ts';
-import { driver, renewSessions, type Sql, withinSession } from './session.ts';
+import { driver, type Sql, withinSession } from './session.ts';
 import { type PoolOptions, Sessions } from './sessions.ts';
 
 type Work = (tx: unknown) => unknown;
@@ -28,7 +28,6 @@ export function openPool(url: string, options: PoolOptions): Sql {
       await sessions.end(timeout);
     },
     [withinSession]: sessions.within.bind(sessions),
-    [renewSessions]: sessions.renew.bind(sessions),
     ...refusing(ofTheDriver, 'the driver would take a connection that is not of the pool for it'),
   };
   return new Proxy(builder, {

@@ -18,8 +18,6 @@ export type Sql = postgres.Sql<Record<string, never>>;
 
 /** Under which a pool hands one of its sessions out; `together.ts` takes it. */
 export const withinSession = Symbol('within a session');
-/** Under which it closes its sessions when they are free; `new-plans.ts` takes it. */
-export const renewSessions = Symbol('renew sessions');
 
 interface SessionOptions {
   readonly applicationName: string;

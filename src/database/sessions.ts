@@ -53,8 +53,6 @@ export class Sessions {
   readonly #idleTimer: NodeJS.Timeout | undefined;
   #connecting = 0;
   #opened = false;
-  /** Sessions that were open then are closed when they are free. */
-  #renewedMs = Number.NEGATIVE_INFINITY;
 
   constructor(url: string, options: PoolOptions) {
     const { idleTimeoutMs, once } = options;
@@ -75,13 +73,6 @@ export class Sessions {
     } finally {
       if (this.#born.has(session)) this.#offer(session);
     }
-  }
-
-  /** Sessions that are open now serve nobody any more: what they know of the tables ends with them. Not where there is one only. */
-  renew(): void {
-    if (this.#options.once) return;
-    this.#renewedMs = this.#nowMs();
-    for (const { session } of this.#idle.splice(0)) this.#drop(session);
   }
 
   /** Lets statements that have a session finish, for as long as the time-out; null: for ever. */
@@ -112,8 +103,7 @@ export class Sessions {
 
   /** To the longest waiting statement, or back to the unused ones. */
   #offer(session: Session): void {
-    const bornMs = this.#born.get(session) ?? 0;
-    const isOld = this.#nowMs() - bornMs > this.#oldestMs || bornMs <= this.#renewedMs;
+    const isOld = this.#nowMs() - (this.#born.get(session) ?? 0) > this.#oldestMs;
     if (this.#ended.signal.aborted || session.isLost() || isOld) this.#drop(session);
     else if (!this.#waiters.serve(session)) this.#idle.push({ session, since: this.#nowMs() });
   }

@@ -87,7 +87,7 @@ export async function createMoveBatch(tx: Transaction, batch: NewMoveBatch): Pro
     if (!standingIds.has(move.toInstanceId)) return { accountId, reason: 'instance-retired' };
     return held.get(accountId) ?? { accountId, reason: skipReason(instanceOf, move) };
   });
-  if (queued.length > 0) await tx`select pg_notify('bramble_moves', ${String(queued.length)})`;
+  if (queued.length > 0) await tx`select pg_notify('bramble_moves', '')`;
   else await tx`update move_batch set state = 'done' where id = ${batchId}`;
   if (batch.upgradeId === undefined && queued.length > 0) {
     const back = batch.purpose === 'back' ? ' back' : '';

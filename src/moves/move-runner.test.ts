@@ -5,14 +5,7 @@ import { createTestDatabase } from '../database/database-fixture.ts';
 import { connectDevices } from '../devices/connect-statement.ts';
 import { type DeviceFixture, seedCommand, seedDevice, seedDomain } from '../devices/device-fixture.ts';
 import { inTime, until } from '../testing/condition.ts';
-import {
-  cancelMoveBatch,
-  createMoveBatch,
-  moveBatchBack,
-  moveBatchStatus,
-  pauseMoveBatch,
-  resumeMoveBatch,
-} from './batch-store.ts';
+import { createMoveBatch, moveBatchBack, moveBatchStatus, pauseMoveBatch, resumeMoveBatch } from './batch-store.ts';
 import { runMoveRound } from './move-round-fixture.ts';
 import { type MoveRunnerOptions, moveAccount, runMoves } from './move-runner.ts';
 import { commitMove, fenceMove, reserveMoves } from './move-store.ts';
@@ -77,39 +70,6 @@ test('a move changes the owner, raises the epoch and carries the queue', async (
   assert.ok(status !== 'not-found');
   assert.equal(status.state, 'done');
   assert.equal(status.counts.closed, 1);
-});
-
-test('who makes moves plans its statements anew when many were queued', { timeout: 60_000 }, async () => {
-  const pool = openDatabase(url, { applicationName: 'planner', max: 4 });
-  const ending = new AbortController();
-  const running = runMoves({ ...options, db: pool, drainWindow: async () => 0, signal: ending.signal });
-  const sessions = async () => {
-    const rows = await db<{ pid: number }[]>`
-      select pid from pg_stat_activity where application_name = 'planner' and query not ilike 'listen %'`;
-    return rows.map(({ pid }) => pid);
-  };
-  let early: number[] = [];
-  try {
-    await until('the runner has sessions', 20_000, async () => {
-      early = await sessions();
-      return early.length > 0;
-    });
-    await db`
-      insert into account (id, name, display_name, instance_id) select gen_random_uuid(), 'many-' || n, 'm', ${here} from generate_series(1, 500) n`;
-    const accounts = await db<{ accountId: never }[]>`select id as "accountId" from account where name like 'many-%'`;
-    const moves = accounts.map(({ accountId }) => ({ accountId, toInstanceId: there }));
-    const { batchId } = await db.begin((tx) => createMoveBatch(tx, { purpose: 'manual', createdBy: 'test', moves }));
-    await until('none of them is left', 20_000, async () => {
-      const left = await sessions();
-      return left.length > 0 && early.every((pid) => !left.includes(pid));
-    });
-    await db.begin((tx) => cancelMoveBatch(tx, batchId));
-  } finally {
-    ending.abort();
-    await running;
-    await pool.end();
-    await db`delete from account where name like 'many-%'`;
-  }
 });
 
 test('accounts that cannot be moved are named with the reason', async () => {

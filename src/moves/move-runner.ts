@@ -8,7 +8,6 @@ import { type Bell, createBell } from '../base/bell.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { takeTurns } from '../base/turns.ts';
 import type { Database, Transaction } from '../database/connection.ts';
-import { planAnew } from '../database/new-plans.ts';
 import { administrationTransaction, takeReleaseLock } from '../database/release-lock.ts';
 import { sqlState } from '../database/sql-state.ts';
 import { beginTogether, isFailedCondition } from '../database/together.ts';
@@ -68,8 +67,6 @@ const maxAttempts = 20;
 const quietMs = 30_000;
 /** Maximum reserved per round: they share its statements. */
 const maxMoves = 32;
-/** So many more rows make another table of account_move: statements that were planned for the former one read all of it. */
-const manyMoves = 500;
 /** Expected effects per move: IT policy, service books and synchronization of one device. */
 const effectsOfMove = 3;
 const allAgainMs = 1000;
@@ -210,8 +207,7 @@ export async function runMoves(options: MoveRunnerOptions & { signal: AbortSigna
   const ending = new AbortController();
   const signal = AbortSignal.any([options.signal, ending.signal]);
   const [moving, settling] = [createBell(), createBell()];
-  const unlisten = await listenForMoves(options.db, (queued) => {
-    if (queued >= manyMoves) planAnew(options.db);
+  const unlisten = await listenForMoves(options.db, () => {
     moving.ring();
     settling.ring();
   });

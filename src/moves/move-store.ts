@@ -275,13 +275,8 @@ export async function whoIsDelivering(q: Queryable): Promise<Delivering> {
   return row?.who ?? 'none';
 }
 
-/**
- * Calls back when moves were queued, with their number, or resumed; the returned function unsubscribes. The number is not known,
- * and may be any, when a release before 1.4 has queued them, or nothing was heard for a time.
- */
-export async function listenForMoves(db: Database, onNotify: (queued: number) => void): Promise<() => Promise<void>> {
-  const { unlisten } = await db.listen('bramble_moves', (payload) =>
-    onNotify(payload === '' ? Infinity : Number(payload)),
-  );
+/** Calls back when moves were queued or resumed; the returned function unsubscribes. */
+export async function listenForMoves(db: Database, onNotify: () => void): Promise<() => Promise<void>> {
+  const { unlisten } = await db.listen('bramble_moves', onNotify);
   return unlisten;
 }
