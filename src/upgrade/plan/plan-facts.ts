@@ -8,6 +8,7 @@ import { databaseTime } from '../../database/database-time.ts';
 import { readBudget } from '../../deliveries/budget.ts';
 import { acceptsAllItems } from '../../devices/delivery-items.ts';
 import { readDomain } from '../../domain/domain.ts';
+import { listDrainingHosts } from '../../hosts/hosts.ts';
 import { listConnectionServices } from '../../instances/connection-services.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
@@ -43,6 +44,8 @@ export interface PlanFacts {
   takenNames: readonly string[];
   /** Hosts that run something of the domain. */
   hosts: readonly string[];
+  /** Hosts on which nothing new is to be placed. */
+  drainingHosts: readonly string[];
   /** Deliveries that moving every account causes. */
   deliveries: { itPolicies: number; serviceBooks: number; synchronizations: number };
   budget: Budget;
@@ -86,6 +89,7 @@ export async function readPlanFacts(
     accounts,
     foundCanaries: await findCanaries(q, options, own.platforms),
     ...(await readInstanceFacts(q, own.host)),
+    drainingHosts: await listDrainingHosts(q),
     deliveries: await countDeliveries(q, own.platforms),
     budget: await readBudget(q),
     supervisorsBehind: supervisorsBehind(await listSupervisors(q), target.release).map(supervisorText),

@@ -30,6 +30,7 @@ const facts: PlanFacts = {
   ],
   takenNames: ['east', 'west', 'east-mds', 'west-mds', 'router'],
   hosts: ['one'],
+  drainingHosts: [],
   deliveries: { itPolicies: 40, serviceBooks: 30, synchronizations: 30 },
   budget: budgetSchema.parse({ perMinuteDomain: 100, perMinuteInstance: 20 }),
   losses: [],
@@ -239,6 +240,15 @@ test('an instance on a computer that is not there yet is shown as needed', () =>
   const plan = planUpgrade(facts, wish);
   assert.equal(plan.instances[0]?.name, 'new-east');
   assert.deepEqual(plan.needs.computers, ['two']);
+});
+
+test('a plan onto a host that is being drained says so, with what is enough', () => {
+  const { notes } = planUpgrade({ ...facts, drainingHosts: ['one'] }, options);
+  assert.match(notes[0] ?? '', /being drained: .* on one.*`bramble host drain one --off`.*which is enough/);
+  assert.equal(
+    planUpgrade(facts, options).notes.some((note) => note.includes('drained')),
+    false,
+  );
 });
 
 test('canaries are named as accounts are, and if nobody is left to follow them, the plan says so', () => {

@@ -17,6 +17,7 @@ import { assertWindows, endWithin } from '../state/schedule-windows.ts';
 import { minuteText } from '../state/upgrade-store.ts';
 import { accountDestinations } from './account-destinations.ts';
 import { chosenCanaries } from './canaries.ts';
+import { drainedText } from './drained-hosts.ts';
 import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import { assertLimits } from './instance-limits.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
@@ -117,6 +118,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, given: PlanOptions, cana
     leastRequests: requestsToPass(options.gate),
   }));
   const made = instances.filter((planned) => planned.origin !== 'reused');
+  const drained = drainedText(instances, facts.drainingHosts);
   const services = made.reduce((sum, instance) => sum + instance.connectionServices.length, 0);
   const processes = made.length + services;
   const budget = budgetSchema.parse({ ...facts.budget, ...options.budget });
@@ -137,6 +139,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, given: PlanOptions, cana
       .map((name) => ({ name, until: 'the upgrade is finalized and every registered component has it' })),
     losses: [...facts.losses],
     notes: [
+      ...(drained === undefined ? [] : [drained]),
       ...notesOf(facts, options, waves, empty),
       ...reuseNotes(reuse, options, { from: facts.fromRelease, to: facts.target.release, added: made.length }),
       ...windowNotes(facts, options, leastMinutes),

@@ -169,9 +169,9 @@ function operatorWait(facts: WaitFacts): Wait[] {
   }
   if (state === 'planned' && !started) {
     const stopped = stoppedBy.length > 0;
-    const why = stopped ? 'checks stopped the start: fix or override what they found' : 'planned, not started';
+    const why = stopped ? `checks stopped the start: ${remedyText(stoppedBy)}` : 'planned, not started';
     const names = stoppedBy.map(({ name }) => name);
-    const overridable = stopped && stoppedBy.every(({ result }) => result === 'warning');
+    const overridable = stopped && stoppedBy.every(isWarning);
     const command = `bramble upgrade start${overridable ? ` --override ${names.join(' ')}` : ''}`;
     return [
       wait('operator', why, { since, who: names, command: stopped ? `bramble upgrade report; ${command}` : command }),
@@ -182,6 +182,17 @@ function operatorWait(facts: WaitFacts): Wait[] {
     return [wait('operator', decisionText(facts), { since: facts.decisionSince ?? since, command })];
   }
   return [];
+}
+
+const isWarning = ({ result }: WaitFacts['stoppedBy'][number]): boolean => result === 'warning';
+
+/** Errors cannot be overridden. */
+function remedyText(stoppedBy: WaitFacts['stoppedBy']): string {
+  const [warnings, errors] = [stoppedBy.filter(isWarning), stoppedBy.filter((check) => !isWarning(check))].map(
+    (checks) => checks.map(({ name }) => name).join(', '),
+  );
+  if (!errors) return 'fix or override what they found';
+  return warnings ? `fix ${errors}; ${warnings} can be overridden` : 'fix what they found';
 }
 
 /** For how long the decision is owed, and what nobody can have before it. */

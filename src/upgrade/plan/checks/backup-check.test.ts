@@ -8,7 +8,7 @@ import { upgradePlanSchema } from '../../../api/upgrade-plan.ts';
 import { openDatabase } from '../../../database/connection.ts';
 import { createTestDatabase } from '../../../database/database-fixture.ts';
 import { readDomain } from '../../../domain/domain.ts';
-import { recordVerifiedBackup, type VerifiedBackup } from '../../../domain/verified-backups.ts';
+import { listVerifications, recordVerifiedBackup, type VerifiedBackup } from '../../../domain/verified-backups.ts';
 import { insertTestDomain } from '../../steps/domain-fixture.ts';
 import { checkBackup } from './backup-check.ts';
 
@@ -56,6 +56,17 @@ test('a backup counts if it is of this domain as it is, was restored, and is not
   assert.match(message, /\/mnt\/example\.backup, as of .*, verified by ada, SHA-256 abababab/);
   await recordVerifiedBackup(home, { ...good, domainId: randomUUID() });
   assert.equal((await check()).result, 'passed', 'one of another domain takes nothing away');
+});
+
+test('of several that were verified the newest counts, and each is known', async () => {
+  const [recent, older] = [
+    { ...good, id: randomUUID() },
+    { ...good, id: randomUUID(), takenAt: hoursAgo(30) },
+  ];
+  for (const backup of [recent, older]) await recordVerifiedBackup(home, backup);
+  assert.equal((await check()).result, 'passed');
+  const verified = await listVerifications(home);
+  assert.ok(verified.has(recent.id) && verified.has(older.id));
 });
 
 test('a patch needs none', async () => {

@@ -51,13 +51,18 @@ test('a plan that moves accounts to an emptied instance on a host that is being 
   await db`insert into host (name, public_key, administers, draining_since) values ('there', '', false, now())`;
   const { result, message } = await looks();
   assert.equal(result, 'error');
-  assert.match(message, /to west on there\. Empty it first \(`bramble host drain there --to INSTANCE`\).*plan anew/);
+  assert.match(
+    message,
+    /drained: west on there\. Let it be used again \(`bramble host drain there --off`\), which is enough/,
+  );
   await db`delete from host`;
 });
 
 test('a host that does not get the release is named with where the reason stands, and what to do', async () => {
   await db`insert into host (name, public_key, administers) values ('there', '', false)`;
   const looks = async () => await checkHosts({ db, host: 'here', release: '1.1.0' }, planOf({}));
+  assert.match((await looks()).message, /^there joined the domain and was never started.*`bramble up` there/);
+  await db`insert into supervisor (host, release, process_id, node_version, postgres_server) values ('there', '1.1.0', 1, '', '')`;
   const { result, message } = await looks();
   assert.equal(result, 'error');
   assert.match(
@@ -67,6 +72,7 @@ test('a host that does not get the release is named with where the reason stands
   await db`insert into host_release (host, release) values ('there', '1.1.0')`;
   assert.equal((await looks()).result, 'passed');
   await db`delete from host_release`;
+  await db`delete from supervisor`;
   await db`delete from host`;
 });
 

@@ -10,6 +10,7 @@ import { listDrainingHosts, listUsableHosts } from '../../../hosts/hosts.ts';
 import { listSupervisors } from '../../../registry/supervisors.ts';
 import { unusableText } from '../../components/usable-hosts.ts';
 import type { Upgrade } from '../../state/upgrade-store.ts';
+import { drainedText } from '../drained-hosts.ts';
 import { type CheckOptions, error, type Finding, passed } from './check.ts';
 
 /** New instances can be placed where their credentials can come to: here, or on a host that joined. */
@@ -17,6 +18,8 @@ export async function checkHosts(
   { db, host, release }: Pick<CheckOptions, 'db' | 'host' | 'release'>,
   upgrade: Pick<Upgrade, 'plan'>,
 ): Promise<Finding> {
+  const drained = drainedText(upgrade.plan.instances, await listDrainingHosts(db));
+  if (drained !== undefined) return error(drained);
   const joined = await listUsableHosts(db);
   const usable = [host, ...joined];
   const elsewhere = upgrade.plan.instances.filter(
@@ -26,17 +29,6 @@ export async function checkHosts(
     const planned = elsewhere.map((instance) => `${instance.name} on ${instance.host}`).join(', ');
     return error(
       `These instances are planned on a host that is not usable: ${planned}, ${unusableText(usable)}. Plan them elsewhere.`,
-    );
-  }
-  const draining = await listDrainingHosts(db);
-  const reused = upgrade.plan.instances.filter(
-    (planned) => planned.origin === 'reused' && draining.includes(planned.host),
-  );
-  if (reused.length > 0) {
-    const [first] = reused;
-    return error(
-      `Accounts would move to a host that is being drained: ${reused.map(({ name, host: on }) => `to ${name} on ${on}`).join(', ')}. ` +
-        `Empty it first (\`bramble host drain ${first?.host} --to INSTANCE\`) or use it again (\`--off\`), and plan anew.`,
     );
   }
   const further = await furtherHosts(db, host);
@@ -49,6 +41,14 @@ export async function checkHosts(
   }
   const present = await hostsWithRelease(db, release);
   const missing = joined.filter((name) => !present.includes(name));
+  const seen = (await listSupervisors(db)).filter(({ seenAt }) => seenAt !== null).map((one) => one.host);
+  const neverStarted = missing.filter((name) => !seen.includes(name));
+  if (neverStarted.length > 0) {
+    return error(
+      `${neverStarted.join(', ')} joined the domain and was never started, so release ${release} does not come there. Start it ` +
+        `(\`bramble up\` there), or remove it (\`bramble host remove ${neverStarted[0]}\`).`,
+    );
+  }
   if (missing.length > 0) {
     return error(
       `Release ${release} is not on ${missing.join(', ')} yet. Wait a minute and start again. If it still is not there, the log of the ` +
