@@ -1,6 +1,6 @@
 /**
- * Which backups were tried by restoring them: the newest of each domain, in the home of the host that tried it. The check
- * `backup` of an upgrade asks for one.
+ * Which backups were tried by restoring them, in the home of the host that tried them. The check `backup` of an upgrade asks for
+ * the newest of its domain.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -28,15 +28,24 @@ export type VerifiedBackup = z.output<typeof verifiedBackupShape>;
 /** Of `backup-verified.json`. */
 export const verifiedBackupsShape = z.object({ format: z.literal(1), backups: z.array(verifiedBackupShape) });
 
-/** Undefined where none is recorded, and for a file that says nothing of one. */
+/** The most recent one of those, of any domain if none is named. Undefined where none is recorded, and for a file that says nothing of one. */
 export async function readVerifiedBackup(home: string, domainId?: string): Promise<VerifiedBackup | undefined> {
-  const backups = await readAll(home);
-  return backups.find((backup) => domainId === undefined || backup.domainId === domainId);
+  const backups = (await readAll(home)).filter((backup) => domainId === undefined || backup.domainId === domainId);
+  return backups.toSorted((a, b) => Date.parse(b.takenAt) - Date.parse(a.takenAt))[0];
 }
 
-/** The newest comes first. */
+/** When each was verified last, by the backup's id. */
+export async function listVerifications(home: string): Promise<Map<string, string>> {
+  return new Map((await readAll(home)).map(({ id, verifiedAt }) => [id, verifiedAt]));
+}
+
+/** Of all domains; a folder hardly has more backups. */
+const maxKept = 200;
+
+/** The one that was verified last comes first. */
 export async function recordVerifiedBackup(home: string, backup: VerifiedBackup): Promise<void> {
-  const others = (await readAll(home)).filter(({ domainId }) => domainId !== backup.domainId);
+  const isOther = ({ id, domainId }: VerifiedBackup) => id !== backup.id || domainId !== backup.domainId;
+  const others = (await readAll(home)).filter(isOther).slice(0, maxKept - 1);
   await writeWholeFile(fileOf(home), `${JSON.stringify({ format: 1, backups: [backup, ...others] }, null, 2)}\n`, 'w');
 }
 

@@ -278,19 +278,16 @@ function addList(backup: Command, frame: Frame): void {
   example(
     backup
       .command('list <folder>')
-      .description('the backups in a folder, newest first, and which one was verified')
+      .description('the backups in a folder, newest first, and when each was verified in this home')
       .action(async (folder: string, _flags: object, command) => {
-        const [{ listBackups }, { readVerifiedBackup }] = await Promise.all([
+        const [{ listBackups }, { listVerifications }] = await Promise.all([
           import('../../backup/backup-folder.ts'),
           import('../../domain/verified-backups.ts'),
         ]);
-        const home = homeFolder(frame.environment);
-        const backups = [];
-        for (const { file, sizeBytes, head } of await listBackups(folder)) {
-          const verified = await readVerifiedBackup(home, head.domain.id);
-          const verifiedAt = verified?.id === head.id ? verified.verifiedAt : null;
-          backups.push({ file, sizeBytes, ...shownHead(head), verifiedAt });
-        }
+        const verified = await listVerifications(homeFolder(frame.environment));
+        const backups = (await listBackups(folder)).map(({ file, sizeBytes, head }) => ({
+          ...{ file, sizeBytes, ...shownHead(head), verifiedAt: verified.get(head.id) ?? null },
+        }));
         frame.show(command, { backups }, (value, style) =>
           value.backups.length === 0
             ? `There is no backup in ${folder}.`
