@@ -26,7 +26,10 @@ const tag = 'routers';
 export const routerOperations = {
   list: {
     ...{ method: 'GET', path: '/routers', tag, summary: 'List routers' },
-    answer: z.object({ routers: z.array(router) }),
+    answer: z.object({
+      routers: z.array(router),
+      publicUrl: z.string().describe('The address that devices know.'),
+    }),
   },
   add: {
     ...{ method: 'POST', path: '/routers', tag, summary: 'Add a router on a host that joined' },

@@ -9,6 +9,7 @@ import {
   type ServiceAccess,
 } from '../api/client.ts';
 import { domainOperations } from '../api/domain.ts';
+import { compareReleases } from '../base/release-number.ts';
 import { thisRelease } from '../release/this-release.ts';
 import type { AdministrationAccess } from './administration-access.ts';
 import { serviceFinder } from './service-finder.ts';
@@ -27,10 +28,12 @@ async function explainMissing(error: AnsweredError, access: ServiceAccess): Prom
   if (error.status !== 404 || !error.message.startsWith('There is nothing at ')) return error;
   const release = await releaseOf(access).catch(() => undefined);
   if (release === undefined || release === thisRelease.release) return error;
-  const message =
-    `The administration service at ${error.url} is of ${release}, which has no ${error.asked}; this \`bramble\` is of ` +
-    `${thisRelease.release}. Use the \`bramble\` of ${release}, or try again once the domain runs ${thisRelease.release}: ` +
-    '`bramble status` shows its release.';
+  const own = thisRelease.release;
+  const next =
+    compareReleases(release, own) < 0
+      ? `Try again once the domain runs ${own}: \`bramble status\` shows its release, \`bramble upgrade plan ${own}\` begins an upgrade.`
+      : `Use the \`bramble\` of ${release}.`;
+  const message = `The administration service at ${error.url} is of ${release}, which has no ${error.asked}; this \`bramble\` is of ${own}. ${next}`;
   return new AnsweredError(error, error.code, message, { ...error.details, release });
 }
 

@@ -90,7 +90,7 @@ test('an operation that the release before does not have is said with that relea
       errors.startsWith(`error: The administration service at ${url} is of 1.1.0, which has no ${operation}`),
       errors,
     );
-    assert.ok(errors.includes(`this \`bramble\` is of ${own}`), errors);
+    assert.ok(errors.includes(`this \`bramble\` is of ${own}. Try again once the domain runs ${own}: `), errors);
   }
   const missing = await bramble('account', 'delete', 'nobody', '--yes');
   assert.match(missing.errors, /^error: There is no account "nobody"\. \(ERR_NOT_FOUND\)/);

@@ -93,3 +93,24 @@ test('an upgrade that nobody finalizes is reminded of, with how long and what st
   await admin.db`update upgrade set state = 'finalizing', paused_from = null, pause_reason = null`;
   assert.doesNotMatch(await status(), /come to its end/, 'since when is not on record, or but a moment ago');
 });
+
+test('what is refused in a state names the command that helps', async () => {
+  await admin.db`update upgrade set state = 'paused', paused_from = 'moving', pause_reason = 'x'`;
+  const said = async (verb: string) => (await runBramble(admin, ['upgrade', verb])).errors;
+  assert.match(
+    await said('pause'),
+    /paused in moving cannot be paused\. `bramble upgrade resume`.*`bramble upgrade reverse`/,
+  );
+  await admin.db`update upgrade set state = 'soaking', paused_from = null, pause_reason = null`;
+  assert.match(
+    await said('resume'),
+    /soaking cannot be resumed\. `bramble upgrade finalize` or `bramble upgrade reverse`/,
+  );
+});
+
+test('on the way back the status counts who is back, and shows no waves', async () => {
+  await admin.db`update upgrade set state = 'reversing', paused_from = null, pause_reason = null`;
+  const { output } = await runBramble(admin, ['upgrade', 'status']);
+  assert.match(output, /^state +reversing$/m);
+  assert.doesNotMatch(output, /ACCOUNTS SETTLED|canary/);
+});

@@ -47,9 +47,9 @@ function addList(hosts: Command, frame: Frame): void {
   );
 }
 
-function stateText({ state, atWork, invitedUntil }: HostView): string {
+function stateText({ state, atWork, invitedUntil, seenAt }: HostView): string {
   if (state === 'invited') return `invited until ${timeText(invitedUntil)}`;
-  const at = atWork ? 'at work' : 'silent';
+  const at = atWork ? 'at work' : seenAt === null && state !== 'first' ? 'joined, not started' : 'silent';
   return state === 'draining' ? `${at}, draining` : at;
 }
 

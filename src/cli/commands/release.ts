@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { AnsweredError } from '../../api/client.ts';
 import { releaseSignerOperations } from '../../api/release-signer.ts';
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
+import type { Manifest } from '../../release/manifest.ts';
 import {
   type Acceptance,
   type JudgedRelease,
@@ -43,7 +44,7 @@ function addVerify(releases: Command, frame: Frame): void {
         facts(style, [
           ['release', value.release],
           ['commit', value.commit ?? 'a working tree'],
-          ['schema', String(value.schemaVersion)],
+          ['schema', schemaText(value)],
           ['files', `${Object.keys(value.files).length}, all matching the manifest`],
           ...signatureLines(signed),
         ]),
@@ -51,6 +52,15 @@ function addVerify(releases: Command, frame: Frame): void {
     }),
     'bramble release verify releases/bramble-1.0.0.tgz',
   );
+}
+
+/** Contracting migrations follow when an upgrade is finalized, and at once in a new domain. */
+function schemaText({ schemaVersion, files }: Pick<Manifest, 'schemaVersion' | 'files'>): string {
+  const contracting = Object.keys(files).flatMap((file) => /^sql\/(\d+)-.*\.contract\.sql$/.exec(file)?.[1] ?? []);
+  const last = Math.max(schemaVersion, ...contracting.map(Number));
+  return last === schemaVersion
+    ? String(last)
+    : `${schemaVersion}; ${last} once an upgrade is finalized, and in a new domain`;
 }
 
 function addInstall(releases: Command, frame: Frame): void {

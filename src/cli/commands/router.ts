@@ -1,5 +1,6 @@
 /** `bramble router`. */
 import type { Command } from 'commander';
+import type { AnswerOf } from '../../api/operation.ts';
 import { type RouterView, routerOperations } from '../../api/routers.ts';
 import { number } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
@@ -20,17 +21,32 @@ function addList(routers: Command, frame: Frame): void {
       .description('list routers, and where instances and connection services dial them')
       .action(async (_flags: object, command) => {
         await frame.ask(command, routerOperations.list, {}, (answer, style) =>
-          columns(style, answer.routers, {
-            name: (row) => row.name,
-            host: (row) => row.host,
-            'link address': addressText,
-            'public port': (row) => String(row.publicPort ?? '-'),
-            state: stateText,
-          }),
+          [
+            columns(style, answer.routers, {
+              name: (row) => row.name,
+              host: (row) => row.host,
+              'link address': addressText,
+              'public port': (row) => String(row.publicPort ?? '-'),
+              state: stateText,
+            }),
+            ...portNotes(answer).map((note) => style.yellow(note)),
+          ].join('\n'),
         );
       }),
     'bramble router list',
   );
+}
+
+/** Devices know one port for ever: where a router listens at another one, something has to lead them there. */
+function portNotes({ routers, publicUrl }: AnswerOf<typeof routerOperations.list>): string[] {
+  const known = Number(new URL(publicUrl).port || 443);
+  return routers
+    .filter(({ publicPort }) => publicPort !== null && publicPort !== known)
+    .map(
+      ({ name, host, publicPort }) =>
+        `Devices know ${publicUrl} alone, and ${name} listens on port ${publicPort}. If no balancer leads them there: set publicPort ` +
+        `to ${known} in config.json of ${host}, then \`bramble up --take-over\` there.`,
+    );
 }
 
 function addressText({ linkHost, linkPort }: RouterView): string {

@@ -36,10 +36,12 @@ function statusText(status: DomainStatus, style: Style): string {
     ...moveLines(status),
     ...upgradeLines(status, style),
   ];
+  // The coordinator of an upgrade that is over is listed by `bramble component list` alone.
+  const present = status.components.filter(({ kind, stoppedAt }) => kind !== 'coordinator' || stoppedAt === null);
   const warnings = status.certificates.filter(({ warning }) => warning !== null);
   const tables = [
     status.instances.length === 0 ? style.dim('no instance') : instanceTable(status.instances, style),
-    status.components.length === 0 ? style.dim('no component is registered') : componentTable(status.components, style),
+    present.length === 0 ? style.dim('no component is registered') : componentTable(present, style),
     ...(status.supervisors.length === 0 ? [] : [supervisorTable(status.supervisors, style)]),
     ...(warnings.length === 0 ? [] : [certificateTable(warnings, style)]),
   ];

@@ -80,7 +80,7 @@ function rehearsalText(rehearsal: Rehearsal, style: Style): string {
       'fence',
       `the administration would be away for about ${seconds(fenceMs(rehearsal))}; devices are served meanwhile`,
     ],
-    ['recorded', 'for plans made, and for the check "rehearsal", on this host'],
+    ['recorded', 'on this host, for the check "rehearsal", and for plans that an administration of 1.4 or later makes'],
   ]);
 }
 

@@ -221,12 +221,13 @@ function shortText(answer: UpgradeReport, style: Style): string {
     entries.push(['coordinator', style.yellow('not running')]);
   }
   entries.push(...overrideEntries(answer.checks ?? []));
+  const { moved, reversed } = answer.accounts;
+  if (isHomeward(answer) && moved > 0) entries.push(['moved back', `${reversed} of ${counted(moved, 'account')}`]);
   if (answer.emptied.length > 0) entries.push(['emptied', emptiedText(answer.emptied)]);
   const waits = shownWaits(answer);
   const waiting = waits.length === 0 ? [] : ['', style.bold('Waits'), ...waitLines(waits)];
   const head = [facts(style, entries), ...waiting].join('\n');
-  // Where everybody is back, how far each wave had come says nothing any more.
-  if (answer.waves.length === 0 || answer.state === 'reversed') return head;
+  if (answer.waves.length === 0 || isHomeward(answer)) return head;
   const waves = columns(style, answer.waves, {
     wave: (row) => String(row.number),
     name: (row) => row.name,
@@ -238,6 +239,11 @@ function shortText(answer: UpgradeReport, style: Style): string {
     gate: (row) => cell(gateWord(row.gate)),
   });
   return `${head}\n\n${waves}`;
+}
+
+/** On the way back, how far each wave had come says nothing any more. */
+function isHomeward({ state, pausedFrom }: UpgradeReport): boolean {
+  return ['reversing', 'reversed'].includes(pausedFrom ?? state);
 }
 
 /** Warnings that no longer count, and by whose decision. */

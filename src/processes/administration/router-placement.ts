@@ -7,6 +7,7 @@
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import type * as z from 'zod';
+import type { AnswerOf } from '../../api/operation.ts';
 import type { RouterView, routerOperations } from '../../api/routers.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { notFound } from '../../base/not-found.ts';
@@ -39,13 +40,21 @@ import { assertNameUnused, assertUsable, taken } from './new-component.ts';
 
 const routerFeature = 'further-routers';
 
-export async function viewRouters(q: Queryable): Promise<RouterView[]> {
-  const [routers, alive] = await Promise.all([listRouters(q), namesAtWork(q)]);
-  return routers.map((router) => {
-    const { name, host, linkHost, srpPort, publicPort, refusal } = router;
+export async function viewRouters({
+  db,
+  home,
+  host: own,
+}: AdministrationContext): Promise<AnswerOf<typeof routerOperations.list>> {
+  const [routers, alive, { publicUrl }] = await Promise.all([listRouters(db), namesAtWork(db), readDomain(db)]);
+  // The first host does not ask for certificates, so the table does not have its port.
+  const ownPort = (await readConfiguration(home).catch(() => undefined))?.publicPort || null;
+  const views = routers.map((router): RouterView => {
+    const { name, host, linkHost, srpPort, refusal } = router;
     const linkPort = srpPort === null ? null : (router.linkPort ?? srpPort);
+    const publicPort = router.publicPort ?? (host === own ? ownPort : null);
     return { name, host, linkHost, linkPort, publicPort, state: stateOf(router, alive), reason: refusal };
   });
+  return { routers: views, publicUrl };
 }
 
 function stateOf({ name, srpPort, refusal }: DomainRouter, atWork: ReadonlySet<string>): RouterView['state'] {

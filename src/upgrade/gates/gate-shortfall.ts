@@ -40,7 +40,7 @@ export function shortfallOf(figures: GateFigures, gate: ChosenGate, comparisons:
     `needs ${counted(lacking.requests, 'more good sample')} (a device counts once in 10 s)${lacking.who}: ` +
     `${seen === 0 ? 'none' : seen} so far${lacking.among}` +
     `${seconds === null ? '' : `, so about ${duration(seconds)} more at their pace`}`;
-  const notes = [...silentAccountsNote(figures), ...leftOutNote(figures), ...doubts];
+  const notes = [...unheardAccountsNote(figures), ...leftOutNote(figures), ...doubts];
   return { requests: lacking.requests, seconds, reasons: [reason, ...notes] };
 }
 
@@ -84,15 +84,16 @@ function neededOfOthers({ busiest, seconds }: GateFigures, seen: number, request
   };
 }
 
-function silentAccountsNote({ accounts: { all, heard, unheard } }: GateFigures): string[] {
+function unheardAccountsNote({ accounts: { all, heard, unheard } }: GateFigures): string[] {
   if (heard >= all || unheard.length === 0) return [];
   const more = all - heard - unheard.length;
-  return [`silent: ${unheard.join(', ')}${more > 0 ? ` and ${counted(more, 'more account')}` : ''}`];
+  return [`no request yet from ${unheard.join(', ')}${more > 0 ? ` and ${counted(more, 'more account')}` : ''}`];
 }
 
 export function leftOutNote({ leftOut }: GateFigures): string[] {
   if (leftOut.requests === 0) return [];
-  return [`not counted: ${leftOut.requests} during the move and the first ${leftOut.warmUpSeconds.toFixed(0)} s`];
+  const seconds = Math.round(leftOut.warmUpSeconds);
+  return [`not counted: ${leftOut.requests} during the move${seconds === 0 ? '' : ` and the first ${seconds} s`}`];
 }
 
 function duration(seconds: number): string {

@@ -192,7 +192,7 @@ test('whose samples are lacking is said: of others than the busiest account, and
   assert.equal(lacks.seconds, null);
   assert.match(
     lacks.reasons.join(),
-    /^needs 25 more good samples .* from accounts other than ada, .*: 600 so far, 600 of them from ada,silent: bob$/,
+    /^needs 25 more good samples .* from accounts other than ada, .*: 600 so far, 600 of them from ada,no request yet from bob$/,
   );
   const some = shortfallOf(
     figures({ moved: moved(60, 10), busiest: busiest(590), accounts: accounts(2), seconds: 600 }),

@@ -19,7 +19,7 @@ import { checkNames } from '../plan/check-names.ts';
 import { planUpgrade } from '../plan/plan.ts';
 import { readPlanFacts, type TargetRelease } from '../plan/plan-facts.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
-import { isFinal, isPausable, undoTransition, upgradeStates } from '../state/upgrade-states.ts';
+import { isFinal, isPausable, isReversible, undoTransition, upgradeStates } from '../state/upgrade-states.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
 import {
   alreadyPlanned,
@@ -298,7 +298,20 @@ function begunAlready(upgrade: Upgrade, course: 'finalizing' | 'reversing'): Bra
 }
 
 export function wrongState(upgrade: Upgrade, what: string): BrambleError {
-  return new BrambleError('ERR_UPGRADE_STATE', `An upgrade that is ${describePosition(upgrade)} cannot ${what}.`, {
+  const message = `An upgrade that is ${describePosition(upgrade)} cannot ${what}. ${nextText(upgrade)}`;
+  return new BrambleError('ERR_UPGRADE_STATE', message, {
     details: { state: upgrade.state, pausedFrom: upgrade.pausedFrom },
   });
+}
+
+/** What can be done with it instead. */
+function nextText(upgrade: Upgrade): string {
+  const { state, pausedFrom, progress } = upgrade;
+  if (pausedFrom !== null) {
+    const back = isReversible(pausedFrom) ? ', `bramble upgrade reverse` takes it back' : '';
+    return `\`bramble upgrade resume\` resumes it${back}.`;
+  }
+  if (state === 'planned' && !hasReached(progress.step, 'started')) return '`bramble upgrade start` starts it.';
+  if (state === 'soaking') return '`bramble upgrade finalize` or `bramble upgrade reverse` ends it.';
+  return '`bramble upgrade status` shows what it waits for.';
 }

@@ -7,7 +7,7 @@ import { addRouter, removeRouter, viewRouters } from '../router-placement.ts';
 
 export function routerRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
-    serve(app, routerOperations.list, async () => ({ routers: await viewRouters(context.db) }));
+    serve(app, routerOperations.list, async () => await viewRouters(context));
 
     serve(app, routerOperations.add, async (request) => {
       return await write(context, (tx) => addRouter(context, tx, request.body, request.administrator));
