@@ -77,7 +77,7 @@ export const upgradeOperations = {
     answer: z.object({
       moves: z.number().describe('Accounts whose moves are queued again.'),
       deliveries: z.number().describe('Deliveries that devices refused, and are owed again.'),
-      stillPaused: z.string().nullable().describe('Why the upgrade is still paused.'),
+      pauseReason: z.string().nullable().describe('Why the upgrade is still paused; null if it is not.'),
     }),
   },
   reverse: {

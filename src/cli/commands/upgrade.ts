@@ -127,15 +127,15 @@ function addRetry(upgrades: Command, frame: Frame): void {
   );
 }
 
-function retriedText({ moves, deliveries, stillPaused }: AnswerOf<typeof upgradeOperations.retry>): string {
+function retriedText({ moves, deliveries, pauseReason }: AnswerOf<typeof upgradeOperations.retry>): string {
   const again = [
     ...(moves === 0 ? [] : [`${counted(moves, 'account moves', 'accounts move')} again`]),
     ...(deliveries === 0 ? [] : [`${counted(deliveries, 'delivery is', 'deliveries are')} owed again`]),
   ];
   const text = again.length === 0 ? 'Nothing has failed that could be tried again' : again.join(', and ');
-  return stillPaused === null
+  return pauseReason === null
     ? `${text}.`
-    : `${text}. The upgrade is still paused: ${stillPaused}\n\`bramble upgrade resume\` resumes it.`;
+    : `${text}. The upgrade is still paused: ${pauseReason}\n\`bramble upgrade resume\` resumes it.`;
 }
 
 function addReverse(upgrades: Command, frame: Frame): void {

@@ -40,14 +40,14 @@ test('an account whose move failed moves again alone, and its wave goes on where
   const [wait] = (await readUpgradeReport(it.db, paused, [])).waits;
   assert.match(wait?.command ?? '', /bramble upgrade retry to have only these moved again/);
   const [before] = await listWaves(it.db, paused.id);
-  assert.deepEqual(await retry(it), { moves: 1, deliveries: 0, stillPaused: null });
+  assert.deepEqual(await retry(it), { moves: 1, deliveries: 0, pauseReason: null });
   assert.equal((await it.upgrade()).state, 'moving');
   const [after] = await listWaves(it.db, paused.id);
   assert.deepEqual([after?.state, after?.startedAt, after?.gate], [before?.state, before?.startedAt, before?.gate]);
   assert.deepEqual((await movesOf(it)).slice(0, 2), ['east-0 rolled-back', 'east-0 queued']);
   assert.equal((await movesOf(it)).filter((move) => move.startsWith('west-0')).length, 1);
   await until(it, context, ['soaking']);
-  assert.deepEqual(await retry(it), { moves: 0, deliveries: 0, stillPaused: null }, 'nothing is left to retry');
+  assert.deepEqual(await retry(it), { moves: 0, deliveries: 0, pauseReason: null }, 'nothing is left to retry');
 });
 
 test(
@@ -71,9 +71,9 @@ test(
     select gen_random_uuid(), account_id, device_id, item, 'retry', true, 'done', now() + interval '1 second' from delivery d
      where state = 'failed' and account_id = (select id from account where name = 'east-1')`;
     await it.db.begin((tx) => pauseByOperator(tx, { ...operator, reason: 'lunch' }));
-    const stillPaused = 'by tester: lunch';
-    assert.deepEqual(await retry(it), { moves: 0, deliveries: 1, stillPaused });
-    assert.deepEqual(await retry(it), { moves: 0, deliveries: 0, stillPaused });
+    const pauseReason = 'by tester: lunch';
+    assert.deepEqual(await retry(it), { moves: 0, deliveries: 1, pauseReason });
+    assert.deepEqual(await retry(it), { moves: 0, deliveries: 0, pauseReason });
     assert.equal((await it.upgrade()).state, 'paused');
     const rows = await it.db<{ what: string }[]>`
     select a.name || ' ' || d.item || ' ' || d.cause || ' ' || d.state || case when d.move_id is null then '' else ' of a move' end as what
@@ -100,7 +100,7 @@ test(
     await assert.rejects(retry(it), { code: 'ERR_UPGRADE_STATE', message: /accounts are not being moved/ });
     await failMove(it, context, 'east-0');
     await it.db.begin((tx) => pauseByOperator(tx, { ...operator, reason: 'lunch' }));
-    assert.deepEqual(await retry(it), { moves: 1, deliveries: 0, stillPaused: 'by tester: lunch' });
+    assert.deepEqual(await retry(it), { moves: 1, deliveries: 0, pauseReason: 'by tester: lunch' });
     const running = await it.db`select 1 from move_batch where state = 'running'`;
     assert.equal(running.length, 0);
   },

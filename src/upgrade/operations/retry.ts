@@ -17,7 +17,7 @@ interface Retried {
   readonly moves: number;
   readonly deliveries: number;
   /** Why it is still paused. */
-  readonly stillPaused: string | null;
+  readonly pauseReason: string | null;
 }
 
 /** @throws BrambleError ERR_UPGRADE_NONE, ERR_UPGRADE_STATE where no accounts are moved. */
@@ -34,14 +34,14 @@ export async function retryByOperator(tx: Transaction, order: Operator): Promise
     const what = `${counted(moves, 'move')}, ${counted(deliveries, 'delivery')}`;
     await recordUpgradeEvent(tx, upgrade, `${order.by} has what failed tried again: ${what}`);
   }
-  if (upgrade.pausedFrom === null) return { moves, deliveries, stillPaused: null };
+  if (upgrade.pausedFrom === null) return { moves, deliveries, pauseReason: null };
   if ((await readPauseCause(tx, upgrade)) !== 'failed-moves') {
     const reason = upgrade.pauseReason ?? 'no reason given';
     await pauseUpgradeBatches(tx, upgrade.id, reason);
-    return { moves, deliveries, stillPaused: reason };
+    return { moves, deliveries, pauseReason: reason };
   }
   const isHeld = heldBySchedule(await readSchedule(tx, upgrade.plan.options)) !== undefined;
   if (!isHeld) await resumeUpgradeBatches(tx, upgrade.id);
   await transition(tx, upgrade, upgrade.pausedFrom, { message: `resumed by ${order.by} with what had failed` });
-  return { moves, deliveries, stillPaused: null };
+  return { moves, deliveries, pauseReason: null };
 }
