@@ -11,7 +11,7 @@ const router = z.object({
   linkHost: z.string(),
   linkPort: z.number().nullable().describe('Null until its host has told where it listens.'),
   publicPort: z.number().nullable().describe('Where devices reach it on its host; null where that is not known.'),
-  state: word('waiting', 'refused', 'at work', 'away').describe(
+  state: word('waiting', 'refused', 'at-work', 'away').describe(
     'waiting: for its certificate; refused: it got none; away: nothing was heard of it recently.',
   ),
   reason: z.string().nullable().describe('Why it was refused.'),

@@ -45,7 +45,7 @@ describe('a domain with routers on two hosts', { timeout: 400_000 }, () => {
     await until(`${names.join(' and ')} are at work, and nobody else`, 90_000, async () => {
       const present = await routers().catch(() => []);
       return (
-        present.map(({ name }) => name).join() === names.join() && present.every(({ state }) => state === 'at work')
+        present.map(({ name }) => name).join() === names.join() && present.every(({ state }) => state === 'at-work')
       );
     });
   /** Of every component that dials, that it is linked to so many routers and dials no other. */

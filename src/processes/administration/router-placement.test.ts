@@ -106,7 +106,7 @@ test('none is added where it could not run or be dialled, or under a name that i
   await assert.rejects(add(), { code: 'ERR_NAME_TAKEN' });
   await assert.rejects(add({ name: 'router-3' }), { code: 'ERR_CONFLICT' });
   assert.deepEqual(await listed(), [
-    ['router-1', 'at work', 3101],
+    ['router-1', 'at-work', 3101],
     ['router-2', 'waiting', null],
   ]);
 });

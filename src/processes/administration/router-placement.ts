@@ -58,7 +58,7 @@ export async function viewRouters({
 }
 
 function stateOf({ name, srpPort, refusal }: DomainRouter, atWork: ReadonlySet<string>): RouterView['state'] {
-  if (atWork.has(name)) return 'at work';
+  if (atWork.has(name)) return 'at-work';
   if (refusal !== null) return 'refused';
   return srpPort === null ? 'waiting' : 'away';
 }
