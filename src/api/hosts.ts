@@ -32,7 +32,7 @@ export const hostOperations = {
     ...{ method: 'POST', path: '/hosts', tag, summary: 'Invite a host to join the domain' },
     body: z.object({
       name: hostName,
-      hours: z.number().int().min(1).max(720).default(24).describe('How long the invitation is valid.'),
+      validHours: z.number().int().min(1).max(720).default(24).describe('How long the invitation is valid.'),
       databaseUrl: z
         .string()
         .max(1000)

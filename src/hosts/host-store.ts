@@ -42,7 +42,7 @@ interface NewInvitation {
   databaseUrl: string;
   administers: boolean;
   invitedBy: string;
-  hours: number;
+  validHours: number;
 }
 
 /** In place of an earlier one for this host. Returns when it expires. */
@@ -51,7 +51,7 @@ export async function insertInvitation(tx: Transaction, given: NewInvitation): P
   const [row] = await tx<{ expiresAt: Date }[]>`
     insert into host_invitation (id, host, secret, secret_key_id, database_url, administers, invited_by, expires_at)
     values (${given.id}, ${given.host}, ${given.secret.ciphertext}, ${given.secret.keyId}, ${given.databaseUrl},
-            ${given.administers}, ${given.invitedBy}, now() + make_interval(hours => ${given.hours}))
+            ${given.administers}, ${given.invitedBy}, now() + make_interval(hours => ${given.validHours}))
     returning expires_at as "expiresAt"`;
   if (row === undefined) throw new TypeError('an insert without a conflict returned no row');
   return row.expiresAt;

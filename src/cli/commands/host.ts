@@ -85,7 +85,7 @@ function addInvite(hosts: Command, frame: Frame): void {
         const client = await frame.client(command);
         const body = {
           name,
-          hours,
+          validHours: hours,
           administers: administration,
           ...(databaseUrl === undefined ? {} : { databaseUrl }),
         };

@@ -27,7 +27,7 @@ import type { AdministrationContext } from './context.ts';
 export async function inviteHost(
   context: AdministrationContext,
   tx: Transaction,
-  { name, hours, databaseUrl: given, administers }: z.output<typeof hostOperations.invite.body>,
+  { name, validHours, databaseUrl: given, administers }: z.output<typeof hostOperations.invite.body>,
   administrator: string,
 ): Promise<{ name: string; invitation: string; expiresAt: Date; databaseUrl: string }> {
   await assertNewHost(context, tx, name);
@@ -46,7 +46,7 @@ export async function inviteHost(
   const id = randomUUID();
   const secret = newSecret();
   const expiresAt = await insertInvitation(tx, {
-    ...{ id, host: name, databaseUrl, administers, hours, invitedBy: administrator },
+    ...{ id, host: name, databaseUrl, administers, validHours, invitedBy: administrator },
     secret: sealSecret(context.masterKeys, id, secret),
   });
   await recordEvent(tx, { kind: 'host-invited', subject: name, message: `${administrator} invited the host ${name}` });
