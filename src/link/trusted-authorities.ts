@@ -27,7 +27,7 @@ export const trustStatementShape = z.object({
 export type TrustStatement = z.output<typeof trustStatementShape>;
 
 /** All statements of a domain, in order: a message of its own on the control stream of a link. */
-export const trustStatementsShape = z.object({ authorities: z.array(envelopeShape).max(64) });
+export const trustStatementsShape = z.object({ statements: z.array(envelopeShape).max(64) });
 
 /** What an instance pushes on its control stream: these statements, or a signed list of revocations. */
 export type ControlMessage = z.output<typeof trustStatementsShape> | SignedEnvelope;

@@ -47,8 +47,8 @@ export function followControlStream(link: RouterLink, { trust, onList, onTrust, 
       if (line === '') continue;
       try {
         const message = parseJson(line);
-        if (message !== null && typeof message === 'object' && 'authorities' in message) {
-          if (trust.take(parseMessage(trustStatementsShape, message).authorities)) onTrust();
+        if (message !== null && typeof message === 'object' && 'statements' in message) {
+          if (trust.take(parseMessage(trustStatementsShape, message).statements)) onTrust();
           continue;
         }
         const envelope = parseMessage(envelopeShape, message);

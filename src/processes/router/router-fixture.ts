@@ -89,7 +89,7 @@ export async function createStage(overrides: Partial<RouterOptions> = {}): Promi
     },
     say: (authorities) => {
       said = authorities;
-      for (const push of pushes) push({ authorities });
+      for (const push of pushes) push({ statements: said });
     },
     dial: async (identifier, given = {}) => {
       const credential = await issueTestCredential(domain, identifier, stage.srpPort);
@@ -109,7 +109,7 @@ export async function createStage(overrides: Partial<RouterOptions> = {}): Promi
           },
           control: (push, signal) => {
             pushes.add(push);
-            if (said.length > 0) push({ authorities: said });
+            if (said.length > 0) push({ statements: said });
             if (stage.list) push(stage.list);
             signal.addEventListener('abort', () => pushes.delete(push));
           },

@@ -23,13 +23,13 @@ const againMs = 1000;
 export function createRevocationFeed(db: Database): RevocationFeed {
   const followers = new Set<(message: ControlMessage) => void>();
   let current: SignedRevocationList | undefined;
-  let authorities: Awaited<ReturnType<typeof readStatements>> = [];
+  let statements: Awaited<ReturnType<typeof readStatements>> = [];
   return {
     follow(push, signal) {
       if (signal.aborted) return;
       followers.add(push);
       signal.addEventListener('abort', () => followers.delete(push), { once: true });
-      if (authorities.length > 0) push({ authorities });
+      if (statements.length > 0) push({ statements });
       if (current) push(current.envelope);
     },
     async run(signal, onError) {
@@ -37,10 +37,10 @@ export function createRevocationFeed(db: Database): RevocationFeed {
       const listening = await ringAtChanges(db, ['revocation_list', 'authority_statement'], bell);
       await takeTurns(bell, signal, async () => {
         try {
-          const statements = await readStatements(db);
-          if (statements.at(-1)?.payload !== authorities.at(-1)?.payload) {
-            authorities = statements;
-            for (const push of followers) tell(push, { authorities }, onError);
+          const read = await readStatements(db);
+          if (read.at(-1)?.payload !== statements.at(-1)?.payload) {
+            statements = read;
+            for (const push of followers) tell(push, { statements }, onError);
           }
           const list = await readSignedRevocationList(db);
           if (list !== undefined && list.number > (current?.number ?? -1)) {
