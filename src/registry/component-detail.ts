@@ -28,7 +28,7 @@ export const componentDetailShape = z.looseObject({
   /** Ids of the master keys that it holds, and of the one that it seals with; absent before 1.4, and where it has none. */
   masterKeys: z.object({ current: z.string(), held: z.array(z.string()) }).optional(),
   /** Of an instance: the serial number of the route signer by which it signs; absent before 1.4. */
-  routeSigner: z.string().optional(),
+  routeSignerSerial: z.string().optional(),
   /** Fingerprints of domain authorities: those it trusts, and the one its certificate is of; absent before 1.4. */
   authorities: z.object({ trusts: z.array(z.string()), credentialBy: z.string().nullable() }).optional(),
 });

@@ -68,7 +68,7 @@ async function reports(
   trusts: (Buffer | undefined)[],
   credentialBy: Buffer,
 ): Promise<void> {
-  const { present: routeSigner } = await readRouteSigners(db);
+  const { present: routeSignerSerial } = await readRouteSigners(db);
   const authorities = {
     trusts: trusts.flatMap((der) => (der ? [authorityFingerprint(der)] : [])),
     credentialBy: authorityFingerprint(credentialBy),
@@ -77,7 +77,7 @@ async function reports(
   await db`
     insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until, detail)
     values (${name}, ${kind}, 'h', 'b', 1, ${context.release}, '{1}', ${features}, now() + interval '1 hour',
-            ${db.json({ authorities, routeSigner } as never)})
+            ${db.json({ authorities, routeSignerSerial } as never)})
     on conflict (name) do update set detail = excluded.detail, stopped_at = null, lease_until = excluded.lease_until`;
 }
 

@@ -101,7 +101,7 @@ async function notSettled(q: Queryable): Promise<string[]> {
     const report = reportOf(detail);
     if (fingerprint === null || report?.credentialBy !== fingerprint || !report.trusts.includes(fingerprint))
       return true;
-    return kind === 'server' && stoppedAt === null && detailOf(detail).routeSigner !== present;
+    return kind === 'server' && stoppedAt === null && detailOf(detail).routeSignerSerial !== present;
   });
   const absent = (await listDesiredProcesses(q)).filter(
     ({ kind, name, state }) =>

@@ -23,7 +23,7 @@ async function instancesOfAnother(q: Queryable): Promise<string[]> {
   const { present } = await readRouteSigners(q);
   const others = (await listComponents(q)).filter(({ kind, stoppedAt, detail }) => {
     if (kind !== 'server' || stoppedAt !== null) return false;
-    return componentDetailShape.safeParse(detail).data?.routeSigner !== present;
+    return componentDetailShape.safeParse(detail).data?.routeSignerSerial !== present;
   });
   return others.map(({ name, host, alive }) => `${name} on ${host}${alive ? '' : ' (not running)'}`);
 }

@@ -38,11 +38,11 @@ after(async () => {
 
 const bramble = (...argv: string[]) => runBramble(admin, ['authority', ...argv]);
 /** As an instance reports it. */
-const reports = async (name: string, routeSigner: string | null, lease = '10 seconds') =>
+const reports = async (name: string, routeSignerSerial: string | null, lease = '10 seconds') =>
   await db`
     insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until, detail)
     values (${name}, 'server', 'h', 'b', 1, ${context.release}, '{1}', ${[...context.features.map((f) => f.name)]},
-            now() + ${lease}::interval, ${db.json({ ...(routeSigner && { routeSigner }) })})
+            now() + ${lease}::interval, ${db.json({ ...(routeSignerSerial && { routeSignerSerial }) })})
     on conflict (name) do update set detail = excluded.detail, stopped_at = null`;
 
 test('until the upgrade is finalized the route signer is not replaced', async () => {
@@ -109,11 +109,11 @@ test('an instance signs by the one that there is, without a restart, and by the 
   const ending = new AbortController();
   const running = signing.run(ending.signal);
   const { present: first } = await readRouteSigners(db);
-  assert.equal(signing.detail().routeSigner, first);
+  assert.equal(signing.detail().routeSignerSerial, first);
   await asRole.begin((tx) => rollRouteSigner(tx, context.masterKeys, { name: 'Example' }, new Date()));
   const { present: second } = await readRouteSigners(db);
 
-  await until('it signs by the new one', 60_000, async () => signing.detail().routeSigner === second);
+  await until('it signs by the new one', 60_000, async () => signing.detail().routeSignerSerial === second);
   const isRetired = (serial: string) => serial === first;
   assert.deepEqual(openRoutes(signing.sign({ n: 1 }), shape, key, isRetired), { n: 1 });
   await db`update authority set key_id = 'lost' where name = 'route-signer'`;

@@ -20,7 +20,7 @@ export interface RouteSigning {
   /** Follows the domain until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
   /** For the component's detail. */
-  detail(): Pick<ComponentDetail, 'routeSigner'>;
+  detail(): Pick<ComponentDetail, 'routeSignerSerial'>;
 }
 
 /** After a failure. */
@@ -59,7 +59,7 @@ export async function createRouteSigning(parts: {
       await takeTurns(bell, signal, look);
       await listening.unlisten();
     },
-    detail: () => (present.name === 'route-signer' ? { routeSigner: serialOf(present) } : {}),
+    detail: () => (present.name === 'route-signer' ? { routeSignerSerial: serialOf(present) } : {}),
   };
 }
 
