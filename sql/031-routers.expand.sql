@@ -9,7 +9,7 @@ create table router (
   server_name  text not null,                  -- that its certificate is for
   srp_port     integer,                        -- as its host has told; nobody dials it before
   public_port  integer,
-  ends_at      timestamptz,                    -- its certificate, where the host of the router has asked for it
+  certificate_ends_at  timestamptz,            -- where the host of the router has asked for it
   removed_at   timestamptz                     -- from then on nobody dials it, and it is not registered any more
 );
 

@@ -36,7 +36,7 @@ export async function listRouterEnds(q: Queryable): Promise<RouterEnd[]> {
   const [table] = await q<{ present: boolean }[]>`select to_regclass('router') is not null as present`;
   if (table?.present !== true) return [];
   return await q<RouterEnd[]>`
-    select name, host, ends_at as "endsAt", removed_at is not null as removed from router order by name`;
+    select name, host, certificate_ends_at as "endsAt", removed_at is not null as removed from router order by name`;
 }
 
 /** Of the routers on a host, the SRP port that the domain knows. */

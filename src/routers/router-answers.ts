@@ -76,7 +76,7 @@ async function certify(
     });
     await tx`
       update router set srp_port = ${proven.srpPort}, public_port = ${proven.publicPort},
-             ends_at = ${new X509Certificate(certificatePem).validToDate}
+             certificate_ends_at = ${new X509Certificate(certificatePem).validToDate}
        where name = ${name}`;
     return { certificatePem };
   } catch (error) {

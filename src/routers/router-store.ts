@@ -19,7 +19,7 @@ export interface DomainRouter {
 export async function listRouters(q: Queryable): Promise<DomainRouter[]> {
   return await q<DomainRouter[]>`
     select name, host, link_host as "linkHost", link_port as "linkPort", srp_port as "srpPort",
-           public_port as "publicPort", ends_at as "endsAt", r.refusal
+           public_port as "publicPort", certificate_ends_at as "endsAt", r.refusal
       from router left join router_request r on r.router = name
      where removed_at is null order by name`;
 }

@@ -139,12 +139,12 @@ test('a router on a further host is named when its certificate ends soon, unless
   const mentioned = async () =>
     /router far \(.*?\)/.test((await checkCertificates({ db, home, host: 'here' })).message);
   await db`
-    insert into router (name, host, link_host, server_name, ends_at)
+    insert into router (name, host, link_host, server_name, certificate_ends_at)
     values ('far', 'there', '127.0.0.1', 'far.test', now() + interval '29 days')`;
   assert.equal(await mentioned(), true);
-  await db`update router set ends_at = now() + interval '31 days'`;
+  await db`update router set certificate_ends_at = now() + interval '31 days'`;
   assert.equal(await mentioned(), false);
-  await db`update router set ends_at = now() + interval '29 days', removed_at = now()`;
+  await db`update router set certificate_ends_at = now() + interval '29 days', removed_at = now()`;
   assert.equal(await mentioned(), false);
   await db`alter table router rename to router_later`;
   assert.equal(await mentioned(), false, 'the schema before the expansion');
