@@ -12,11 +12,11 @@ const authorities = z.object({
       endsAt: instant,
     }),
   ),
-  former: z
-    .object({ valid: z.number(), ended: z.number() })
+  device: z
+    .object({ validIdentities: z.number(), endedIdentities: z.number() })
     .nullable()
     .describe(
-      'Identities of the former device authority during a rollover: it is retired when none is valid any more.',
+      'The rollover of the device authority, by identities of the former one: it is retired when none is valid any more.',
     ),
   routeSigner: z
     .object({ waitsFor: z.array(z.string()).describe('Instances that are not known to sign by the new one.') })
@@ -42,7 +42,7 @@ export const authorityOperations = {
     ...{ method: 'GET', path: '/authorities', tag, summary: 'The authorities, and how far a rollover is' },
     answer: authorities,
   },
-  roll: {
+  rollDevice: {
     ...{ method: 'POST', path: '/authorities/device/roll', tag },
     summary: 'Replace the device authority: a second one issues identities, and devices renew theirs',
     status: 201,

@@ -14,7 +14,7 @@ type Ordered = Operation & { readonly answer: typeof authorityOperations.list.an
 const steps = {
   roll: {
     device: {
-      operation: authorityOperations.roll,
+      operation: authorityOperations.rollDevice,
       question: 'Replace the device authority? Every device renews its identity, under the budget.',
     },
     'route-signer': {
@@ -104,7 +104,7 @@ export function addAuthorityCommands(program: Command, frame: Frame): void {
   );
 }
 
-function authorityText({ authorities, former, routeSigner, domain }: AuthorityList, style: Style): string {
+function authorityText({ authorities, device, routeSigner, domain }: AuthorityList, style: Style): string {
   const list = columns(style, authorities, {
     name: (row) => row.name,
     subject: (row) => row.subject,
@@ -112,7 +112,7 @@ function authorityText({ authorities, former, routeSigner, domain }: AuthorityLi
     fingerprint: (row) => row.fingerprint,
   });
   const rollovers = [
-    ...(former === null ? [] : [deviceRollover(former)]),
+    ...(device === null ? [] : [deviceRollover(device)]),
     ...(routeSigner === null ? [] : [routeSignerRollover(routeSigner)]),
     ...(domain === null ? [] : [domainRollover(domain)]),
   ];
@@ -135,7 +135,10 @@ function routeSignerRollover({ waitsFor }: NonNullable<AuthorityList['routeSigne
   return `The route signer is being replaced; not known to sign by the new one: ${waitsFor.join(', ')}.`;
 }
 
-function deviceRollover({ valid, ended }: NonNullable<AuthorityList['former']>): string {
+function deviceRollover({
+  validIdentities: valid,
+  endedIdentities: ended,
+}: NonNullable<AuthorityList['device']>): string {
   const left = `${counted(valid, 'valid identity', 'valid identities')} of the former device authority ${valid === 1 ? 'is' : 'are'} left`;
   return `${left}${ended === 0 ? '' : `, and ${ended} that have ended`}; it is retired when none is valid.`;
 }

@@ -33,7 +33,7 @@ export function authorityRoutes(context: AdministrationContext): FastifyPluginAs
   return async (app) => {
     serve(app, authorityOperations.list, async () => await list(context));
 
-    serve(app, authorityOperations.roll, async ({ administrator }) => {
+    serve(app, authorityOperations.rollDevice, async ({ administrator }) => {
       const message = `${administrator} replaced the device authority; devices renew their identities.`;
       return await change({ kind: 'device-authority-rolled', message }, async (tx) => {
         await requireFeature(tx, features, 'device-authority-rollover', 'Replacing the device authority');
@@ -96,13 +96,14 @@ export function authorityRoutes(context: AdministrationContext): FastifyPluginAs
 
 async function list({ db: q, masterKeys }: AdministrationContext): Promise<AuthorityList> {
   const formerIssuer = await readFormerIssuer(q);
+  const former = formerIssuer && (await countFormerIdentities(q, formerIssuer));
   return {
     authorities: (await listAuthorityCertificates(q)).map(({ name, certificate }) => {
       const { subject, validToDate } = new X509Certificate(certificate);
       const commonName = /^CN=(.*)$/m.exec(subject)?.[1] ?? subject;
       return { name, subject: commonName, fingerprint: fingerprintOf(certificate), endsAt: validToDate };
     }),
-    former: formerIssuer === null ? null : await countFormerIdentities(q, formerIssuer),
+    device: former && { validIdentities: former.valid, endedIdentities: former.ended },
     routeSigner: await routeSignerRollover(q),
     domain: await domainRollover(q, masterKeys),
   };
