@@ -9,8 +9,8 @@ create table audit_cut (
   last_at         timestamptz(3) not null,       -- when the last of them was sealed
   at              timestamptz(3) not null,
   by              text not null,                 -- an administrator, or the component that carries out the retention
-  export          text,                          -- SHA-256 of the export that was made first
-  public_key      text not null,                 -- PEM, of the home whose service made the cut
+  export_sha256   text,                          -- of the export that was made first
+  public_key_pem  text not null,                 -- of the home whose service made the cut
   signature       text not null                  -- Ed25519, in base64 (src/access/audit/cut.ts)
 );
 create trigger append_only before update or delete or truncate on audit_cut

@@ -37,7 +37,7 @@ const cut = z.object({
   lastAt: z.string().describe('When the last of the removed records was sealed.'),
   at: z.string(),
   by: z.string(),
-  export: z.string().nullable().describe('SHA-256 of the export that was made first.'),
+  exportSha256: z.string().nullable().describe('Of the export that was made first.'),
   publicKeyPem: z.string(),
   signature: z.string(),
 });
@@ -109,7 +109,7 @@ export const auditOperations = {
     body: z.object({
       number: z.number().int().positive(),
       chain: digest.describe('Both as answered for the place.'),
-      export: digest.optional().describe('SHA-256 of the export that was made.'),
+      exportSha256: digest.optional().describe('Of the export that was made.'),
     }),
     status: 201,
     answer: cut,

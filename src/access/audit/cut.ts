@@ -24,8 +24,8 @@ export const cutShape = z.object({
   lastAt: z.string(),
   at: z.string(),
   by: z.string(),
-  /** SHA-256 of the export that was made first. */
-  export: digest.nullable(),
+  /** Of the export that was made first. */
+  exportSha256: digest.nullable(),
   publicKeyPem: z.string(),
   signature: z.base64(),
 });
@@ -47,8 +47,8 @@ export function isCutSigned(cut: Cut): boolean {
   }
 }
 
-function cutText({ number, chain, after, lastAt, at, by, export: exported }: CutFacts): string {
-  return ['bramble audit cut', after, number, chain, lastAt, at, exported ?? '-', by].join('\n');
+function cutText({ number, chain, after, lastAt, at, by, exportSha256 }: CutFacts): string {
+  return ['bramble audit cut', after, number, chain, lastAt, at, exportSha256 ?? '-', by].join('\n');
 }
 
 /** The last one; none where the schema does not have them yet. */
@@ -58,8 +58,8 @@ export async function latestCut(q: Queryable): Promise<Cut | undefined> {
   const [row] = await q<Cut[]>`
     select number::float8 as number, encode(chain, 'hex') as chain, after::float8 as after,
            to_char(last_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "lastAt",
-           to_char(at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at, by, export,
-           public_key as "publicKeyPem", signature
+           to_char(at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at, by, export_sha256 as "exportSha256",
+           public_key_pem as "publicKeyPem", signature
       from audit_cut order by audit_cut.number desc limit 1`;
   return row;
 }

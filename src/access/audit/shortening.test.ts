@@ -48,7 +48,7 @@ async function scene(): Promise<{ db: Database; home: string; file: HeadFile; ol
 async function shorten(db: Database, file: HeadFile, before: Date): Promise<Cut> {
   const place = await findCutPlace(db, before);
   assert.ok(place);
-  const cut = await db.begin((tx) => cutAudit(tx, file, { place, by: 'ada', exported: null }));
+  const cut = await db.begin((tx) => cutAudit(tx, file, { place, by: 'ada', exportSha256: null }));
   await keepCut(file, cut);
   await remove(db, cut);
   return cut;
@@ -100,7 +100,7 @@ test('between the cut and the last batch, and after a death in between, the audi
   const { db, file, old } = await scene();
   const place = await findCutPlace(db, daysAgo(40));
   assert.ok(place);
-  const cut = await db.begin((tx) => cutAudit(tx, file, { place, by: 'ada', exported: null }));
+  const cut = await db.begin((tx) => cutAudit(tx, file, { place, by: 'ada', exportSha256: null }));
   assert.deepEqual((await verified(db, file)).findings, []);
   assert.equal(await file.hasLine({ cut }), false);
   // Another service finds what the first one left: the line, and the records.
@@ -129,7 +129,7 @@ test('what no cut covers, what is young and the last record are not removed, who
   const chainOf = async (number: number) =>
     (await db`select encode(chain, 'hex') as chain from audit_seal where number = ${number}`)[0]?.['chain'] as string;
   const cutAt = async (number: number, chain: string) =>
-    await db.begin((tx) => cutAudit(tx, file, { place: { number, chain }, by: 'ada', exported: null }));
+    await db.begin((tx) => cutAudit(tx, file, { place: { number, chain }, by: 'ada', exportSha256: null }));
   const isRefused = (error: unknown) => isBrambleError(error, 'ERR_AUDIT_CUT');
   await assert.rejects(cutAt(all - 1, await chainOf(all - 1)), isRefused);
   await assert.rejects(cutAt(2, await chainOf(1)), isRefused);
@@ -137,7 +137,7 @@ test('what no cut covers, what is young and the last record are not removed, who
   // A cut that was written into the table by hand reaches no further than the triggers let it.
   const cut = await cutAt(2, await chainOf(2));
   await db`
-    insert into audit_cut (number, chain, after, last_at, at, by, public_key, signature)
+    insert into audit_cut (number, chain, after, last_at, at, by, public_key_pem, signature)
     select ${all}, chain, 2, now(), now(), 'mallory', 'x', '' from audit_seal where number = ${all}`;
   await refused(`delete from audit_record where id = (select record_id from audit_seal where number = ${all})`);
   await refused('delete from audit_seal where number = 1');
@@ -158,7 +158,7 @@ test('a cut that was forged, changed or made in another home is a fault; the oth
   const other = await openHeadFile(await mkdtemp(join(tmpdir(), 'bramble-cut-')));
   assert.deepEqual((await verified(db, other)).findings, ['cut']);
   assert.deepEqual((await verified(db, other, fingerprintOf(file.publicKeyPem))).findings, []);
-  for (const change of ["by = 'nobody'", 'after = 1', "at = '2020-01-01'", `export = '${'0'.repeat(64)}'`]) {
+  for (const change of ["by = 'nobody'", 'after = 1', "at = '2020-01-01'", `export_sha256 = '${'0'.repeat(64)}'`]) {
     const [column = ''] = change.split(' ');
     await tamper(db, `create table was as select * from audit_cut; update audit_cut set ${change}`);
     assert.deepEqual((await verified(db, file)).findings, ['cut'], change);

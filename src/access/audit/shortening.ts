@@ -48,9 +48,9 @@ export async function findCutPlace(q: Queryable, before: Date): Promise<CutPlace
 export async function cutAudit(
   tx: Transaction,
   file: HeadFile,
-  order: { place: Pick<CutPlace, 'number' | 'chain'>; by: string; exported: string | null },
+  order: { place: Pick<CutPlace, 'number' | 'chain'>; by: string; exportSha256: string | null },
 ): Promise<Cut> {
-  const { place, by, exported } = order;
+  const { place, by, exportSha256 } = order;
   await tx`select pg_advisory_xact_lock(${lockClass}, ${advisoryLock.audit})`;
   // In a statement of its own: it sees what the holder before has committed.
   const [found] = await tx<{ lastAt: Date; at: Date; after: number; old: boolean }[]>`
@@ -76,7 +76,7 @@ export async function cutAudit(
   const { lastAt, at, after } = found;
   const cut = signedCut(file, {
     ...{ number: place.number, chain: place.chain, after, lastAt: lastAt.toISOString(), at: at.toISOString() },
-    ...{ by, export: exported },
+    ...{ by, exportSha256 },
   });
   await insertCut(tx, cut);
   return cut;
@@ -116,12 +116,12 @@ export async function removeCutRecords(tx: Transaction, cut: Cut, limit: number)
 
 /** With its record beside the operation's, which is sealed with it. */
 async function insertCut(tx: Transaction, cut: Cut): Promise<void> {
-  const { number, chain, after, lastAt, at, by, export: exported, publicKeyPem, signature } = cut;
+  const { number, chain, after, lastAt, at, by, exportSha256, publicKeyPem, signature } = cut;
   await tx`
-    insert into audit_cut (number, chain, after, last_at, at, by, export, public_key, signature)
-    values (${number}, decode(${chain}, 'hex'), ${after}, ${lastAt}, ${at}, ${by}, ${exported}, ${publicKeyPem},
+    insert into audit_cut (number, chain, after, last_at, at, by, export_sha256, public_key_pem, signature)
+    values (${number}, decode(${chain}, 'hex'), ${after}, ${lastAt}, ${at}, ${by}, ${exportSha256}, ${publicKeyPem},
             ${signature})`;
   await tx`
     insert into audit_record (kind, operation, subjects, detail)
-    values ('change', 'insert audit_cut', ${[String(number)]}, ${tx.json({ changes: [{ number, chain, after, lastAt, by, export: exported }] })})`;
+    values ('change', 'insert audit_cut', ${[String(number)]}, ${tx.json({ changes: [{ number, chain, after, lastAt, by, exportSha256 }] })})`;
 }

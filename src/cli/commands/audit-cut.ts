@@ -41,7 +41,7 @@ export function addAuditCut(audit: Command, frame: Frame): void {
         const without = exported === undefined ? ' They have not been exported.' : '';
         await confirm(frame, `Remove the records ${after + 1} to ${upTo} of the audit for good?${without}`);
       }
-      const body = { number: upTo, chain, ...(exported === undefined ? {} : { export: exported }) };
+      const body = { number: upTo, chain, ...(exported === undefined ? {} : { exportSha256: exported }) };
       await frame.ask(command, auditOperations.cut, { body }, cutText);
     }),
     'bramble audit cut --before 2026-01-01 --export audit-until-2026.jsonl',
@@ -82,7 +82,7 @@ async function newFile(path: string): Promise<FileHandle> {
   }
 }
 
-function cutText({ after, number: upTo, export: exported }: AuditCut): string {
+function cutText({ after, number: upTo, exportSha256: exported }: AuditCut): string {
   const file = exported === null ? '' : ` Keep the export; its SHA-256 is ${exported}.`;
   return `The records ${after + 1} to ${upTo} are being removed.${file}`;
 }

@@ -67,7 +67,7 @@ export function createRetentionUpkeep(parts: RetentionUpkeep): Upkeep {
     } as const;
     const file = await headFile();
     const made = await administrationTransaction(db, release, (tx) =>
-      recorded(tx, by, async () => await cutAudit(tx, file, { place, by: name, exported: null })),
+      recorded(tx, by, async () => await cutAudit(tx, file, { place, by: name, exportSha256: null })),
     );
     await keepCut(file, made);
     log.info({ after: made.after, upTo: made.number }, 'the audit was cut');

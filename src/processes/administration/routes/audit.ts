@@ -40,7 +40,7 @@ export function auditRoutes(context: AdministrationContext): FastifyPluginAsync 
       const file = await openHeadFile(context.home);
       const cut = await write(context, async (tx) => {
         await requireFeature(tx, context.features, 'retention', 'Cutting the audit');
-        return await cutAudit(tx, file, { place: body, by: administrator, exported: body.export ?? null });
+        return await cutAudit(tx, file, { place: body, by: administrator, exportSha256: body.exportSha256 ?? null });
       });
       await keepCut(file, cut);
       return cut;
