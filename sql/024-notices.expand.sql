@@ -4,7 +4,7 @@
 create table notice_target (
   id             uuid primary key,
   name           text not null unique,
-  kind           text not null,                    -- 'webhook', 'mail'
+  channel        text not null,                    -- 'webhook', 'mail'
   addresses      text[] not null,                  -- as shown: of a webhook's URL only what is no secret
   kinds          text[],                           -- of notices; null for all
   sealed         bytea,                            -- of a webhook: its URL and key
@@ -103,7 +103,7 @@ create trigger notices_owed after insert on event for each row when (notice_kind
   execute function owe_notices();
 create trigger change_noticed after insert on notice for each statement execute function notify_change();
 
-select audit_attach('notice_target', '{insert,"update of name, kind, addresses, kinds, sealed",delete}', '{}', 'array[r.name]',
-  '{id,name,kind,addresses,kinds,created_at}');
+select audit_attach('notice_target', '{insert,"update of name, channel, addresses, kinds, sealed",delete}', '{}', 'array[r.name]',
+  '{id,name,channel,addresses,kinds,created_at}');
 select audit_attach('notice_mail_server', '{insert,update,delete}', '{}', 'array[r.host]',
   '{host,port,security,sender,username,updated_at}');

@@ -24,9 +24,9 @@ const key = z
   .regex(/^whsec_[A-Za-z0-9+/]{32,88}={0,2}$/, 'must be whsec_ and 24 to 64 bytes in base64')
   .describe('Signs each request, as the Standard Webhooks specification says. It is never shown again.');
 
-const newTarget = z.discriminatedUnion('kind', [
+const newTarget = z.discriminatedUnion('channel', [
   z.object({
-    kind: z.literal('webhook'),
+    channel: z.literal('webhook'),
     name: typedName.optional().describe('Default: the host of the URL.'),
     url: z.string().max(2000),
     key,
@@ -34,7 +34,7 @@ const newTarget = z.discriminatedUnion('kind', [
     kinds: kinds.nullable().default(null).describe('Null for all kinds, those of later releases too.'),
   }),
   z.object({
-    kind: z.literal('mail'),
+    channel: z.literal('mail'),
     name: typedName.optional().describe('Default: the first address.'),
     addresses: z.array(z.email().max(254)).min(1).max(16),
     kinds: kinds.nullable().default(null).describe('Null for all kinds, those of later releases too.'),
@@ -44,7 +44,7 @@ export type NewTarget = z.output<typeof newTarget>;
 
 const target = z.object({
   name: z.string(),
-  kind: word('webhook', 'mail'),
+  channel: word('webhook', 'mail'),
   addresses: z.array(z.string()).describe('Of a webhook without path and query, which may be secret.'),
   kinds: z.array(z.string()).nullable(),
   waiting: z.number().describe('Notices that are still to be sent.'),

@@ -131,7 +131,7 @@ test('a new target is told what holds already, if it wants that kind', async () 
     lookFor(() => [{ subject: 'not yet', message: '' }], { scope: 'x', confirmSeconds: 9 }),
   );
   const keys = createMasterKeys();
-  const mail = { kind: 'mail', addresses: ['ops@example.org'] } as const;
+  const mail = { channel: 'mail', addresses: ['ops@example.org'] } as const;
   await db.begin((tx) => addTarget(tx, keys, { ...mail, addresses: [...mail.addresses], name: 'all', kinds: null }));
   await db.begin((tx) =>
     addTarget(tx, keys, { ...mail, addresses: [...mail.addresses], name: 'some', kinds: ['backup-failed'] }),

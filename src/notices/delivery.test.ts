@@ -28,7 +28,7 @@ const limited = { timeout: 120_000 };
 
 const addWebhook = async (url: string, options: Partial<NewTarget> = {}) =>
   await db.begin((tx) =>
-    addTarget(tx, masterKeys, { kind: 'webhook', url, key, kinds: null, ...options } as NewTarget),
+    addTarget(tx, masterKeys, { channel: 'webhook', url, key, kinds: null, ...options } as NewTarget),
   );
 const paused = (message: string) => recordEvent(db, { kind: 'upgrade-paused', subject: '1.4.0', message });
 const waiting = async (name: string) => (await readTarget(db, name))?.waiting;

@@ -19,7 +19,7 @@ const claimSeconds = 60;
 export interface TellableTarget {
   id: string;
   name: string;
-  kind: string;
+  channel: string;
   addresses: string[];
   sealed: Buffer | null;
   keyId: string | null;
@@ -36,8 +36,7 @@ export interface ClaimedNotice {
 /** One notice for each target that has one due and is not being delivered to. */
 export async function claimDue(tx: Transaction): Promise<ClaimedNotice[]> {
   const rows = await tx<
-    (ClaimedNotice['target'] &
-      Notice & { claim: string; failures: number; number: string; noticeId: string; of: string })[]
+    (ClaimedNotice['target'] & Notice & { claim: string; failures: number; number: string; noticeId: string })[]
   >`
     with claimed as (
       update notice_target t
@@ -46,14 +45,14 @@ export async function claimDue(tx: Transaction): Promise<ClaimedNotice[]> {
          and (t.retry_at is null or ${isOver(tx, tx`t.retry_at`)})
          and exists (select from notice n where n.target_id = t.id)
       returning t.*)
-    select c.id, c.name, c.kind, c.addresses, c.sealed, c.key_id as "keyId", c.claim, c.failures,
-           n.number::text as number, n.id as "noticeId", n.at, n.kind as of, n.subject, n.message
+    select c.id, c.name, c.channel, c.addresses, c.sealed, c.key_id as "keyId", c.claim, c.failures,
+           n.number::text as number, n.id as "noticeId", n.at, n.kind, n.subject, n.message
       from claimed c
       cross join lateral (
         select * from notice n where n.target_id = c.id order by n.attempts, n.number limit 1) n`;
-  return rows.map(({ id, name, kind, addresses, sealed, keyId, claim, failures, number, ...notice }) => ({
-    ...{ claim, failures, number, target: { id, name, kind, addresses, sealed, keyId } },
-    notice: { id: notice.noticeId, at: notice.at, kind: notice.of, subject: notice.subject, message: notice.message },
+  return rows.map(({ id, name, channel, addresses, sealed, keyId, claim, failures, number, ...notice }) => ({
+    ...{ claim, failures, number, target: { id, name, channel, addresses, sealed, keyId } },
+    notice: { id: notice.noticeId, at: notice.at, kind: notice.kind, subject: notice.subject, message: notice.message },
   }));
 }
 

@@ -14,14 +14,14 @@ const maxTargets = 32;
 /** Returns its name. @throws BrambleError ERR_INPUT, ERR_NAME_TAKEN, or ERR_CONFLICT when there are too many */
 export async function addTarget(tx: Transaction, keys: MasterKeys, given: NewTarget): Promise<string> {
   const id = randomUUID();
-  const target = given.kind === 'webhook' ? webhookTarget(keys, id, given) : mailTarget(given);
+  const target = given.channel === 'webhook' ? webhookTarget(keys, id, given) : mailTarget(given);
   const [present] = await tx<{ count: number }[]>`select count(*)::int as count from notice_target`;
   if ((present?.count ?? 0) >= maxTargets) {
     throw new BrambleError('ERR_CONFLICT', `There are ${maxTargets} targets already: remove one first.`);
   }
   const { count } = await tx`
-    insert into notice_target (id, name, kind, addresses, kinds, sealed, key_id)
-    values (${id}, ${target.name}, ${given.kind}, ${target.addresses as string[]},
+    insert into notice_target (id, name, channel, addresses, kinds, sealed, key_id)
+    values (${id}, ${target.name}, ${given.channel}, ${target.addresses as string[]},
             ${given.kinds as string[] | null}, ${target.sealed}, ${target.keyId})
     on conflict (name) do nothing`;
   if (count === 0) {
@@ -36,13 +36,13 @@ export async function addTarget(tx: Transaction, keys: MasterKeys, given: NewTar
   return target.name;
 }
 
-function webhookTarget(keys: MasterKeys, id: string, given: Extract<NewTarget, { kind: 'webhook' }>) {
+function webhookTarget(keys: MasterKeys, id: string, given: Extract<NewTarget, { channel: 'webhook' }>) {
   const { url, address, host } = webhookAddress(given.url);
   const webhook: Webhook = { url, key: given.key, ...(given.caPem === undefined ? {} : { caPem: given.caPem }) };
   return { name: given.name ?? host, addresses: [address], ...sealWebhook(keys, id, webhook) };
 }
 
-function mailTarget({ name, addresses }: Extract<NewTarget, { kind: 'mail' }>) {
+function mailTarget({ name, addresses }: Extract<NewTarget, { channel: 'mail' }>) {
   return { name: name ?? addresses[0] ?? '', addresses, sealed: null, keyId: null };
 }
 
@@ -95,13 +95,13 @@ export async function readTarget(q: Queryable, name: string): Promise<TargetView
 /** For a test notice: without a claim, since nothing of the outbox is sent. */
 export async function readTellableTarget(q: Queryable, name: string): Promise<TellableTarget | undefined> {
   const [row] = await q<TellableTarget[]>`
-    select id, name, kind, addresses, sealed, key_id as "keyId" from notice_target where name = ${name}`;
+    select id, name, channel, addresses, sealed, key_id as "keyId" from notice_target where name = ${name}`;
   return row;
 }
 
 function shownColumns(q: Queryable): SqlFragment {
   return q`
-    t.name, t.kind, t.addresses, t.kinds, t.failures, t.last_error as "lastError", t.last_error_at as "lastErrorAt",
+    t.name, t.channel, t.addresses, t.kinds, t.failures, t.last_error as "lastError", t.last_error_at as "lastErrorAt",
     t.retry_at as "retryAt", t.last_sent_at as "lastSentAt", t.dropped::float8 as dropped,
     (select count(*)::int from notice n where n.target_id = t.id) as waiting`;
 }

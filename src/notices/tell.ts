@@ -1,4 +1,4 @@
-/** One attempt at telling a target, by whichever way it has. */
+/** One attempt at telling a target, on its channel. */
 import { messageOf } from '../base/errors.ts';
 import type { Database } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
@@ -21,16 +21,16 @@ export function teller({ db, masterKeys }: { db: Database; masterKeys: MasterKey
     try {
       const { name: domain } = await readDomain(db);
       const { id, sealed, keyId } = target;
-      if (target.kind === 'webhook' && sealed !== null && keyId !== null) {
+      if (target.channel === 'webhook' && sealed !== null && keyId !== null) {
         return await postWebhook(openWebhook(masterKeys, id, sealed, keyId), notice, domain, { signal });
       }
-      if (target.kind === 'mail') {
+      if (target.channel === 'mail') {
         const server = await readMailServer(db, masterKeys);
         if (server === undefined)
           return { kind: 'failed', answer: 'no mail server is set: `bramble notice mail-server set`' };
         return await sendMail(server, target.addresses, notice, domain, { signal });
       }
-      return { kind: 'failed', answer: `this release cannot send to targets of the kind ${target.kind}` };
+      return { kind: 'failed', answer: `this release has no channel ${target.channel}` };
     } catch (error) {
       signal.throwIfAborted();
       return { kind: 'failed', answer: messageOf(error) };

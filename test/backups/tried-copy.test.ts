@@ -71,8 +71,8 @@ async function fill({ home, databaseUrl }: StillDomain, { push, hook, mail }: Ou
     if (table?.['present'] !== true) return;
     await db.begin(async (tx) => {
       const key = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
-      await addTarget(tx, keys, { kind: 'webhook', url: `http://127.0.0.1:${hook.port}/`, key, kinds: null });
-      await addTarget(tx, keys, { kind: 'mail', addresses: ['ops@example.org'], kinds: null });
+      await addTarget(tx, keys, { channel: 'webhook', url: `http://127.0.0.1:${hook.port}/`, key, kinds: null });
+      await addTarget(tx, keys, { channel: 'mail', addresses: ['ops@example.org'], kinds: null });
       await setMailServer(tx, keys, {
         ...{ host: '127.0.0.1', port: mail.port, security: 'none', sender: 'bramble@example.org' },
         ...{ username: null, caPem: null },

@@ -103,7 +103,7 @@ function addWebhook(adding: Command, frame: Frame): void {
       const { keyFile, ca, kinds, name } = flags;
       const caPem = ca === undefined ? undefined : await readInputFile(ca);
       const key = await keyFrom(frame, keyFile);
-      const body = { kind: 'webhook', url, key, caPem, name, kinds: kinds?.map(unvalidated<NoticeKind>) } as const;
+      const body = { channel: 'webhook', url, key, caPem, name, kinds: kinds?.map(unvalidated<NoticeKind>) } as const;
       await frame.ask(command, noticeOperations.add, { body }, targetText);
     }),
     'bramble notice add webhook https://hooks.example.org/bramble --key-file hook.key',
@@ -119,7 +119,7 @@ function addMail(adding: Command, frame: Frame): void {
           'send notices by mail, one message to all of these; the server is set with `bramble notice mail-server`',
         ),
     ).action(async (addresses: string[], { kinds, name }: TargetFlags, command) => {
-      const body = { kind: 'mail', addresses, name, kinds: kinds?.map(unvalidated<NoticeKind>) } as const;
+      const body = { channel: 'mail', addresses, name, kinds: kinds?.map(unvalidated<NoticeKind>) } as const;
       await frame.ask(command, noticeOperations.add, { body }, targetText);
     }),
     'bramble notice add mail ops@example.org --kinds host-lost,backup-failed',

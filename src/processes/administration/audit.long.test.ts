@@ -157,7 +157,7 @@ async function walk(): Promise<Set<string>> {
   await call('PUT /push', '/push', { url: `https://u:${secret('pushPassword77')}@push.example.org` });
   await call('PATCH /push', '/push', { caPem: null });
   await call('POST /notice-targets', '/notice-targets', {
-    kind: 'webhook',
+    channel: 'webhook',
     name: 'hook',
     url: `https://hooks.example.org/${secret('hook-path-66')}`,
     key: secret(`whsec_${Buffer.alloc(32, 'hook-key-55').toString('base64')}`),
@@ -167,7 +167,11 @@ async function walk(): Promise<Set<string>> {
     key: secret(`whsec_${Buffer.alloc(32, 'hook-key-56').toString('base64')}`),
   });
   await call('DELETE /notice-targets/{name}', '/notice-targets/hook');
-  await call('POST /notice-targets', '/notice-targets', { kind: 'mail', name: 'ops', addresses: ['ops@example.org'] });
+  await call('POST /notice-targets', '/notice-targets', {
+    channel: 'mail',
+    name: 'ops',
+    addresses: ['ops@example.org'],
+  });
   await call('PUT /mail-server', '/mail-server', {
     ...{ host: '127.0.0.1', port: 1, security: 'none', sender: 'bramble@example.org', username: 'bramble' },
     password: secret('smtp-password-44'),

@@ -73,7 +73,7 @@ beforeEach(async () => {
   await db`delete from notice_target`;
   await db.begin(async (tx) => {
     await addTarget(tx, context.masterKeys, {
-      kind: 'webhook',
+      channel: 'webhook',
       name: 'hook',
       url: 'https://hook.example.org/secret',
       key: 'k'.repeat(40),
