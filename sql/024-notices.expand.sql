@@ -49,7 +49,7 @@ create table notice_condition (
 
 -- Mail goes to one server, which passes it on; a single row.
 create table notice_mail_server (
-  single      boolean primary key default true check (single),
+  singleton   boolean primary key default true check (singleton),
   host        text not null,
   port        integer not null,
   security    text not null,                       -- 'tls', 'starttls', 'none'

@@ -17,7 +17,7 @@ export async function setMailServer(tx: Transaction, keys: MasterKeys, given: Ne
   await tx`
     insert into notice_mail_server (host, port, security, sender, username, password, key_id, ca_pem)
     values (${host}, ${port}, ${security}, ${sender}, ${username}, ${password}, ${keyId}, ${caPem})
-    on conflict (single) do update
+    on conflict (singleton) do update
        set host = excluded.host, port = excluded.port, security = excluded.security, sender = excluded.sender,
            username = excluded.username, password = excluded.password, key_id = excluded.key_id, ca_pem = excluded.ca_pem,
            updated_at = now()`;
