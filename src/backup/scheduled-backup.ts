@@ -117,12 +117,12 @@ async function tell(db: Database, host: string, event: Parameters<typeof recordE
 
 async function make(
   { home, program, user, signal }: ScheduledOptions,
-  { folder, passphraseFile, apart, verifies }: BackupSchedule,
+  { folder, passphraseFile, onOtherFileSystem, verifies }: BackupSchedule,
   db: Database,
   clock: Clock,
 ): Promise<CreatedBackup> {
   const passphrase = await readKeptPassphrase(passphraseFile);
-  if (apart && !(await isApart(folder, home))) throw notMounted(folder);
+  if (onOtherFileSystem && !(await isApart(folder, home))) throw notMounted(folder);
   const deadline = clock.now() + fenceWait.maxMs;
   for (;;) {
     const mayWait = clock.now() < deadline;

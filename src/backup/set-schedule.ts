@@ -33,9 +33,9 @@ export async function setSchedule(home: string, wanted: NewSchedule, user: strin
   const { daily, folder, keep, verifies } = wanted;
   await onDomain(home, user, 'set', async (tx, host) => {
     await writeSchedule(tx, { host, daily, folder, keep, verifies, setBy: user }, dueAt);
-    const apart = await isApart(folder, home);
+    const onOtherFileSystem = await isApart(folder, home);
     await local.removeSchedule(home);
-    await local.writeSchedule(home, { format: 1, ...wanted, apart, setBy: user, setAt: now.toISOString() });
+    await local.writeSchedule(home, { format: 1, ...wanted, onOtherFileSystem, setBy: user, setAt: now.toISOString() });
   });
   return dueAt;
 }

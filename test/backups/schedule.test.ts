@@ -91,7 +91,7 @@ describe('a schedule of backups', { timeout: 300_000 }, () => {
     await writeFile(domain.passphraseFile, `${passphrase}\n`, { mode: 0o600 });
     const file = join(domain.home, 'backup-schedule.json');
     const stored = JSON.parse(await readFile(file, 'utf8'));
-    await writeFile(file, JSON.stringify({ ...stored, apart: true }));
+    await writeFile(file, JSON.stringify({ ...stored, onOtherFileSystem: true }));
     assert.match((await schedule('run')).stderr, /was on a file system of its own.*mount it.*ERR_BACKUP_WRITE/s);
     await writeFile(file, JSON.stringify({ ...stored, folder: join(domain.folder, 'gone') }));
     assert.match((await schedule('run')).stderr, /could not be written.*ERR_BACKUP_WRITE/s);

@@ -24,7 +24,7 @@ export const backupScheduleShape = z.object({
   passphraseFile: z.string().startsWith('/'),
   scratch: z.string().startsWith('/').nullable(),
   /** Whether the folder was on another file system than the home: otherwise it is not mounted. */
-  apart: z.boolean(),
+  onOtherFileSystem: z.boolean(),
   /** So many of the domain's backups are left in the folder; null for all. */
   keep: z.int().min(1).nullable(),
   verifies: z.boolean(),
@@ -36,7 +36,7 @@ export type BackupSchedule = z.output<typeof backupScheduleShape>;
 export const backupScheduleStateShape = z.object({
   format: z.literal(1),
   /** When the last run was to begin. */
-  begun: z.iso.datetime(),
+  dueAt: z.iso.datetime(),
   /** Runs for that time that have not passed. */
   failures: z.int().min(0),
   retryAt: z.iso.datetime().nullable(),
@@ -76,7 +76,7 @@ export function dueNow(
   now: Date,
 ): Date | undefined {
   const due = lastDue(daily, now);
-  const known = [setAt, state?.begun].flatMap((text) => (text === undefined ? [] : [new Date(text)]));
+  const known = [setAt, state?.dueAt].flatMap((text) => (text === undefined ? [] : [new Date(text)]));
   if (known.every((at) => at < due || at > now)) return due;
   const retryAt = state?.retryAt ?? null;
   return retryAt !== null && new Date(retryAt) <= now ? due : undefined;
@@ -84,15 +84,15 @@ export function dueNow(
 
 /** Before a run for that time begins: as if it were going to fail. */
 export function begin(state: BackupScheduleState | undefined, due: Date, now: Date): BackupScheduleState {
-  const begun = due.toISOString();
-  const failures = (state?.begun === begun ? state.failures : 0) + 1;
+  const dueAt = due.toISOString();
+  const failures = (state?.dueAt === dueAt ? state.failures : 0) + 1;
   const delayMs = retriesAfterMs[failures - 1];
   const retryAt = delayMs === undefined ? null : new Date(now.getTime() + delayMs).toISOString();
-  return { format: 1, begun, failures, retryAt };
+  return { format: 1, dueAt, failures, retryAt };
 }
 
-export function passed({ begun }: BackupScheduleState): BackupScheduleState {
-  return { format: 1, begun, failures: 0, retryAt: null };
+export function passed({ dueAt }: BackupScheduleState): BackupScheduleState {
+  return { format: 1, dueAt, failures: 0, retryAt: null };
 }
 
 /** Undefined if none is set. @throws BrambleError ERR_CONFIGURATION when it cannot be read */

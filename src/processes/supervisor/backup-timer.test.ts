@@ -26,7 +26,7 @@ async function scheduled(t: TestContext): Promise<string> {
   await chmod(home, 0o700);
   await writeSchedule(home, {
     ...{ format: 1, daily: '00:00', folder: home, passphraseFile: join(home, 'passphrase'), scratch: null },
-    ...{ apart: false, keep: null, verifies: false, setBy: 'ada', setAt: yesterday.toISOString() },
+    ...{ onOtherFileSystem: false, keep: null, verifies: false, setBy: 'ada', setAt: yesterday.toISOString() },
   });
   return home;
 }
@@ -63,7 +63,7 @@ test('it does not begin before the time, or without a schedule, and tells once o
   await rm(join(home, 'backup-schedule.json'));
   await writeSchedule(home, {
     ...{ format: 1, daily: '00:00', folder: home, passphraseFile: join(home, 'passphrase'), scratch: null },
-    ...{ apart: false, keep: null, verifies: false, setBy: 'ada', setAt: yesterday.toISOString() },
+    ...{ onOtherFileSystem: false, keep: null, verifies: false, setBy: 'ada', setAt: yesterday.toISOString() },
   });
   await rm(join(home, 'backup-schedule-state.json'));
   await next('backup-begun');
