@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { createBackupFile, openBackup, readBackupHead } from './backup-file.ts';
-import { listBackups, removeOldBackups, removeUnverified } from './backup-folder.ts';
+import { fileNameOf, listBackups, removeOldBackups, removeUnverified } from './backup-folder.ts';
 import type { BackupHead } from './manifest.ts';
 import { newBackupKeys } from './passphrase-key.ts';
 
@@ -183,7 +183,7 @@ test('of the backups that a host made of a domain the newest stay, and whatever 
   };
   const there = { madeBy: { ...head.madeBy, host: 'there' } };
   await add('second.backup', 2);
-  await add('fourth.backup', 4);
+  const made = await add('fourth.backup', 4);
   await add('first.backup', 1);
   await add('third.backup', 3);
   await add('other.backup', 1, { domain: { ...head.domain, id: '00000000-0000-4000-8000-000000000000' } });
@@ -192,7 +192,7 @@ test('of the backups that a host made of a domain the newest stay, and whatever 
   await add('fifth.backup.unverified', 5);
   const tried = await add('sixth.backup.unverified', 6);
   await writeFile(join(shelf, 'notes.backup'), 'no backup');
-  const removed = await removeOldBackups(shelf, head, 2);
+  const removed = await removeOldBackups(shelf, made, 2);
   assert.deepEqual(removed, [join(shelf, 'second.backup'), join(shelf, 'first.backup')]);
   const left = (await listBackups(shelf)).map(({ file }) => basename(file));
   assert.deepEqual(left.slice(0, 2), ['fourth.backup', 'third.backup']);
@@ -201,6 +201,27 @@ test('of the backups that a host made of a domain the newest stay, and whatever 
   const unverified = (await readdir(shelf)).filter((name) => name.endsWith('.unverified')).sort();
   assert.deepEqual(unverified, ['sixth.backup.unverified', 'there.backup.unverified']);
   assert.equal(await readFile(join(shelf, 'notes.backup'), 'utf8'), 'no backup');
+});
+
+test('the one just made stays, though a clock that was ahead has dated another one later', async () => {
+  const shelf = await mkdtemp(join(folder, 'shelf-'));
+  const add = async (name: string, takenAt: string) => {
+    const added = { ...head, id: randomUUID(), takenAt };
+    await (await createBackupFile(join(shelf, name), added, keys)).finish(manifest);
+    return added;
+  };
+  await add('ahead.backup', '2027-05-01T00:00:00.000Z');
+  await add('before.backup', '2026-11-26T08:00:00.000Z');
+  const made = await add('made.backup', '2026-11-27T08:00:00.000Z');
+  assert.deepEqual(await removeOldBackups(shelf, made, 2), [join(shelf, 'before.backup')]);
+  assert.deepEqual(await removeOldBackups(shelf, made, 1), [join(shelf, 'ahead.backup')]);
+  assert.deepEqual(await readdir(shelf), ['made.backup']);
+});
+
+test('hosts that share a folder name their backups apart, also within one second', () => {
+  const there = { ...head, madeBy: { ...head.madeBy, host: 'Büro 2.example' } };
+  assert.equal(fileNameOf(head), 'example-here-20261127T080000Z.backup');
+  assert.equal(fileNameOf(there), 'example-b-ro-2-example-20261127T080000Z.backup');
 });
 
 test('a folder that is not there is named', async () => {

@@ -38,10 +38,13 @@ async function list(folder: string, ending: string): Promise<FoundBackup[]> {
   return found.sort((one, other) => other.head.takenAt.localeCompare(one.head.takenAt));
 }
 
-/** Removes the oldest that the host of `made` made of its domain until `keep` are left. @returns the removed files */
+/**
+ * Removes the oldest that the host of `made` made of its domain until `keep` are left. `made` stays, also where a clock that was ahead has
+ * dated others later. @returns the removed files
+ */
 export async function removeOldBackups(folder: string, made: BackupHead, keep: number): Promise<string[]> {
-  const own = (await listBackups(folder)).filter(({ head }) => isOfSameHost(head, made));
-  const old = own.slice(keep).map(({ file }) => file);
+  const others = (await listBackups(folder)).filter(({ head }) => head.id !== made.id && isOfSameHost(head, made));
+  const old = others.slice(keep - 1).map(({ file }) => file);
   for (const file of old) await rm(file);
   return old;
 }
@@ -57,12 +60,16 @@ function isOfSameHost(one: BackupHead, other: BackupHead): boolean {
   return one.domain.id === other.domain.id && one.madeBy.host === other.madeBy.host;
 }
 
-/** `example-20261127T080000Z.backup` */
-export function fileNameOf({ domain, takenAt }: BackupHead): string {
-  const name =
-    domain.name
-      .toLowerCase()
-      .replace(/[^a-z0-9]+/g, '-')
-      .replace(/^-+|-+$/g, '') || 'bramble';
-  return `${name}-${takenAt.replace(/\.\d+/, '').replace(/[-:]/g, '')}${extension}`;
+/** `example-berlin-20261127T080000Z.backup`: by the host, since several may write to one folder. */
+export function fileNameOf({ domain, madeBy, takenAt }: BackupHead): string {
+  const time = takenAt.replace(/\.\d+/, '').replace(/[-:]/g, '');
+  return `${wordOf(domain.name, 'bramble')}-${wordOf(madeBy.host, 'host')}-${time}${extension}`;
+}
+
+function wordOf(text: string, otherwise: string): string {
+  const word = text
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '');
+  return word || otherwise;
 }

@@ -35,7 +35,7 @@ function addCreate(backup: Command, frame: Frame): void {
         .command('create')
         .description('make a backup while the domain runs: one moment of the database, and the keys, encrypted')
         .option('--out <file>', 'the file to write')
-        .option('--to <folder>', 'the folder to write it to, under a name with domain and time')
+        .option('--to <folder>', 'the folder to write it to, under a name with domain, host and time')
         .option(
           '--keep <number>',
           'with --to: afterwards remove the oldest backups that this host made of the domain there until so many are left',
@@ -128,7 +128,7 @@ function addVerify(backup: Command, frame: Frame): void {
         ]),
       );
     }),
-    'bramble backup verify /mnt/backups/example-20261127T080000Z.backup',
+    'bramble backup verify /mnt/backups/example-berlin-20261127T080000Z.backup',
   );
 }
 
@@ -206,7 +206,7 @@ function addRestore(backup: Command, frame: Frame): void {
         ].join('\n'),
       );
     }),
-    'BRAMBLE_HOME=/var/lib/bramble bramble backup restore /mnt/backups/example-20261127T080000Z.backup',
+    'BRAMBLE_HOME=/var/lib/bramble bramble backup restore /mnt/backups/example-berlin-20261127T080000Z.backup',
   );
 }
 

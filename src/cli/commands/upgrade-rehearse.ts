@@ -49,7 +49,7 @@ export function addUpgradeRehearseCommand(upgrades: Command, frame: Frame, setEx
     frame.show(command, rehearsal, rehearsalText);
     if (rehearsal.obstacles.length > 0) setExitCode(exitCode.refused);
   });
-  example(command, 'bramble upgrade rehearse /mnt/backups/example-20261127T080000Z.backup');
+  example(command, 'bramble upgrade rehearse /mnt/backups/example-berlin-20261127T080000Z.backup');
 }
 
 /** How many of the migrations that took longest are listed. */
