@@ -40,7 +40,7 @@ const head = {
   domain: { name: 'Example' },
   madeBy: { user: 'ada', host: 'there' },
 } as BackupHead;
-const by = { user: 'bea', host: 'here' };
+const by = { user: 'bea', host: 'here', needsToken: false };
 
 async function writeState(router: string, text: string): Promise<void> {
   await mkdir(join(home, 'router', router), { recursive: true });

@@ -9,8 +9,10 @@ import { writeDurably } from '../base/durable-file.ts';
 import { BrambleError } from '../base/errors.ts';
 
 const folders = ['keys', 'credentials', 'router', 'database'] as const;
-const files = ['config.json', 'admin.json', 'audit/heads.jsonl'] as const;
 export const configurationFile = 'config.json';
+/** With an administrator's token. */
+export const accessFile = 'admin.json';
+const files = [configurationFile, accessFile, 'audit/heads.jsonl'] as const;
 
 /** Plain names below the folders above: nothing that could lie elsewhere. */
 const homePath = z

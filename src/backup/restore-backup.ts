@@ -13,10 +13,11 @@ import { startEmbedded, stopEmbedded } from '../database/embedded/server.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
 import { readMasterKeys } from '../database/sealed-value.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
+import { hostKeyFile } from '../hosts/host-key.ts';
 import { configurationSchema } from '../process/configuration.ts';
 import { type OpenedBackup, openBackup } from './backup-file.ts';
 import { readFormerLists } from './former-revocations.ts';
-import { configurationFile, type HomeFiles, writeHomeFiles } from './home-files.ts';
+import { accessFile, configurationFile, type HomeFiles, writeHomeFiles } from './home-files.ts';
 import type { BackupHead } from './manifest.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from './rebuild-database.ts';
 import { type SettledDomain, settleRestored } from './restored-domain.ts';
@@ -97,7 +98,9 @@ async function fill(
     signal,
   });
   const former = { lists: formerLists, masterKeys: await readMasterKeys(masterKeyPath(home)) };
-  const settled = await settleRestored(url, backup.head, { user, host }, former);
+  const by = { user, host, needsToken: files[accessFile] === undefined };
+  const { token, ...settled } = await settleRestored(url, backup.head, by, former);
+  if (token !== null) await writeWholeFile(join(home, accessFile), `${JSON.stringify({ token })}\n`, 'wx');
   if (isEmbedded) await stopEmbedded({ folder: join(home, 'postgres'), mode: 'fast' });
   signal?.throwIfAborted();
   // Whole or not at all: from then on the home is one.
@@ -169,13 +172,17 @@ function embeddedDatabase({ database }: ReturnType<typeof configurationOf>) {
   return 'embedded' in database ? database : { embedded: true, settings: {} };
 }
 
-/** Credentials of roles are of the server that they were made in; the embedded one gets the same again. */
+/**
+ * Credentials of roles are of the server that they were made in; the embedded one gets the same again. And this host is the domain's first:
+ * it has not joined.
+ */
 function secretsFor(files: HomeFiles, isEmbedded: boolean): HomeFiles {
   const isOfRoles = (name: string) => name.startsWith('database/');
   const wasEmbedded = 'embedded' in configurationOf(files).database;
   return Object.fromEntries(
     Object.entries(files).filter(
-      ([name]) => name !== configurationFile && (!isOfRoles(name) || (isEmbedded && wasEmbedded)),
+      ([name]) =>
+        name !== configurationFile && name !== hostKeyFile && (!isOfRoles(name) || (isEmbedded && wasEmbedded)),
     ),
   );
 }

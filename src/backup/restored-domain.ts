@@ -7,6 +7,7 @@
  * are started: nothing is sent to a device or taken from one before somebody has looked, and a former domain that still
  * runs somewhere is not disturbed. Devices find nobody, and come back by themselves.
  */
+import { createToken } from '../access/administrator-tokens.ts';
 import { recorded } from '../access/audit/record.ts';
 import { raiseEpochs } from '../accounts/account-owner.ts';
 import { BrambleError } from '../base/errors.ts';
@@ -21,7 +22,8 @@ import { forgetHosts } from '../hosts/host-store.ts';
 import { listSrpCredentials, raiseSrpNumbers, takeRevocations } from '../instances/srp-credential-store.ts';
 import { normalSerial, type RevocationList } from '../link/messages.ts';
 import { dropWaiting } from '../notices/copied-domain.ts';
-import { changeDesiredProcesses, listDesiredProcesses } from '../registry/desired-processes.ts';
+import { changeDesiredProcesses, listDesiredProcesses, setDesiredProcess } from '../registry/desired-processes.ts';
+import { listSupervisors } from '../registry/supervisors.ts';
 import { newestSigned, type readFormerLists } from './former-revocations.ts';
 import type { BackupHead } from './manifest.ts';
 
@@ -36,31 +38,46 @@ export interface SettledDomain {
   stopped: string[];
   /** Devices that may have renewed their identity since: those must enrol again. */
   possiblyRenewed: { id: string; account: string }[];
-  /** Hosts that have to join again. */
+  /** Every host but the one of the backup: they have to join again. */
   joinedHosts: string[];
+  /** An administration service of another host that was placed on this one, which had none; null if that was not needed. */
+  administration: string | null;
   /** Taken from the former home; null if none was named, or its lists are not of this domain. */
   revocationsTaken: number | null;
 }
 
+interface Settled extends SettledDomain {
+  /** A new administrator's, if one was wanted. */
+  token: string | null;
+}
+
 type FormerLists = Awaited<ReturnType<typeof readFormerLists>>;
 
-/** In one transaction, with a record in the audit. `by` says who restores it, on which host. */
+/** `host` is the one whose home the backup has. */
+interface Restorer {
+  user: string;
+  host: string;
+  /** The home has no administrator's token: on hosts that joined there is none. */
+  needsToken: boolean;
+}
+
+/** In one transaction, with a record in the audit. */
 export async function settleRestored(
   url: string,
   head: BackupHead,
-  by: { user: string; host: string },
+  by: Restorer,
   former: { lists: FormerLists; masterKeys: MasterKeys },
-): Promise<SettledDomain> {
+): Promise<Settled> {
   const db = openDatabase(url, { applicationName, max: 1 });
   try {
-    const settled = await db.begin(async (tx): Promise<SettledDomain> => {
+    const settled = await db.begin(async (tx): Promise<Settled> => {
       const operation = {
         ...{ actor: by.user, operation: 'backup restore', subjects: [head.domain.name] },
         ...{ from: { component: 'bramble backup restore', host: by.host }, when: 'wrote' as const },
       };
       return await recorded(tx, operation, async () => await settle(tx, head, by, former));
     });
-    return settled as SettledDomain;
+    return settled as Settled;
   } finally {
     await db.end({ timeout: 5 });
   }
@@ -69,13 +86,14 @@ export async function settleRestored(
 async function settle(
   tx: Transaction,
   { id, takenAt, madeBy }: BackupHead,
-  by: { user: string; host: string },
+  by: Restorer,
   { lists, masterKeys }: { lists: FormerLists; masterKeys: MasterKeys },
-): Promise<SettledDomain> {
+): Promise<Settled> {
   const former = await newestSigned(tx, lists);
   const revocationsTaken = former === undefined ? null : await takeRevocations(tx, former.revoked);
   if (former !== undefined) await replaceRevokedRouteSigner(tx, masterKeys, former.revoked);
-  const joinedHosts = await forgetJoinedHosts(tx);
+  const joinedHosts = await forgetOtherHosts(tx, by.host);
+  const administration = await placeAdministration(tx, by.host);
   const now = Date.now();
   await dropWaiting(tx);
   await raiseEpochs(tx, now);
@@ -96,17 +114,22 @@ async function settle(
       `${takenAt}. Nothing but its administration runs until \`bramble backup resume\`.`,
   });
   const possiblyRenewed = await listPossiblyRenewed(tx, new Date(takenAt));
-  return { stopped, revocationsTaken, joinedHosts, possiblyRenewed };
+  const token = by.needsToken ? await createToken(tx, `restored-${restoredAt}`) : null;
+  return { stopped, revocationsTaken, joinedHosts, administration, possiblyRenewed, token };
 }
 
 /**
- * Hosts that had joined are not in the backup, and may still be at work on the former database: what they hold opens nothing here. They
- * join again, which gives them the database, its roles, the master keys of now and new credentials; what is placed there stays.
+ * The host of the backup is the first of the restored domain, whichever it was of the former one. The others are not in the backup, and may
+ * still be at work on the former database: what they hold opens nothing here. They join again, which gives them the database, its roles,
+ * the master keys of now and new credentials; what is placed there stays.
  */
-async function forgetJoinedHosts(tx: Transaction): Promise<string[]> {
-  const joined = await forgetHosts(tx);
-  const placed = (await listDesiredProcesses(tx)).filter(({ host }) => joined.includes(host));
-  for (const { settings } of placed) {
+async function forgetOtherHosts(tx: Transaction, own: string): Promise<string[]> {
+  const processes = await listDesiredProcesses(tx);
+  const seen = [...processes, ...(await listSupervisors(tx))].map(({ host }) => host);
+  const others = new Set([...(await forgetHosts(tx)), ...seen]);
+  others.delete(own);
+  for (const { host, settings } of processes) {
+    if (!others.has(host)) continue;
     const identifier = (settings as Record<string, unknown>)['srpIdentifier'];
     if (typeof identifier !== 'string') continue;
     const valid = (await listSrpCredentials(tx, identifier)).filter(({ revokedAt }) => revokedAt === null);
@@ -115,7 +138,17 @@ async function forgetJoinedHosts(tx: Transaction): Promise<string[]> {
       valid.map(({ serial, expiresAt }) => ({ serial, identifier, expiresAt: expiresAt.toISOString() })),
     );
   }
-  return joined;
+  return [...others].sort();
+}
+
+/** Without one nobody could invite the other hosts, or look at anything. */
+async function placeAdministration(tx: Transaction, host: string): Promise<string | null> {
+  const services = (await listDesiredProcesses(tx)).filter(({ kind }) => kind === 'administration');
+  if (services.some((service) => service.host === host && service.state === 'running')) return null;
+  const service = services.find((each) => each.host === host) ?? services[0];
+  if (service === undefined) return null;
+  await setDesiredProcess(tx, { ...service, host, state: 'running' });
+  return service.name;
 }
 
 /** It was retired after the backup: routers would believe nothing that it signs. */

@@ -13,7 +13,10 @@ export const hostKeyShape = z.object({
 });
 export type HostKey = z.output<typeof hostKeyShape>;
 
-const fileOf = (home: string) => join(home, 'keys', 'host.json');
+/** In the home. */
+export const hostKeyFile = 'keys/host.json';
+
+const fileOf = (home: string) => join(home, hostKeyFile);
 
 export async function writeHostKey(home: string, key: HostKey): Promise<void> {
   await writeWholeFile(fileOf(home), `${JSON.stringify(key, null, 2)}\n`, 'w');

@@ -4,10 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdir, writeFile } from 'node:fs/promises';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import postgres from 'postgres';
+import { tokenDigest } from '../../src/access/administrator-tokens.ts';
 import { createBackupFile } from '../../src/backup/backup-file.ts';
 import { newBackupKeys } from '../../src/backup/passphrase-key.ts';
 import { openDatabase } from '../../src/database/connection.ts';
@@ -140,5 +141,38 @@ describe('restoring a backup', { timeout: 300_000 }, () => {
     assert.deepEqual(setting?.['hosts'], ['munich'], 'it is invited again though something is placed there');
     const placed = await ask(url, `select state from desired_process where host = 'munich'`);
     assert.deepEqual([...placed], [{ state: 'stopped' }], 'it starts there once the domain is resumed');
+  });
+
+  test('made on a host that had joined makes that host the first, and the former first one is invited like all others', async () => {
+    const { folder, home, sql } = domain;
+    const joined = join(folder, 'joined');
+    await cp(home, joined, { recursive: true });
+    await rm(join(joined, 'admin.json'));
+    const configuration = JSON.parse(await readFile(join(joined, 'config.json'), 'utf8'));
+    await writeFile(join(joined, 'config.json'), JSON.stringify({ ...configuration, host: 'munich' }));
+    await writeFile(join(joined, 'keys', 'host.json'), JSON.stringify({ privateKeyPem: 'x', domainAuthorityPem: 'x' }));
+    await sql`insert into supervisor (host, release, process_id, node_version, postgres_server)
+              values ('silent', '1.4.0', 1, '26', '18')`;
+    const file = join(folder, 'joined.backup');
+    const made = await domain.commandIn(joined, 'backup', 'create', '--out', file, ...domain.secret);
+    assert.equal(made.code, 0, made.stderr);
+    const { url, stdout } = await restored(domain, file, 'munich-again');
+    assert.match(
+      stdout,
+      /of the host munich\n.*administration-1, since no administration service was placed on munich/,
+    );
+    assert.match(stdout, /berlin, silent: stop the supervisor there/);
+    const again = join(folder, 'munich-again');
+    assert.deepEqual((await readdir(join(again, 'keys'))).sort(), ['master.json']);
+    const { token } = JSON.parse(await readFile(join(again, 'admin.json'), 'utf8')) as { token: string };
+    const tokens = await ask(url, `select encode(digest, 'hex') as digest from administrator_token`);
+    assert.ok(tokens.some(({ digest }) => digest === tokenDigest(token).toString('hex')));
+    const administration = `select host, state from desired_process where kind = 'administration'`;
+    assert.deepEqual([...(await ask(url, administration))], [{ host: 'munich', state: 'running' }]);
+    const valid = `
+      select 1 from srp_credential c join desired_process p on p.settings->>'srpIdentifier' = c.identifier
+       where p.host = 'berlin' and c.revoked_at is null`;
+    assert.ok((await ask(domain.databaseUrl, valid)).length > 0);
+    assert.deepEqual([...(await ask(url, valid))], [], 'what ran on the former first host opens nothing');
   });
 });

@@ -199,6 +199,14 @@ function addRestore(backup: Command, frame: Frame): void {
             ['domain', `${value.domain.name} at ${value.domain.publicUrl}, release ${value.domain.release}`],
             ['as of', timeText(value.takenAt)],
             ['home', `${value.home}, of the host ${value.host}`],
+            ...(value.administration === null
+              ? []
+              : [
+                  [
+                    'runs here',
+                    `${value.administration}, since no administration service was placed on ${value.host}`,
+                  ] as const,
+                ]),
             ['paused', `${value.stopped.join(', ') || 'nothing'} will not start before \`bramble backup resume\``],
           ]),
           '',
