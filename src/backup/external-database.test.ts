@@ -12,7 +12,7 @@ import { migrationFolder } from '../release/program.ts';
 import { thisRelease } from '../release/this-release.ts';
 import { createDomain } from '../setup/create-domain.ts';
 import { createBackup } from './create-backup.ts';
-import { restoreBackup } from './restore-backup.ts';
+import { checkRestore, restoreBackup } from './restore-backup.ts';
 import { resumeRestored } from './restored-domain.ts';
 
 const program = { release: thisRelease.release, migrations: migrationFolder() };
@@ -69,13 +69,13 @@ test('it is made with the coordinator’s role, and restored by the owner of a d
   await target.unsafe(`alter database ${name} owner to ${owner.role}`);
   const again = join(folder, 'again');
   const restoring = { file: path, passphrase, home: again, program, user: 'bea', databaseUrl: owner.url };
-  const restored = await restoreBackup(restoring);
+  const restored = await restoreBackup(await checkRestore(restoring));
   assert.deepEqual(restored.stopped, ['connection-1', 'router-1', 'server-1']);
   assert.equal((await target`select from administrator_token`).length, 1);
   const written = JSON.parse(await readFile(join(again, 'config.json'), 'utf8'));
   assert.deepEqual([written.database, written.host], [{ url: owner.url }, 'here']);
   await assert.rejects(readFile(join(again, 'database', 'server.json')), { code: 'ENOENT' });
-  await assert.rejects(restoreBackup({ ...restoring, home: join(folder, 'third') }), {
+  await assert.rejects(checkRestore({ ...restoring, home: join(folder, 'third') }), {
     code: 'ERR_BACKUP_TARGET',
     message: /into that database: it is not empty: it holds a domain already/,
   });

@@ -15,6 +15,7 @@ import { readMasterKeys } from '../database/sealed-value.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import { hostKeyFile } from '../hosts/host-key.ts';
 import { configurationSchema } from '../process/configuration.ts';
+import { isReleasedLock } from '../processes/supervisor/home-lock.ts';
 import { type OpenedBackup, openBackup } from './backup-file.ts';
 import { readFormerLists } from './former-revocations.ts';
 import { accessFile, configurationFile, type HomeFiles, writeHomeFiles } from './home-files.ts';
@@ -29,7 +30,7 @@ const attemptPrefix = 'restoring-';
 export interface RestoreOptions {
   file: string;
   passphrase: string;
-  /** Empty, or with releases only. */
+  /** Empty, or with releases and released locks only. */
   home: string;
   program: Program;
   user: string;
@@ -37,8 +38,20 @@ export interface RestoreOptions {
   databaseUrl?: string | undefined;
   /** The home of the former domain, if it still exists: its routers know what was revoked since. */
   formerHome?: string | undefined;
-  onProgress?: (step: 'reading' | 'restoring', done: number, of: number) => void;
+}
+
+interface Course {
+  onProgress?: (done: number, of: number) => void;
   signal?: AbortSignal;
+}
+
+/** Everything that can be refused was looked at, and nothing was made yet. */
+export interface CheckedRestore {
+  options: RestoreOptions;
+  backup: OpenedBackup;
+  files: HomeFiles;
+  configuration: ReturnType<typeof configurationOf>;
+  formerLists: Awaited<ReturnType<typeof readFormerLists>>;
 }
 
 export interface RestoredBackup extends SettledDomain {
@@ -49,39 +62,45 @@ export interface RestoredBackup extends SettledDomain {
 }
 
 /**
- * @throws BrambleError ERR_BACKUP_FILE, ERR_BACKUP_PASSPHRASE, ERR_BACKUP_RELEASE, ERR_BACKUP_TARGET: nothing was changed;
- *   anything else: what was made is removed, but for tables in a database of your own
+ * Reads all of the backup.
+ * @throws BrambleError ERR_BACKUP_FILE, ERR_BACKUP_PASSPHRASE, ERR_BACKUP_RELEASE, ERR_BACKUP_TARGET, ERR_INPUT
  */
-export async function restoreBackup(options: RestoreOptions): Promise<RestoredBackup> {
-  const { file, passphrase, home, program, databaseUrl, onProgress = () => {} } = options;
+export async function checkRestore(
+  options: RestoreOptions,
+  onProgress: (done: number, of: number) => void = () => {},
+): Promise<CheckedRestore> {
+  const { file, passphrase, home, program, databaseUrl } = options;
   await assertTakeable(home);
   const formerLists = options.formerHome === undefined ? [] : await readFormerLists(options.formerHome);
-  const backup = await openBackup(file, passphrase, (done, of) => onProgress('reading', done, of));
+  const backup = await openBackup(file, passphrase, onProgress);
   await assertReadable(backup, program);
   const files = await homeFilesOf(backup);
   const configuration = configurationOf(files);
   if (databaseUrl !== undefined) await assertUsable(databaseUrl, backup);
+  return { options, backup, files, configuration, formerLists };
+}
+
+/**
+ * Makes the domain again. What fails is removed, but for tables in a database of your own.
+ * @throws BrambleError ERR_BACKUP_TARGET when the target was taken meanwhile: nothing was changed
+ */
+export async function restoreBackup(checked: CheckedRestore, course: Course = {}): Promise<RestoredBackup> {
+  const { home, databaseUrl } = checked.options;
+  if (databaseUrl !== undefined) await assertUsable(databaseUrl, checked.backup);
   await takeHome(home);
   try {
-    const restored = await fill(options, { backup, files, configuration, formerLists });
+    const restored = await fill(checked, course);
     await release(home);
     return restored;
   } catch (cause) {
     await undo(home);
-    throw failed(backup, cause, databaseUrl === undefined);
+    throw failed(checked.backup, cause, databaseUrl === undefined);
   }
 }
 
-interface Source {
-  backup: OpenedBackup;
-  files: HomeFiles;
-  configuration: ReturnType<typeof configurationOf>;
-  formerLists: Awaited<ReturnType<typeof readFormerLists>>;
-}
-
 async function fill(
-  { home, program, databaseUrl, user, signal, onProgress = () => {} }: RestoreOptions,
-  { backup, files, configuration, formerLists }: Source,
+  { options: { home, program, databaseUrl, user }, backup, files, configuration, formerLists }: CheckedRestore,
+  { signal, onProgress = () => {} }: Course,
 ): Promise<RestoredBackup> {
   const { host } = configuration;
   const isEmbedded = databaseUrl === undefined;
@@ -94,7 +113,7 @@ async function fill(
   await rebuildDatabase(url, backup, program, {
     // The rights of the roles are those of the tables, which are there now.
     afterSchema: async () => await (isEmbedded ? establishRoles(url, home) : undefined),
-    onProgress: (done, of) => onProgress('restoring', done, of),
+    onProgress,
     signal,
   });
   const former = { lists: formerLists, masterKeys: await readMasterKeys(masterKeyPath(home)) };
@@ -129,8 +148,12 @@ async function takeHome(home: string): Promise<void> {
   }
 }
 
-async function assertTakeable(home: string): Promise<'empty' | 'left over'> {
-  const found = (await readdir(home).catch((): string[] => [])).filter((name) => name !== 'releases');
+/** @throws BrambleError ERR_BACKUP_TARGET unless the home can be restored into */
+export async function assertTakeable(home: string): Promise<'empty' | 'left over'> {
+  const found: string[] = [];
+  for (const name of await readdir(home).catch((): string[] => [])) {
+    if (name !== 'releases' && !(await isReleasedLock(home, name))) found.push(name);
+  }
   if (found.length === 0) return 'empty';
   const attempt = found.includes(configurationFile) ? undefined : found.find((name) => name.startsWith(attemptPrefix));
   if (attempt !== undefined && (await isLeftOver(attempt.slice(attemptPrefix.length)))) return 'left over';

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import postgres from 'postgres';
@@ -86,6 +86,37 @@ describe('restoring a backup', { timeout: 300_000 }, () => {
     await writeFile(empty, '\n', { mode: 0o600 });
     const good = await backup(domain, 'good');
     await refused(good, /first line .* is empty.*ERR_BACKUP_PASSPHRASE/s, ['--passphrase-file', empty]);
+  });
+
+  test('it asks only once nothing else is in the way, and for a passphrase only where there is a backup', async () => {
+    const { folder, home, command, commandIn, secret } = domain;
+    const [file, fresh] = [await backup(domain, 'asked'), join(folder, 'fresh')];
+    const unasked = async (inHome: string, expected: RegExp, ...args: string[]) => {
+      const { stderr } = await commandIn(inHome, 'backup', 'restore', ...args);
+      assert.match(stderr, expected);
+      assert.doesNotMatch(stderr, /\[y\/N\]/);
+    };
+    await unasked(home, /is not empty.*ERR_BACKUP_TARGET/s, file);
+    const wrong = join(folder, 'wrong');
+    await writeFile(wrong, 'another passphrase\n', { mode: 0o600 });
+    await unasked(fresh, /not the one.*ERR_BACKUP_PASSPHRASE/s, file, '--passphrase-file', wrong);
+    await unasked(fresh, /not empty.*ERR_BACKUP_TARGET/s, file, ...secret, '--database-url', domain.databaseUrl);
+    await unasked(fresh, /no such file.*ERR_BACKUP_FILE/s, join(folder, 'missing.backup'));
+    const asked = await commandIn(fresh, 'backup', 'restore', file, ...secret);
+    assert.match(asked.stderr, /Make the domain "Example".*\[y\/N\].*Nothing was changed/s);
+    assert.deepEqual(await readdir(fresh).catch(() => []), []);
+    const verified = await command('backup', 'verify', join(folder, 'missing.backup'));
+    assert.match(verified.stderr, /no such file.*ERR_BACKUP_FILE/s);
+  });
+
+  test('what a command has left in a home without a domain does not keep a backup from being restored there', async () => {
+    const { folder, commandIn } = domain;
+    const home = join(folder, 'looked-at');
+    await mkdir(join(home, 'releases'), { recursive: true });
+    assert.match((await commandIn(home, 'down')).stderr, /ERR_NOT_RUNNING/);
+    assert.deepEqual(await readdir(home), ['releases', 'supervisor.lock.1']);
+    await restored(domain, await backup(domain, 'left'), 'looked-at');
+    assert.ok((await readdir(home)).includes('config.json'));
   });
 
   test('made behind the fence of an upgrade is good: the new release is tried on it, and it is restored', async () => {

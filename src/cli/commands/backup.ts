@@ -11,11 +11,11 @@ import { thisRelease } from '../../release/this-release.ts';
 import { homeFolder } from '../administration-access.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
-import { type LiveProgress, withProgress } from '../live-progress.ts';
+import { withProgress } from '../live-progress.ts';
 import { ownProgram, userName } from '../local-operator.ts';
 import { type PassphraseFlags, passphraseOf, readPassphrase, withPassphrase } from '../passphrase.ts';
-import { untilSignalled } from '../signalled.ts';
 import { columns, facts } from '../text-output.ts';
+import { inMiB, showsVerifying, working } from './backup-progress.ts';
 import { addScheduleCommands } from './backup-schedule.ts';
 
 export function addBackupCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
@@ -64,7 +64,7 @@ function addCreate(backup: Command, frame: Frame): void {
             signal,
           },
           pathOf: (head) => resolve(out ?? join(to ?? '', fileNameOf(head))),
-          onProgress: (done, of) => progress.show('copying, in MiB', inMebibytes(done), inMebibytes(of)),
+          onProgress: inMiB(progress, 'copying'),
         }),
       );
       const { path, head, sha256, tables, rows } = made;
@@ -105,10 +105,7 @@ function addVerify(backup: Command, frame: Frame): void {
         verifyBackup({
           ...{ file: resolve(file), passphrase, home: homeFolder(frame.environment), program, by: userName(), signal },
           ...(flags.scratch === undefined ? {} : { scratch: resolve(flags.scratch) }),
-          onProgress: (step, done, of) =>
-            step === 'reading'
-              ? progress.show('reading, in MiB', inMebibytes(done), inMebibytes(of))
-              : progress.show(verifySteps[step], done, of),
+          onProgress: showsVerifying(progress),
         }),
       );
       frame.show(command, verified, (value, style) =>
@@ -132,12 +129,6 @@ function addVerify(backup: Command, frame: Frame): void {
   );
 }
 
-const verifySteps = {
-  restoring: 'restoring rows',
-  comparing: 'comparing tables',
-  starting: 'starting the release',
-} as const;
-
 interface RestoreFlags extends PassphraseFlags {
   databaseUrl?: string;
   formerHome?: string;
@@ -159,12 +150,19 @@ function addRestore(backup: Command, frame: Frame): void {
       ),
     ).action(async (file: string, flags: RestoreFlags, command) => {
       const home = resolve(homeFolder(frame.environment));
-      const [{ restoreBackup }, { readBackupHead }, program] = await Promise.all([
+      const [{ assertTakeable, checkRestore, restoreBackup }, { readBackupHead }, program] = await Promise.all([
         import('../../backup/restore-backup.ts'),
         import('../../backup/backup-file.ts'),
         ownProgram(),
       ]);
       const { domain, takenAt, madeBy } = await readBackupHead(resolve(file));
+      await assertTakeable(home);
+      const passphrase = await readPassphrase(frame, flags, { twice: false });
+      const options = {
+        ...{ file: resolve(file), passphrase, home, program, user: userName(), databaseUrl: flags.databaseUrl },
+        formerHome: flags.formerHome === undefined ? undefined : resolve(flags.formerHome),
+      };
+      const checked = await withProgress(frame, async (progress) => checkRestore(options, inMiB(progress, 'reading')));
       if (flags.yes !== true) {
         await confirm(
           frame,
@@ -172,24 +170,8 @@ function addRestore(backup: Command, frame: Frame): void {
             `${madeBy.host}? Whatever it did since is lost, and the former one must never run again.`,
         );
       }
-      const passphrase = await readPassphrase(frame, flags, { twice: false });
       const restored = await working(frame, async (progress, signal) =>
-        restoreBackup({
-          ...{
-            file: resolve(file),
-            passphrase,
-            home,
-            program,
-            user: userName(),
-            databaseUrl: flags.databaseUrl,
-            signal,
-          },
-          formerHome: flags.formerHome === undefined ? undefined : resolve(flags.formerHome),
-          onProgress: (step, done, of) =>
-            step === 'reading'
-              ? progress.show('reading, in MiB', inMebibytes(done), inMebibytes(of))
-              : progress.show('restoring rows', done, of),
-        }),
+        restoreBackup(checked, { signal, onProgress: (done, of) => progress.show('restoring rows', done, of) }),
       );
       const { head, ...found } = restored;
       const answer = { ...shownHead(head), home, ...found };
@@ -313,17 +295,6 @@ function addList(backup: Command, frame: Frame): void {
   );
 }
 
-/** Until it is told to end; how far it is shows on a terminal. */
-async function working<Result>(
-  frame: Frame,
-  work: (progress: LiveProgress, signal: AbortSignal) => Promise<Result>,
-): Promise<Result> {
-  return await withProgress(
-    frame,
-    async (progress) => await untilSignalled(async (signal) => await work(progress, signal)),
-  );
-}
-
 /** Without what only the program needs. */
 function shownHead({
   id,
@@ -332,8 +303,4 @@ function shownHead({
   madeBy,
 }: BackupHead): Pick<BackupHead, 'id' | 'takenAt' | 'domain' | 'madeBy'> {
   return { id, takenAt, domain, madeBy };
-}
-
-function inMebibytes(bytes: number): number {
-  return Math.round(bytes / 1024 / 1024);
 }

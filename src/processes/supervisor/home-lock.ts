@@ -46,8 +46,8 @@ export async function lockHome(home: string, release: string, kind: Kind = 'supe
   const place = { home, kind };
   for (;;) {
     const highest = await highestNumber(place);
-    const holder = highest === 0 ? null : await readHolder(place, highest);
-    if (holder !== null && holder.pid !== null && holder.birth === (await birthOf(holder.pid))) {
+    const holder = highest === 0 ? null : await liveHolder(place, highest);
+    if (holder !== null) {
       throw new BrambleError('ERR_ALREADY_RUNNING', heldText(place, holder.pid), {
         details: { pid: holder.pid, birth: holder.birth, release: holder.release ?? null },
       });
@@ -62,6 +62,13 @@ export async function lockHome(home: string, release: string, kind: Kind = 'supe
       await rm(fileOf(place, own), { force: true });
     }
   }
+}
+
+/** Whether the home's file of that name is a lock that nobody holds: one is left wherever a supervisor was started, or looked for. */
+export async function isReleasedLock(home: string, name: string): Promise<boolean> {
+  const [, kind, number] = /^(supervisor|backup)\.lock\.(\d+)$/.exec(name) ?? [];
+  if (number === undefined) return false;
+  return (await liveHolder({ home, kind: kind as Kind }, Number(number))) === null;
 }
 
 interface Place {
@@ -100,6 +107,13 @@ async function removeLower(place: Place, own: number): Promise<void> {
   for (const name of await readdir(home)) {
     if (name.startsWith(draftPrefixOf(place))) await rm(path.join(home, name), { force: true });
   }
+}
+
+/** null when nobody holds it. */
+async function liveHolder(place: Place, number: number): Promise<(Holder & { pid: number }) | null> {
+  const holder = await readHolder(place, number);
+  if (holder === null || holder.pid === null || holder.birth !== (await birthOf(holder.pid))) return null;
+  return { ...holder, pid: holder.pid };
 }
 
 /** null when it was removed meanwhile: then a higher one exists. */

@@ -1,0 +1,36 @@
+/** How far commands on backups are; they may be told to end. */
+import type { VerifyOptions } from '../../backup/verify-backup.ts';
+import type { Frame } from '../frame.ts';
+import { type LiveProgress, withProgress } from '../live-progress.ts';
+import { untilSignalled } from '../signalled.ts';
+
+/** Until it is told to end; how far it is shows on a terminal. */
+export async function working<Result>(
+  frame: Frame,
+  work: (progress: LiveProgress, signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  return await withProgress(
+    frame,
+    async (progress) => await untilSignalled(async (signal) => await work(progress, signal)),
+  );
+}
+
+/** Of what is told in bytes. */
+export function inMiB(progress: LiveProgress, what: string): (done: number, of: number) => void {
+  return (done, of) => progress.show(`${what}, in MiB`, inMebibytes(done), inMebibytes(of));
+}
+
+export function showsVerifying(progress: LiveProgress): NonNullable<VerifyOptions['onProgress']> {
+  const reading = inMiB(progress, 'reading');
+  return (step, done, of) => (step === 'reading' ? reading(done, of) : progress.show(verifySteps[step], done, of));
+}
+
+const verifySteps = {
+  restoring: 'restoring rows',
+  comparing: 'comparing tables',
+  starting: 'starting the release',
+} as const;
+
+function inMebibytes(bytes: number): number {
+  return Math.round(bytes / 1024 / 1024);
+}
