@@ -28,11 +28,11 @@ import { lockHome } from '../processes/supervisor/home-lock.ts';
 import { readOpenUpgrade } from '../upgrade/state/upgrade-store.ts';
 import { failedEvent, unverifiedEvent } from './backup-events.ts';
 import { fileNameOf, removeOldBackups, removeUnverified, unverifiedSuffix } from './backup-folder.ts';
-import { type CreatedBackup, makeBackup } from './create-backup.ts';
+import { type CreatedBackup, type CreateOptions, makeBackup } from './create-backup.ts';
 import { ownDatabase } from './own-database.ts';
 import { readKeptPassphrase } from './passphrase-file.ts';
 import type { Program } from './rebuild-database.ts';
-import { verifyBackup } from './verify-backup.ts';
+import { type VerifyOptions, verifyBackup } from './verify-backup.ts';
 
 interface ScheduledOptions {
   home: string;
@@ -41,6 +41,8 @@ interface ScheduledOptions {
   user: string;
   /** Only if its time has come; otherwise at once. */
   onlyIfDue: boolean;
+  onCopying?: CreateOptions['onProgress'];
+  onVerifying?: VerifyOptions['onProgress'];
   signal?: AbortSignal;
   clock?: Clock;
 }
@@ -116,7 +118,7 @@ async function tell(db: Database, host: string, event: Parameters<typeof recordE
 }
 
 async function make(
-  { home, program, user, signal }: ScheduledOptions,
+  { home, program, user, onCopying, signal }: ScheduledOptions,
   { folder, passphraseFile, onOtherFileSystem, verifies }: BackupSchedule,
   db: Database,
   clock: Clock,
@@ -136,6 +138,7 @@ async function make(
           pathOf,
           release: program.release,
           user,
+          ...(onCopying ? { onProgress: onCopying } : {}),
           ...(signal ? { signal } : {}),
         });
       } catch (error) {
@@ -147,7 +150,7 @@ async function make(
 }
 
 async function verify(
-  { home, program, user, signal }: ScheduledOptions,
+  { home, program, user, onVerifying, signal }: ScheduledOptions,
   { folder, passphraseFile, scratch }: BackupSchedule,
   { path, head }: CreatedBackup,
 ): Promise<VerifiedBackup> {
@@ -155,6 +158,7 @@ async function verify(
     ...{ file: path, passedAs: join(folder, fileNameOf(head)) },
     ...{ passphrase: await readKeptPassphrase(passphraseFile), home, program, by: user },
     ...(scratch === null ? {} : { scratch }),
+    ...(onVerifying === undefined ? {} : { onProgress: onVerifying }),
     ...(signal === undefined ? {} : { signal }),
   });
 }

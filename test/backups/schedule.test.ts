@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { runScheduledBackup } from '../../src/backup/scheduled-backup.ts';
 import { birthOf } from '../../src/base/process-facts.ts';
+import { migrationFolder } from '../../src/release/program.ts';
+import { thisRelease } from '../../src/release/this-release.ts';
 import { passphrase, stillDomain } from '../harness/still-domain.ts';
 
 interface Shown {
@@ -62,6 +65,18 @@ describe('a schedule of backups', { timeout: 300_000 }, () => {
     assert.match(String(text?.['all']), /backup schedule set/);
     for (const secret of [passphrase, domain.passphraseFile])
       assert.equal(String(text?.['all']).includes(secret), false);
+  });
+
+  test('how far a run is is told on its way', async () => {
+    const steps = new Set<string>();
+    const run = await runScheduledBackup({
+      ...{ home: domain.home, user: 'ada', onlyIfDue: false },
+      program: { release: thisRelease.release, migrations: migrationFolder() },
+      onCopying: () => steps.add('copying'),
+      onVerifying: (step) => steps.add(step),
+    });
+    assert.equal(run.outcome, 'passed');
+    assert.deepEqual([...steps], ['copying', 'reading', 'restoring', 'comparing', 'starting']);
   });
 
   test('old ones go, but only behind one that passed', async () => {

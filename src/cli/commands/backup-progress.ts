@@ -21,15 +21,21 @@ export function inMiB(progress: LiveProgress, what: string): (done: number, of: 
 }
 
 export function showsVerifying(progress: LiveProgress): NonNullable<VerifyOptions['onProgress']> {
-  const reading = inMiB(progress, 'reading');
-  return (step, done, of) => (step === 'reading' ? reading(done, of) : progress.show(verifySteps[step], done, of));
+  return showsSteps(progress, {
+    restoring: 'restoring rows',
+    comparing: 'comparing tables',
+    starting: 'starting the release',
+  });
 }
 
-const verifySteps = {
-  restoring: 'restoring rows',
-  comparing: 'comparing tables',
-  starting: 'starting the release',
-} as const;
+/** Of what begins by reading a backup. */
+export function showsSteps<Step extends string>(
+  progress: LiveProgress,
+  texts: Readonly<Record<Step, string>>,
+): (step: Step | 'reading', done: number, of: number) => void {
+  const reading = inMiB(progress, 'reading');
+  return (step, done, of) => (step === 'reading' ? reading(done, of) : progress.show(texts[step], done, of));
+}
 
 function inMebibytes(bytes: number): number {
   return Math.round(bytes / 1024 / 1024);

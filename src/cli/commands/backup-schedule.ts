@@ -7,8 +7,8 @@ import { homeFolder } from '../administration-access.ts';
 import { exitCode } from '../exit-codes.ts';
 import { example, type Frame } from '../frame.ts';
 import { ownProgram, userName } from '../local-operator.ts';
-import { untilSignalled } from '../signalled.ts';
 import { columns, type Style } from '../text-output.ts';
+import { inMiB, showsVerifying, working } from './backup-progress.ts';
 
 export function addScheduleCommands(backup: Command, frame: Frame, setExitCode: (code: number) => void): void {
   const schedule = backup.command('schedule').description('backups that this host makes by itself, every day');
@@ -140,8 +140,12 @@ function addRun(schedule: Command, frame: Frame): void {
           ownProgram(),
         ]);
         const home = homeFolder(frame.environment);
-        const run = await untilSignalled((signal) =>
-          runScheduledBackup({ home, program, user: userName(), onlyIfDue: flags.due === true, signal }),
+        const run = await working(frame, async (progress, signal) =>
+          runScheduledBackup({
+            ...{ home, program, user: userName(), onlyIfDue: flags.due === true, signal },
+            onCopying: inMiB(progress, 'copying'),
+            onVerifying: showsVerifying(progress),
+          }),
         );
         const shown =
           run.outcome === 'not-due'

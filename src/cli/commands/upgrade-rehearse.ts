@@ -9,18 +9,17 @@ import { fenceMs, type Rehearsal } from '../../upgrade/plan/rehearsal-record.ts'
 import { homeFolder } from '../administration-access.ts';
 import { exitCode } from '../exit-codes.ts';
 import { example, type Frame } from '../frame.ts';
-import { withProgress } from '../live-progress.ts';
 import { ownProgram, userName } from '../local-operator.ts';
 import { type PassphraseFlags, passphraseOf, withPassphrase } from '../passphrase.ts';
 import { facts, type Style } from '../text-output.ts';
+import { showsSteps, working } from './backup-progress.ts';
 
 const steps = {
-  reading: 'reading, in MiB',
   restoring: 'restoring rows',
   expanding: 'expanding the schema',
   'starting-old': 'starting the previous release',
   'starting-new': `starting ${thisRelease.release}`,
-} as const satisfies Record<RehearsalStep, string>;
+} as const satisfies Record<Exclude<RehearsalStep, 'reading'>, string>;
 
 export function addUpgradeRehearseCommand(upgrades: Command, frame: Frame, setExitCode: (code: number) => void): void {
   const command = withPassphrase(
@@ -38,12 +37,12 @@ export function addUpgradeRehearseCommand(upgrades: Command, frame: Frame, setEx
       import('../../platforms/registered/platforms.ts'),
       ownProgram(),
     ]);
-    const rehearsal = await withProgress(frame, async (progress) =>
+    const rehearsal = await working(frame, async (progress, signal) =>
       rehearseUpgrade({
-        ...{ file: resolve(file), passphrase, home: homeFolder(frame.environment), program, by: userName() },
+        ...{ file: resolve(file), passphrase, home: homeFolder(frame.environment), program, by: userName(), signal },
         platforms,
         ...(flags.scratch === undefined ? {} : { scratch: resolve(flags.scratch) }),
-        onProgress: (step, done, of) => progress.show(steps[step], done, of),
+        onProgress: showsSteps(progress, steps),
       }),
     );
     frame.show(command, rehearsal, rehearsalText);
