@@ -255,7 +255,7 @@ export const upgradeBugs: readonly KnownBug[] = [
     replace: 'if (!(reuseInstances ?? false)) return all;',
     seenBy: [
       {
-        file: 'src/upgrade/plan/plan.test.ts',
+        file: 'src/upgrade/plan/planned-instances.test.ts',
         title: 'over two hosts emptied instances become destinations by default, and each host keeps as many as it had',
       },
     ],
