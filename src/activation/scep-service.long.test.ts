@@ -1,6 +1,7 @@
+/** SCEP: what is told to whoever asks, certificates for a challenge, and what repeats and crowds get. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { after, afterEach, before, test } from 'node:test';
+import { after, afterEach, test } from 'node:test';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { generateAuthorities } from '../domain/authority-creation.ts';
 import { sealEnvelope } from '../protocol/cms/enveloped-data.ts';
@@ -8,89 +9,35 @@ import { readSignedData } from '../protocol/cms/signed-data.ts';
 import { signAttached } from '../protocol/cms/signing.ts';
 import { derOid } from '../protocol/der/writer.ts';
 import { scepAttributesDer, scepCapabilities } from '../protocol/scep/attributes.ts';
-import {
-  buildPkcsReq,
-  type PendingRequest,
-  parseCertRep,
-  registrationCertificateIn,
-} from '../protocol/scep/client-message.ts';
+import { parseCertRep, registrationCertificateIn } from '../protocol/scep/client-message.ts';
 import { selfSignedCertificate } from '../protocol/x509/certificate.ts';
 import { isIssuedBy } from '../protocol/x509/certificate-chain.ts';
 import { fingerprintOf } from '../protocol/x509/certificate-fields.ts';
-import { createEcKeyPair, createRsaKeyPair, type KeyPair, spkiDerOf } from '../protocol/x509/key-pair.ts';
-import { type ActivationFixture, createActivationFixture } from './activation-fixture.ts';
-import { createScepService, type ScepService } from './scep-service.ts';
+import { createEcKeyPair, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import { createScepService } from './scep-service.ts';
+import { createScepFixture } from './scep-service-fixture.ts';
 
 const { url } = await createTestDatabase();
-const [first, second, third] = await Promise.all([createRsaKeyPair(), createRsaKeyPair(), createRsaKeyPair()]);
-let fixture: ActivationFixture;
-let scep: ScepService;
-let ra: Uint8Array;
-/** Whether the upgrade is finalized. */
-let active = true;
-const registrationActive = async () => active;
-before(async () => {
-  fixture = await createActivationFixture(url);
-  const { db, here, authorities } = fixture;
-  scep = createScepService({
-    db,
-    instanceId: here.id,
-    authorities: async () => fixture.authorities,
-    registrationActive,
-    renewalActive: async () => false,
-  });
-  ra = authorities.registration.certificateDer;
-});
+const {
+  fixture,
+  serviceOptions,
+  scep,
+  upgrade,
+  ra,
+  requestFor,
+  send,
+  answerTo,
+  certificateFor,
+  refusalOf,
+  stored,
+  keys: [first, second],
+} = await createScepFixture(url);
 afterEach(() => {
-  active = true;
+  upgrade.isFinalized = true;
 });
 after(async () => {
   await fixture.close();
 });
-
-function requestFor(keys: KeyPair, challengePassword: string, renew?: Renewal, raCertificateDer = ra) {
-  return buildPkcsReq({
-    key: keys.privateKey,
-    subject: { commonName: 'device' },
-    raCertificateDer,
-    ...(challengePassword === '' ? {} : { challengePassword }),
-    ...(renew === undefined ? {} : { renew }),
-  });
-}
-
-interface Renewal {
-  readonly key: KeyPair['privateKey'];
-  readonly certificateDer: Uint8Array;
-}
-
-function send(token: string, request: PendingRequest) {
-  return scep.handleScep({ operation: 'PKIOperation', token, message: request.der });
-}
-
-async function answerTo(token: string, request: PendingRequest, raCertificateDer = ra) {
-  const outcome = await send(token, request);
-  assert.ok(outcome.kind === 'answer', outcome.kind);
-  assert.equal(outcome.contentType, 'application/x-pki-message');
-  return { rep: parseCertRep(outcome.body, request, raCertificateDer), refusal: outcome.refusal };
-}
-
-async function certificateFor(token: string, request: PendingRequest): Promise<Uint8Array> {
-  const { rep, refusal } = await answerTo(token, request);
-  if (rep.status !== 'success') assert.fail(refusal ?? rep.status);
-  return rep.certificateDer;
-}
-
-async function refusalOf(token: string, request: PendingRequest) {
-  const { rep, refusal } = await answerTo(token, request);
-  assert.deepEqual(rep, { status: 'failure', failInfo: 'badRequest' });
-  return refusal;
-}
-
-async function stored(deviceId: string) {
-  const [row] = await fixture.db<{ state: string; fingerprint: string | null; expires: Date | null }[]>`
-    select state, identity_fingerprint as fingerprint, identity_expires_at as expires from device where id = ${deviceId}`;
-  return row;
-}
 
 const ask = (operation: string) => scep.handleScep({ operation, token: 'any', message: new Uint8Array() });
 
@@ -111,11 +58,11 @@ test('capabilities and certificates are told to whoever asks', async () => {
 
 test('while an upgrade is open devices are told of the authority that the old release has, and either one answers', async () => {
   const { device: deviceAuthority } = fixture.authorities;
-  active = false;
+  upgrade.isFinalized = false;
   const authority = await ask('GetCACert');
   assert.ok(authority.kind === 'answer' && authority.contentType === 'application/x-x509-ca-cert');
   assert.deepEqual(authority.body, deviceAuthority.certificateDer);
-  for (active of [false, true]) {
+  for (upgrade.isFinalized of [false, true]) {
     for (const certificateDer of [deviceAuthority.certificateDer, ra]) {
       const device = await fixture.offeredDevice();
       const request = requestFor(first, device.challenge, undefined, certificateDer);
@@ -259,14 +206,8 @@ test('damaged messages and unknown tokens are told apart from refusals', async (
 test('a request at another instance is told the owner, and a marked account steps back', async () => {
   const device = await fixture.offeredDevice();
   const request = requestFor(first, device.challenge);
-  const { db, there, here, authorities } = fixture;
-  const elsewhere = createScepService({
-    db,
-    instanceId: there.id,
-    authorities: async () => authorities,
-    registrationActive,
-    renewalActive: async () => false,
-  });
+  const { there, here } = fixture;
+  const elsewhere = createScepService({ ...serviceOptions, instanceId: there.id });
   assert.deepEqual(
     await elsewhere.handleScep({ operation: 'PKIOperation', token: device.token, message: request.der }),
     { kind: 'not-owner', owner: here.srpIdentifier },
@@ -284,63 +225,6 @@ test('an identity under a move that commits in mid-statement is not written', as
   const row = await stored(device.deviceId);
   assert.equal(row?.state, 'offered');
   assert.equal(row?.fingerprint, null);
-});
-
-test('the present identity renews itself, once for each, and an earlier one renews nothing more', async () => {
-  const device = await fixture.offeredDevice();
-  const identity = await certificateFor(device.token, requestFor(first, device.challenge));
-  await fixture.db`update device set state = 'active' where id = ${device.deviceId}`;
-  const present = { key: first.privateKey, certificateDer: identity };
-  const request = requestFor(second, '', present);
-  const renewed = await certificateFor(device.token, request);
-  assert.equal((await stored(device.deviceId))?.fingerprint, fingerprintOf(renewed));
-  assert.equal((await stored(device.deviceId))?.state, 'active');
-  assert.deepEqual(await certificateFor(device.token, request), renewed);
-  assert.equal(await refusalOf(device.token, requestFor(third, '', present)), 'not-the-present-identity');
-});
-
-test('an identity that has ended renews itself once renewals are active, and nobody else does', async () => {
-  const { db, here, authorities } = fixture;
-  const late = createScepService({
-    ...{
-      db,
-      instanceId: here.id,
-      authorities: async () => authorities,
-      registrationActive,
-      renewalActive: async () => true,
-    },
-    now: async () => new Date(Date.now() + 400 * 86_400_000),
-  });
-  const [device, other] = [await fixture.offeredDevice(), await fixture.offeredDevice()];
-  const identity = await certificateFor(device.token, requestFor(first, device.challenge));
-  const foreign = await certificateFor(other.token, requestFor(third, other.challenge));
-  await db`
-    update device set state = 'active', identity_expires_at = now() - interval '35 days' where id = ${device.deviceId}`;
-  const statusOf = async (renew: Renewal) => {
-    const request = requestFor(second, '', renew);
-    const outcome = await late.handleScep({ operation: 'PKIOperation', token: device.token, message: request.der });
-    assert.ok(outcome.kind === 'answer', outcome.kind);
-    return parseCertRep(outcome.body, request, ra).status;
-  };
-  assert.equal(await statusOf({ key: third.privateKey, certificateDer: foreign }), 'failure');
-  assert.equal(await statusOf({ key: first.privateKey, certificateDer: identity }), 'success');
-});
-
-test('the identity of another enrolment renews nothing', async () => {
-  const [mine, other] = [await fixture.offeredDevice(), await fixture.offeredDevice()];
-  await certificateFor(mine.token, requestFor(first, mine.challenge));
-  const foreign = await certificateFor(other.token, requestFor(second, other.challenge));
-  const request = requestFor(third, mine.challenge, { key: second.privateKey, certificateDer: foreign });
-  assert.equal(await refusalOf(mine.token, request), 'not-the-present-identity');
-});
-
-test('a renewal under a move that commits in mid-statement is not written', async () => {
-  const device = await fixture.offeredDevice();
-  const identity = await certificateFor(device.token, requestFor(first, device.challenge));
-  const request = requestFor(second, '', { key: first.privateKey, certificateDer: identity });
-  const outcome = await fixture.moveUnder(device.accountId, () => send(device.token, request));
-  assert.equal(outcome.kind, 'not-owner');
-  assert.equal((await stored(device.deviceId))?.fingerprint, fingerprintOf(identity));
 });
 
 test('the same message, 100 times at once and again later, is opened once and gets one answer', async () => {
