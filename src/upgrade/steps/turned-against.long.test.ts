@@ -43,13 +43,18 @@ async function rounds(it: Scene, count: number, name = 'one'): Promise<void> {
   }
 }
 
-async function homesOf({ db }: Scene): Promise<string[]> {
-  const rows = await db<{ text: string }[]>`
-    select a.name || ' at ' || i.name as text from account a join instance i on i.id = a.instance_id order by a.name`;
-  return rows.map(({ text }) => text);
-}
-
 const atHome = ['east', 'west'].flatMap((name) => [0, 1, 2].map((number) => `${name}-${number} at ${name}`));
+
+/** Reversed, with each account where it was. */
+async function endsAtHome(it: Scene, context = it.context('one')): Promise<void> {
+  await until(it, context, ['reversed']);
+  const rows = await it.db<{ text: string }[]>`
+    select a.name || ' at ' || i.name as text from account a join instance i on i.id = a.instance_id order by a.name`;
+  assert.deepEqual(
+    rows.map(({ text }) => text),
+    atHome,
+  );
+}
 
 test('finalized twice at once from two terminals, one orders it, and the other is told by whom', limited, async () => {
   const it = await soaking();
@@ -169,8 +174,7 @@ test(
     const [domain] = await it.db`select release from domain`;
     assert.deepEqual([(await it.upgrade()).state, domain?.['release']], ['paused', '1.1.0']);
     await ask.resume(it);
-    await until(it, it.context('another'), ['reversed']);
-    assert.deepEqual(await homesOf(it), atHome);
+    await endsAtHome(it, it.context('another'));
   },
 );
 
@@ -197,9 +201,8 @@ test(
     assert.deepEqual(await it.db`select name, release, state from desired_process order by name`, before);
     isInstalled = true;
     await ask.resume(it);
-    await until(it, context, ['reversed']);
+    await endsAtHome(it, context);
     assert.deepEqual([...distributed], ['1.0.0'], 'for hosts that joined meanwhile');
-    assert.deepEqual(await homesOf(it), atHome);
   },
 );
 
@@ -224,8 +227,7 @@ test(
       /^3 accounts moving back; 3 of them once west on here is at work.*`bramble move start --from west-1-1 --to </,
     );
     await it.db`update component set lease_until = now() + interval '1 hour' where name like 'west%'`;
-    await until(it, it.context('one'), ['reversed']);
-    assert.deepEqual(await homesOf(it), atHome);
+    await endsAtHome(it);
   },
 );
 
@@ -250,8 +252,7 @@ test(
     await rounds(it, 10);
     assert.deepEqual([await countAt(it.db, 'east'), await countAt(it.db, 'west')], [3, 0]);
     await it.db`update component set lease_until = now() + interval '1 hour' where name = 'west'`;
-    await until(it, it.context('one'), ['reversed']);
-    assert.deepEqual(await homesOf(it), atHome);
+    await endsAtHome(it);
   },
 );
 
