@@ -15,7 +15,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import type { RouterAddress, SrpCredential } from './credential.ts';
-import { createLinkEndpoint, type LinkHandlers } from './link-endpoint.ts';
+import { createLinkEndpoint, type LinkHandlers, type LinkNotices } from './link-endpoint.ts';
 import { defaultLivenessTimes, type LivenessTimes, watchLiveness } from './liveness.ts';
 import { type Accepted, type LinkComponent, linkProtocol, type Refused } from './messages.ts';
 import {
@@ -93,7 +93,10 @@ class Dialler implements SrpLink {
   readonly #options: LinkOptions;
   readonly #clock: Clock;
   readonly #limits: ReconnectLimits;
+  /** Nothing is dialled any more. */
   readonly #closing = new AbortController();
+  /** And what stands is closed. */
+  readonly #ending = new AbortController();
   readonly #endings = new WeakMap<Http2Session, (ending: Ending) => void>();
   /** Accepted links that stand, and since when. */
   readonly #serving = new Map<Http2Session, number>();
@@ -112,12 +115,13 @@ class Dialler implements SrpLink {
     this.router = options.router;
     this.#clock = options.clock ?? systemClock;
     this.#limits = { ...defaultReconnectLimits, ...options.limits };
-    this.#server = createLinkEndpoint(() => this.#hello(), options.handlers, {
+    const notices: LinkNotices = {
       accepted: (session, accepted) => this.#onAccepted(session, accepted),
       refused: (session, refused) => this.#end(session, { kind: 'refused', refused, upMs: this.#upMs(session) }),
       draining: (session) => this.#end(session, { kind: 'draining', upMs: this.#upMs(session) }),
       failed: (error) => this.events.emit('failed', error),
-    });
+    };
+    this.#server = createLinkEndpoint(() => this.#hello(), options.handlers, notices, this.#ending.signal);
     this.#done = this.#run();
   }
 
@@ -150,6 +154,8 @@ class Dialler implements SrpLink {
           session.close();
         }),
     );
+    // The router was told first, so it does not open them again.
+    this.#ending.abort('closed');
     await Promise.all([...closed, this.#done]);
   }
 

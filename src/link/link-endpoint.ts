@@ -64,7 +64,7 @@ export interface LinkHandlers {
   outcomes?: (report: OutcomeReport, routerKey: string) => Promise<void>;
 }
 
-interface LinkNotices {
+export interface LinkNotices {
   accepted: (session: Http2Session | undefined, accepted: Accepted) => void;
   refused: (session: Http2Session | undefined, refused: Refused) => void;
   draining: (session: Http2Session | undefined) => void;
@@ -72,12 +72,20 @@ interface LinkNotices {
   failed: (error: unknown) => void;
 }
 
-/** Sockets are passed to it with `server.emit('connection', socket)`. */
-export function createLinkEndpoint(hello: () => Hello, handlers: LinkHandlers, notices: LinkNotices): Http2Server {
+/**
+ * Sockets are passed to it with `server.emit('connection', socket)`.
+ * @param closing once aborted, control streams end; nothing else ends them, and a session closes only when its streams have ended
+ */
+export function createLinkEndpoint(
+  hello: () => Hello,
+  handlers: LinkHandlers,
+  notices: LinkNotices,
+  closing?: AbortSignal,
+): Http2Server {
   const server = createServer(linkSessionOptions);
   server.on('request', (request, response) => {
     if (request.url.startsWith(controlPrefix)) {
-      void answerControl(request, response, hello, handlers, notices);
+      void answerControl(request, response, { hello, handlers, notices, closing });
     } else if (handlers.request) {
       handlers.request(request, response);
     } else {
@@ -92,12 +100,17 @@ export function createLinkEndpoint(hello: () => Hello, handlers: LinkHandlers, n
   return server;
 }
 
+interface ControlDesk {
+  readonly hello: () => Hello;
+  readonly handlers: LinkHandlers;
+  readonly notices: LinkNotices;
+  readonly closing: AbortSignal | undefined;
+}
+
 async function answerControl(
   request: Http2ServerRequest,
   response: Http2ServerResponse,
-  hello: () => Hello,
-  handlers: LinkHandlers,
-  notices: LinkNotices,
+  { hello, handlers, notices, closing }: ControlDesk,
 ): Promise<void> {
   try {
     switch (`${request.method} ${request.url}`) {
@@ -124,7 +137,7 @@ async function answerControl(
       }
       case `GET ${linkPaths.control}`:
         if (!handlers.control) break;
-        return streamControl(response, handlers.control);
+        return streamControl(response, handlers.control, closing);
       case `POST ${linkPaths.router}`:
         if (!handlers.router) break;
         await handlers.router(
@@ -156,14 +169,24 @@ function keyOf(session: Http2Session | undefined): string {
     .digest('hex');
 }
 
-function streamControl(response: Http2ServerResponse, control: NonNullable<LinkHandlers['control']>): void {
+function streamControl(
+  response: Http2ServerResponse,
+  control: NonNullable<LinkHandlers['control']>,
+  closing: AbortSignal | undefined,
+): void {
   const ending = new AbortController();
-  response.stream.once('close', () => ending.abort('the link was closed'));
+  const end = () => void response.stream.end();
+  response.stream.once('close', () => {
+    closing?.removeEventListener('abort', end);
+    ending.abort('the link was closed');
+  });
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   response.stream.write('\n');
   control((message) => {
-    if (!response.stream.destroyed) response.stream.write(`${JSON.stringify(message)}\n`);
+    if (response.stream.writable) response.stream.write(`${JSON.stringify(message)}\n`);
   }, ending.signal);
+  if (closing?.aborted === true) end();
+  else closing?.addEventListener('abort', end);
 }
 
 async function readJson(request: Http2ServerRequest): Promise<unknown> {

@@ -186,3 +186,14 @@ describe('SRP links at the router', () => {
     await link.close(100);
   });
 });
+
+test('a link that is closed does not wait for the stream on which lists are pushed', async (t) => {
+  // Nothing else closes it.
+  const liveness = { intervalMs: 3_600_000, stalledAfterMs: 3_600_000, deadAfterMs: 3_600_000 };
+  const stage = await createStage({ liveness });
+  t.after(() => stage.close());
+  const opened = Promise.withResolvers<void>();
+  const link = await stage.dial('S00000018', { liveness, handlers: { control: () => opened.resolve() } });
+  await inTime('lists can be pushed', 60_000, opened.promise);
+  await inTime('the link is closed', 60_000, link.close(3_600_000));
+});
