@@ -115,7 +115,7 @@ test('the folder of a removed router stays, but its certificate is neither renew
 
 test('nor is what a router left here whose name one on another host has since', async () => {
   await placeRouter(db, '127.0.0.1');
-  await db`update router set host = 'berlin', ends_at = ${new Date(now)}`;
+  await db`update router set host = 'berlin', certificate_ends_at = ${new Date(now)}`;
   const before = await routerFile();
   now += routerCertificateDays * dayMs;
   await turn();
