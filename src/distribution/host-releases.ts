@@ -1,10 +1,10 @@
 /** Which releases the hosts of the domain have, as their supervisors report it. */
 import type { Queryable } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 
 /** Hosts whose supervisors have reported the release. None before the schema has the table. */
 export async function hostsWithRelease(q: Queryable, release: string): Promise<string[]> {
-  const [table] = await q<{ present: boolean }[]>`select to_regclass('host_release') is not null as present`;
-  if (table?.present !== true) return [];
+  if (!(await hasTable(q, 'host_release'))) return [];
   const rows = await q<{ host: string }[]>`select host from host_release where release = ${release} order by host`;
   return rows.map(({ host }) => host);
 }

@@ -1,6 +1,7 @@
 /** Releases in the database, where hosts that do not have them find them (`release-fetch.ts`). */
 import { join } from 'node:path';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 import { readInstalledFiles } from '../release/archive.ts';
 
 /** Which releases are stored, with their manifests' SHA-256. */
@@ -12,8 +13,7 @@ export async function storedReleases(q: Queryable): Promise<Map<string, string>>
 
 /** Whether the schema has room for releases: from 1.4 on. */
 export async function storesReleases(q: Queryable): Promise<boolean> {
-  const [table] = await q<{ present: boolean }[]>`select to_regclass('release_package') is not null as present`;
-  return table?.present === true;
+  return await hasTable(q, 'release_package');
 }
 
 /** Stores an installed release, in place of another build of the same number. */

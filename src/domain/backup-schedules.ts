@@ -3,6 +3,7 @@
  * home says what is done (`processes/supervisor/backup-schedule.ts`); here others see that nothing is.
  */
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 
 interface HostSchedule {
   host: string;
@@ -30,8 +31,7 @@ const overdueAfterHours = 3;
 
 /** Before an upgrade to 1.4 has expanded the schema there is no table for it. */
 export async function knowsSchedules(q: Queryable): Promise<boolean> {
-  const [row] = await q<{ known: boolean }[]>`select to_regclass('backup_schedule') is not null as known`;
-  return row?.known === true;
+  return await hasTable(q, 'backup_schedule');
 }
 
 export async function listScheduledBackups(q: Queryable): Promise<ScheduledBackups[]> {

@@ -1,5 +1,6 @@
 /** Changes of hosts, and their invitations: from an administrator's to the answer that the host takes. */
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 
 /** False when one of this name has joined already. */
 export async function insertHost(
@@ -28,8 +29,7 @@ export async function removeHost(tx: Transaction, name: string): Promise<boolean
 
 /** Of a domain that was restored: all join again. @returns their names */
 export async function forgetHosts(tx: Transaction): Promise<string[]> {
-  const [table] = await tx<{ present: boolean }[]>`select to_regclass('host') is not null as present`;
-  if (table?.present !== true) return [];
+  if (!(await hasTable(tx, 'host'))) return [];
   await tx`delete from host_invitation`;
   const gone = await tx<{ name: string }[]>`delete from host returning name`;
   return gone.map(({ name }) => name).sort();

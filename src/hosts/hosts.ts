@@ -1,5 +1,6 @@
 /** The hosts that joined. */
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 
 interface Host {
   name: string;
@@ -39,8 +40,7 @@ export async function listDrainingHosts(q: Queryable): Promise<string[]> {
 }
 
 async function listKnownHosts(q: Queryable): Promise<Host[]> {
-  const [table] = await q<{ present: boolean }[]>`select to_regclass('host') is not null as present`;
-  return table?.present === true ? await listHosts(q) : [];
+  return (await hasTable(q, 'host')) ? await listHosts(q) : [];
 }
 
 /** SubjectPublicKeyInfo; undefined where no such host has joined. */

@@ -3,17 +3,16 @@
  * of the domain itself, whose receivers would take its word.
  */
 import type { Queryable } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 
 /** In a copy that is only tried, of whichever release. */
 export async function forgetTargets(q: Queryable): Promise<void> {
-  const [table] = await q<{ present: boolean }[]>`select to_regclass('notice_target') is not null as present`;
-  if (table?.present !== true) return;
+  if (!(await hasTable(q, 'notice_target'))) return;
   await q`delete from notice_target`;
   await q`delete from notice`;
 }
 
 /** In a domain that was restored and goes on: what waited when it was copied was told since, or is of no use. */
 export async function dropWaiting(q: Queryable): Promise<void> {
-  const [table] = await q<{ present: boolean }[]>`select to_regclass('notice') is not null as present`;
-  if (table?.present === true) await q`delete from notice`;
+  if (await hasTable(q, 'notice')) await q`delete from notice`;
 }

@@ -11,6 +11,7 @@ import { messageOf } from '../base/errors.ts';
 import { takeTurns } from '../base/turns.ts';
 import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
 import type { Database, Transaction } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 import { administrationTransaction } from '../database/release-lock.ts';
 import {
   type ClaimedNotice,
@@ -90,8 +91,7 @@ export async function deliverNotices({ db, tell, release, log, signal }: Deliver
   let failed = 0;
   await takeTurns(bell, signal, async () => {
     try {
-      const [table] = await db<{ present: boolean }[]>`select to_regclass('notice') is not null as present`;
-      const restMs = table?.present === true ? await turn() : lateLookMs;
+      const restMs = (await hasTable(db, 'notice')) ? await turn() : lateLookMs;
       failed = 0;
       return restMs;
     } catch (error) {

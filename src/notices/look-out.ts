@@ -3,6 +3,7 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { lateLookMs } from '../database/change-notices.ts';
 import type { Database } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 import { type Look, tellConditions } from './conditions.ts';
 
 interface LookOut {
@@ -19,8 +20,7 @@ export async function lookOut({ db, looks, release, log, signal, clock = systemC
   while (!signal.aborted) {
     try {
       // The coordinator is at work before the schema of its release is.
-      const [table] = await db<{ present: boolean }[]>`select to_regclass('notice_condition') is not null as present`;
-      if (table?.present === true) {
+      if (await hasTable(db, 'notice_condition')) {
         const failed = ({ kind }: Look, error: unknown) =>
           log.warn({ condition: kind, error: messageOf(error) }, 'a condition was not looked at; will retry');
         await tellConditions(db, looks, failed, release);

@@ -1,6 +1,7 @@
 /** The supervisors of the domain's hosts, as they report themselves (`processes/supervisor/self-report.ts`). */
 import { compareReleases } from '../base/release-number.ts';
 import type { Queryable } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 
 export interface HostSupervisor {
   host: string;
@@ -27,8 +28,7 @@ const supervisorSilenceSeconds = 45;
  * too.
  */
 export async function listSupervisors(q: Queryable): Promise<HostSupervisor[]> {
-  const [table] = await q<{ present: boolean }[]>`select to_regclass('supervisor') is not null as present`;
-  if (table?.present !== true) {
+  if (!(await hasTable(q, 'supervisor'))) {
     return await q<HostSupervisor[]>`
       select distinct host, true as wanted, null as release, null as "processId", null as "nodeVersion",
              null as "postgresBinaries", null as "postgresServer", null as "startedAt", null as "seenAt", false as "atWork"

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
 import { isOwnOnly } from '../base/loopback-host.ts';
 import type { Queryable } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 import { type RouterAddress, readCredential } from '../link/credential.ts';
 
 /** Of every router that is to be dialled. None in a domain that was made without addresses. */
@@ -33,8 +34,7 @@ interface RouterEnd {
 
 /** None before the schema has the table: checks of an upgrade precede its expansion. */
 export async function listRouterEnds(q: Queryable): Promise<RouterEnd[]> {
-  const [table] = await q<{ present: boolean }[]>`select to_regclass('router') is not null as present`;
-  if (table?.present !== true) return [];
+  if (!(await hasTable(q, 'router'))) return [];
   return await q<RouterEnd[]>`
     select name, host, certificate_ends_at as "endsAt", removed_at is not null as removed from router order by name`;
 }

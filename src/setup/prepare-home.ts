@@ -12,6 +12,7 @@ import { addressWithoutCredential } from '../base/database-address.ts';
 import { BrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { startEmbedded } from '../database/embedded/server.ts';
+import { hasTable } from '../database/has-table.ts';
 import { type Configuration, readConfiguration } from '../process/configuration.ts';
 import { installRead, readArchive } from '../release/archive.ts';
 import { type Acceptance, type Judgement, judgeSigner, noSigner } from '../release/signer-judgement.ts';
@@ -171,8 +172,7 @@ function listenAddressFor(publicHost: string | undefined): string {
 async function presentDomain(databaseUrl: string): Promise<{ name: string; publicUrl: string } | undefined> {
   const db = openDatabase(databaseUrl, { applicationName: 'bramble/prepare-home', max: 1 });
   try {
-    const [table] = await db<{ present: boolean }[]>`select to_regclass('domain') is not null as present`;
-    if (!table?.present) return undefined;
+    if (!(await hasTable(db, 'domain'))) return undefined;
     const [row] = await db<{ name: string; publicUrl: string }[]>`
       select name, public_url as "publicUrl" from domain`;
     return row;

@@ -19,6 +19,7 @@ import { type Database, openDatabase } from '../../src/database/connection.ts';
 import { withSnapshot } from '../../src/database/copy/snapshot.ts';
 import { digestOf } from '../../src/database/copy/table-digest.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
+import { hasTable } from '../../src/database/has-table.ts';
 import { readMasterKeys } from '../../src/database/sealed-value.ts';
 import { seedCommand, seedDevice } from '../../src/devices/device-fixture.ts';
 import { writeSetting } from '../../src/domain/settings.ts';
@@ -67,8 +68,7 @@ async function fill({ home, databaseUrl }: StillDomain, { push, hook, mail }: Ou
       insert into delivery (id, account_id, device_id, item, cause, budgeted, state)
       values (gen_random_uuid(), ${device.accountId}, ${device.deviceId}, 'synchronization', 'move', true, 'owed')`;
     await writeSetting(db, 'push', { url: `http://127.0.0.1:${push.port}` });
-    const [table] = await db`select to_regclass('notice_target') is not null as present`;
-    if (table?.['present'] !== true) return;
+    if (!(await hasTable(db, 'notice_target'))) return;
     await db.begin(async (tx) => {
       const key = `whsec_${Buffer.alloc(32, 1).toString('base64')}`;
       await addTarget(tx, keys, { channel: 'webhook', url: `http://127.0.0.1:${hook.port}/`, key, kinds: null });

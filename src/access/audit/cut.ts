@@ -9,6 +9,7 @@
 import { createPublicKey, verify } from 'node:crypto';
 import * as z from 'zod';
 import type { Queryable } from '../../database/connection.ts';
+import { hasTable } from '../../database/has-table.ts';
 import type { HeadFile } from './head-file.ts';
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
@@ -53,8 +54,7 @@ function cutText({ number, chain, after, lastAt, at, by, exportSha256 }: CutFact
 
 /** The last one; none where the schema does not have them yet. */
 export async function latestCut(q: Queryable): Promise<Cut | undefined> {
-  const [schema] = await q<{ present: boolean }[]>`select to_regclass('audit_cut') is not null as present`;
-  if (schema?.present !== true) return undefined;
+  if (!(await hasTable(q, 'audit_cut'))) return undefined;
   const [row] = await q<Cut[]>`
     select number::float8 as number, encode(chain, 'hex') as chain, after::float8 as after,
            to_char(last_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "lastAt",

@@ -6,6 +6,7 @@
  * record of a change that did not happen.
  */
 import type { Transaction } from '../../database/connection.ts';
+import { hasTable } from '../../database/has-table.ts';
 import { administrationRecords } from '../../registry/component-detail.ts';
 
 export interface Operation {
@@ -65,8 +66,7 @@ async function insertOperation(tx: Transaction, { actor, operation, subjects, re
  * last record it is unknown who changed what.
  */
 export async function markTimeWithoutAudit(tx: Transaction, release: string): Promise<void> {
-  const [schema] = await tx<{ audited: boolean }[]>`select to_regclass('audit_record') is not null as audited`;
-  if (schema?.audited !== true) return;
+  if (!(await hasTable(tx, 'audit_record'))) return;
   await tx`
     insert into audit_record (kind, operation, detail)
     select 'marker', 'time without audit',

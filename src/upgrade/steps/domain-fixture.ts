@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Queryable } from '../../database/connection.ts';
+import { hasTable } from '../../database/has-table.ts';
 import { insertDomain } from '../../domain/domain.ts';
 import { declareRange } from '../../registry/components.ts';
 
@@ -115,8 +116,7 @@ export async function superviseOnce(q: Queryable): Promise<number> {
     update component c set stopped_at = now()
      where c.stopped_at is null and c.kind <> 'coordinator' and not exists (
        select 1 from desired_process d where d.name = c.name and d.state = 'running')`;
-  const [table] = await q<{ present: boolean }[]>`select to_regclass('supervisor') is not null as present`;
-  if (table?.present === true) await reportTestSupervisors(q);
+  if (await hasTable(q, 'supervisor')) await reportTestSupervisors(q);
   return started.length + count;
 }
 
