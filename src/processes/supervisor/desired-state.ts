@@ -6,12 +6,14 @@
  * "nothing is wanted". And the supervisor's report about itself there is optional: without it, the supervisor works all
  * the same.
  */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { createBell } from '../../base/bell.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { assertOwnSessions } from '../../database/pooler-check.ts';
 import { openSession, type Session } from '../../database/session.ts';
+import { isUndefinedTable } from '../../database/sql-state.ts';
 import type { OnEvent } from './events.ts';
 import { reportEveryMs, reportSelf, type SelfReport } from './self-report.ts';
 
@@ -44,7 +46,6 @@ interface WatchOptions {
 const pollMs = 5000;
 const retryMs = 250;
 const statementTimeoutMs = 5000;
-const undefinedTable = '42P01';
 const timedOut = 'ERR_DATABASE_TIMEOUT';
 
 /** Why it could not report itself; logged once, across all sessions. */
@@ -118,7 +119,7 @@ async function report(
   } catch (error) {
     const code = codeOf(error);
     // Its table does not exist yet, and may at the next look.
-    if (code === undefinedTable) return 0;
+    if (isUndefinedTable(error)) return 0;
     if (session.isLost() || code === timedOut) throw error;
     if (code !== trouble.code) onEvent({ type: 'not-reported', code, message: messageOf(error) });
     trouble.code = code;
@@ -136,9 +137,7 @@ async function look(session: Session, url: string, options: WatchOptions): Promi
       ),
     );
   } catch (error) {
-    if (codeOf(error) === undefinedTable) {
-      return;
-    }
+    if (isUndefinedTable(error)) return;
     throw error;
   }
   const read = rows.map((row) => rowSchema.safeParse(row));

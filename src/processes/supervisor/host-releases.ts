@@ -9,7 +9,7 @@ import path from 'node:path';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { isReleaseNumber } from '../../base/release-number.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
-import { sqlState } from '../../database/sql-state.ts';
+import { isUndefinedTable } from '../../database/sql-state.ts';
 import { fetchesReleases } from '../../distribution/host-signer.ts';
 import { fetchRelease } from '../../distribution/release-fetch.ts';
 import { reportReleases } from '../../distribution/release-report.ts';
@@ -35,7 +35,6 @@ interface HostReleasesOptions {
 }
 
 const lookEveryMs = 10_000;
-const undefinedTable = '42P01';
 
 export function createHostReleases({ home, host, release: own, onEvent }: HostReleasesOptions): HostReleases {
   const folder = path.join(home, 'releases');
@@ -67,7 +66,7 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
       reported = installed.join();
     } catch (error) {
       // Before an upgrade has expanded the schema there is nothing to look at, and nowhere to report.
-      if (sqlState(error) !== undefinedTable) tell('all', error);
+      if (!isUndefinedTable(error)) tell('all', error);
     } finally {
       await db.end({ timeout: 5 }).catch(() => undefined);
     }

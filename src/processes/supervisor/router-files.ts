@@ -16,7 +16,7 @@ import { messageOf } from '../../base/errors.ts';
 import { readPresent } from '../../base/present-file.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { databaseTime } from '../../database/database-time.ts';
-import { sqlState } from '../../database/sql-state.ts';
+import { isUndefinedTable } from '../../database/sql-state.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 import { hasJoined, readHostKey } from '../../hosts/host-key.ts';
 import { hostTrust } from '../../hosts/host-trust.ts';
@@ -64,7 +64,6 @@ const lookEveryMs = 10_000;
 const answerWithinMs = 5000;
 const answerLookMs = 200;
 const afterRefusalMs = 60_000;
-const undefinedTable = '42P01';
 
 export function createRouterFiles({ home, host, sockets, onReady, onEvent }: RouterFilesOptions): RouterFiles {
   /** What was last told of each. */
@@ -87,7 +86,7 @@ export function createRouterFiles({ home, host, sockets, onReady, onEvent }: Rou
       }
     } catch (error) {
       // Before an upgrade has expanded the schema, no router is placed here.
-      if (sqlState(error) !== undefinedTable) tell('all', messageOf(error));
+      if (!isUndefinedTable(error)) tell('all', messageOf(error));
     } finally {
       await db.end({ timeout: 5 }).catch(() => undefined);
     }
