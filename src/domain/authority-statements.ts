@@ -10,7 +10,7 @@ interface SignedStatement {
 /** As many as a router takes at once: those of twenty rollovers. */
 const maxStatements = 64;
 
-/** For holders, which also run on the schema of 1.3, where nothing has been said. */
+/** None where the schema does not have them yet. */
 export async function readStatements(q: Queryable): Promise<SignedStatement[]> {
   try {
     return await q<SignedStatement[]>`
