@@ -5,7 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
-import { isOwnOnly } from '../base/loopback-host.ts';
+import { isOwnHost } from '../base/own-host.ts';
 import type { Queryable } from '../database/connection.ts';
 import { hasTable } from '../database/has-table.ts';
 import { type RouterAddress, readCredential } from '../link/credential.ts';
@@ -54,7 +54,7 @@ export function listensOnlyForItself({
   listenAddress: string;
   linkHost: string;
 }): boolean {
-  return isOwnOnly(listenAddress) && !isOwnOnly(linkHost);
+  return isOwnHost(listenAddress) && !isOwnHost(linkHost);
 }
 
 /**

@@ -5,7 +5,7 @@ import type { hostOperations } from '../../api/hosts.ts';
 import { type DatabaseAddress, readDatabaseAddress, withoutCredential } from '../../base/database-address.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
 import { fieldError } from '../../base/field-error.ts';
-import { isOwnOnly } from '../../base/loopback-host.ts';
+import { isOwnHost } from '../../base/own-host.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
@@ -116,7 +116,7 @@ async function assertReachableRouters(
   databaseUrl: string,
 ): Promise<void> {
   const [router] = await routerAddresses(tx, context.home);
-  if (router === undefined || !isOwnOnly(router.host) || ownHostOf(databaseUrl) !== undefined) return;
+  if (router === undefined || !isOwnHost(router.host) || ownHostOf(databaseUrl) !== undefined) return;
   throw new BrambleError(
     'ERR_CONFLICT',
     `Instances reach the routers of this domain at ${router.host}, which is this host alone: the domain was created without a public ` +
@@ -127,8 +127,9 @@ async function assertReachableRouters(
 /** The host in the database's URL that is this computer to every computer, if it names one. */
 function ownHostOf(url: string): string | undefined {
   const { hosts } = shownAddress(url);
-  if (hosts.length === 0) return 'a local socket';
-  return hosts.map(({ name }) => name).find(isOwnOnly);
+  const names = hosts.map(({ name }) => name);
+  if (names.length === 0 || names.some((name) => name === '' || name.startsWith('/'))) return 'a local socket';
+  return names.find(isOwnHost);
 }
 
 function shownAddress(url: string): DatabaseAddress {
