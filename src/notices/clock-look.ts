@@ -18,7 +18,7 @@ export function clockLook(db: Database): Look {
               {
                 subject: host,
                 message:
-                  `the clock of the host ${host} ${clockText(aheadMs)} the database’s. By more than five minutes, routers ` +
+                  `the clock of the host ${host} ${clockText(aheadMs)}. By more than five minutes, routers ` +
                   'there refuse what is valid. Have it set by NTP.',
               },
             ]

@@ -37,8 +37,12 @@ function further(one: number | null, other: number | null): number | null {
   return Math.abs(other ?? 0) > Math.abs(one ?? 0) ? other : (one ?? other);
 }
 
-/** As a predicate: *is 40 s ahead of*. */
+/** *40 s ahead*. */
+export function aheadText(aheadMs: number): string {
+  return `${Math.round(Math.abs(aheadMs) / 1000)} s ${aheadMs > 0 ? 'ahead' : 'behind'}`;
+}
+
+/** *is 40 s ahead of the database’s*. */
 export function clockText(aheadMs: number): string {
-  const seconds = Math.round(Math.abs(aheadMs) / 1000);
-  return `is ${seconds} s ${aheadMs > 0 ? 'ahead of' : 'behind'}`;
+  return `is ${aheadText(aheadMs)}${aheadMs > 0 ? ' of' : ''} the database’s`;
 }

@@ -80,8 +80,7 @@ export async function joinDomain(plan: JoinPlan): Promise<JoinedHome> {
   plan.onStep(`fetching release ${answer.release}`);
   await inDatabase(supervisorUrl, async (db) => {
     const aheadMs = await readClockAheadMs(db);
-    if (isClockWrong(aheadMs))
-      plan.onStep(`the clock of this computer ${clockText(aheadMs)} the database’s: have it set by NTP`);
+    if (isClockWrong(aheadMs)) plan.onStep(`the clock of this computer ${clockText(aheadMs)}: have it set by NTP`);
     await untilFetched(db, answer.release, plan);
   });
   const { listenAddress } = plan;

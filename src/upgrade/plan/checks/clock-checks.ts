@@ -1,6 +1,6 @@
 /** The check for clocks that differ: this host's, and those that other hosts' components report. */
 import {
-  clockText,
+  aheadText,
   isClockWrong,
   listHostClocks,
   readClockAheadMs,
@@ -10,9 +10,7 @@ import { type CheckOptions, type Finding, passed, warning } from './check.ts';
 
 export async function checkClocks({ db, host }: Pick<CheckOptions, 'db' | 'host'>): Promise<Finding> {
   const clocks = [...(await listHostClocks(db)).set(host, await readClockAheadMs(db))];
-  const off = clocks.flatMap(([name, aheadMs]) =>
-    isClockWrong(aheadMs) ? [`${name} ${clockText(aheadMs).replace(/ of$/, '')}`] : [],
-  );
+  const off = clocks.flatMap(([name, aheadMs]) => (isClockWrong(aheadMs) ? [`${name} is ${aheadText(aheadMs)}`] : []));
   const unknown = clocks.flatMap(([name, aheadMs]) => (aheadMs === null ? [name] : []));
   const unsaid = unknown.length === 0 ? '' : ` Not known: ${unknown.join(', ')}.`;
   if (off.length > 0) {
