@@ -46,7 +46,7 @@ export const hostOperations = {
     status: 201,
     answer: z.object({
       name: z.string(),
-      invitation: z.string().describe('Shown once. Whoever has it can join as this host.'),
+      invitation: z.string().describe('Shown once. Anyone who has it can join as this host.'),
       expiresAt: instant,
       databaseUrl: z.string(),
     }),

@@ -99,7 +99,7 @@ export const noticeOperations = {
   add: {
     ...{ method: 'POST', path: '/notice-targets', tag, summary: 'Have notices sent to a webhook or to mail addresses' },
     description:
-      'Whoever may add a webhook has this host send requests to any address that it reaches. Redirects are not followed.',
+      'Anyone who may add a webhook can have this host send requests to any address that it reaches. Redirects are not followed.',
     body: newTarget,
     status: 201,
     answer: target,

@@ -55,7 +55,7 @@ export function assertLongEnough(passphrase: string): void {
   if (passphrase.length >= minPassphraseLength) return;
   throw new BrambleError(
     'ERR_BACKUP_PASSPHRASE',
-    `The passphrase has ${passphrase.length} characters; at least ${minPassphraseLength} are needed, since whoever has ` +
+    `The passphrase has ${passphrase.length} characters; at least ${minPassphraseLength} are needed, since anyone who has ` +
       'the file may try any number.',
   );
 }

@@ -89,6 +89,6 @@ async function certify(
 function onlyItself({ host, listenAddress, srpPort }: RouterRequest, linkHost: string): string {
   return (
     `routers of the host ${host} listen on ${listenAddress} alone, where nobody reaches ${linkHost}:${srpPort}: set listenAddress in the ` +
-    'config.json of its home, and start its supervisor anew'
+    'config.json of its home, and restart its supervisor (`bramble up --take-over`)'
   );
 }

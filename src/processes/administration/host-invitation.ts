@@ -69,7 +69,7 @@ async function assertNewHost(context: AdministrationContext, tx: Transaction, na
   if (hosts.some((host) => host.name === name)) {
     throw new BrambleError(
       'ERR_CONFLICT',
-      `The host ${name} has joined already. If it is to join anew, remove it first: \`bramble host remove ${name}\`.`,
+      `The host ${name} has joined already. To have it join again, remove it first: \`bramble host remove ${name}\`.`,
     );
   }
   const others = [...processes, ...supervisors].map(({ host }) => host);

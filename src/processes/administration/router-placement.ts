@@ -114,7 +114,7 @@ async function ownPorts(
   throw new BrambleError(
     'ERR_CONFLICT',
     `A router here would listen on ${listenAddress}, port ${srpPort}, where nobody reaches ${linkHost}: set listenAddress and ` +
-      'srpPort in the config.json of this home, and start its supervisor anew.',
+      'srpPort in the config.json of this home, and restart its supervisor (`bramble up --take-over`).',
   );
 }
 

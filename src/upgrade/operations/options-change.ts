@@ -41,7 +41,7 @@ export async function changeByOperator(
 function notYetText({ progress }: Upgrade, names: string): string {
   return hasReached(progress.step, 'started')
     ? `The checks are running: change ${names} once they have passed (\`bramble upgrade status\`), or cancel the upgrade with ` +
-        '`bramble upgrade reverse` and plan it anew.'
+        '`bramble upgrade reverse` and plan it again.'
     : `The upgrade was not started: to change ${names}, plan it again with --replace (\`replace\` in REST).`;
 }
 
