@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac, randomBytes } from 'node:crypto';
 import { after, afterEach, test } from 'node:test';
 import { type NewTarget, noticeKinds } from '../api/notices.ts';
+import { createNameLookups } from '../base/name-lookups.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
@@ -43,7 +44,7 @@ const deliveries: { end(): Promise<void> }[] = [];
 /** Delivers until its end, or that of the test. */
 function startDelivery(by: { release?: string } = {}): { end(): Promise<void> } {
   const stop = new AbortController();
-  const tell = teller({ db, masterKeys });
+  const tell = teller({ db, masterKeys, names: createNameLookups() });
   const running = deliverNotices({ db, tell, ...by, log: silentLogger, signal: stop.signal });
   const delivery = {
     end: async () => {

@@ -1,5 +1,6 @@
 /** One attempt at telling a target, on its channel. */
 import { messageOf } from '../base/errors.ts';
+import type { NameLookups } from '../base/name-lookups.ts';
 import type { Database } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { readDomain } from '../domain/domain.ts';
@@ -16,13 +17,22 @@ export type Teller = (
 ) => Promise<Telling>;
 
 /** Rejects only when the signal is aborted. */
-export function teller({ db, masterKeys }: { db: Database; masterKeys: MasterKeys }): Teller {
+export function teller({
+  db,
+  masterKeys,
+  names,
+}: {
+  db: Database;
+  masterKeys: MasterKeys;
+  names: NameLookups;
+}): Teller {
   return async ({ target, notice }, signal) => {
     try {
       const { name: domain } = await readDomain(db);
       const { id, sealed, keyId } = target;
       if (target.channel === 'webhook' && sealed !== null && keyId !== null) {
-        return await postWebhook(openWebhook(masterKeys, id, sealed, keyId), notice, domain, { signal });
+        const find = (name: string, until: AbortSignal) => names(name, id, until);
+        return await postWebhook(openWebhook(masterKeys, id, sealed, keyId), notice, domain, { signal, find });
       }
       if (target.channel === 'mail') {
         const server = await readMailServer(db, masterKeys);

@@ -38,6 +38,23 @@ test('of an answer without end only the beginning is read', limited, async () =>
   assert.deepEqual(await post(), { kind: 'delivered', answer: `200 OK: ${'x'.repeat(200)}` });
 });
 
+test('the host’s name is looked up within the time of the attempt, by whoever bounds lookups', limited, async () => {
+  receiver.answer = (response) => void response.writeHead(204).end();
+  const named = receiver.url.replace('127.0.0.1', 'localhost');
+  const asked: string[] = [];
+  const find = async (name: string) => {
+    asked.push(name);
+    return [{ address: '127.0.0.1', family: 4 }];
+  };
+  assert.deepEqual(await post(named, { find }), { kind: 'delivered', answer: '204 No Content' });
+  assert.deepEqual(asked, ['localhost']);
+  const silent = (_: string, signal: AbortSignal) =>
+    new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const late = { kind: 'failed', answer: 'no answer within 0.3 seconds' };
+  assert.deepEqual(await post(named, { find: silent, timeoutMs: 300 }), late);
+  assert.match((await post(named, { find: async () => [] })).answer, /localhost has no address/);
+});
+
 test('an answer that breaks off after its status counts', limited, async () => {
   receiver.answer = (response) => {
     response.writeHead(202, { 'content-length': '100' });

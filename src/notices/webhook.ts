@@ -6,9 +6,11 @@
  */
 import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
+import type { LookupFunction } from 'node:net';
 import * as z from 'zod';
 import { messageOf } from '../base/errors.ts';
 import { fieldError } from '../base/field-error.ts';
+import { type Lookup, type NameAddress, systemAddresses } from '../base/name-lookups.ts';
 import { isOwnHost } from '../base/own-host.ts';
 import { shownText } from '../base/shown-text.ts';
 import { attemptMs, type Notice, type Telling } from './notice.ts';
@@ -57,12 +59,19 @@ export function webhookAddress(text: string): { url: string; address: string; ho
   return { url: url.href, address, host: url.hostname };
 }
 
+interface Attempt {
+  signal: AbortSignal;
+  /** Addresses of the webhook's host; it gives up at the signal's end. */
+  find?: (name: string, signal: AbortSignal) => Promise<readonly NameAddress[]>;
+  timeoutMs?: number;
+}
+
 /** `signal` ends an attempt early, which then rejects with the signal's reason. */
 export async function postWebhook(
   webhook: Webhook,
   notice: Notice,
   domain: string,
-  { signal, timeoutMs = attemptMs }: { signal: AbortSignal; timeoutMs?: number },
+  { signal, find = systemAddresses, timeoutMs = attemptMs }: Attempt,
 ): Promise<Telling> {
   const { url, caPem } = webhook;
   const now = new Date();
@@ -78,10 +87,11 @@ export async function postWebhook(
     ...signatureHeaders(keysOf(webhook, now), { id: notice.id, at: now, body }),
   };
   const deadline = AbortSignal.timeout(timeoutMs);
+  const ended = AbortSignal.any([signal, deadline]);
   try {
     const send = url.startsWith('https:') ? requestTls : requestPlain;
     const request = send(url, {
-      ...{ method: 'POST', headers, agent: false, signal: AbortSignal.any([signal, deadline]) },
+      ...{ method: 'POST', headers, agent: false, signal: ended, lookup: lookupBy((name) => find(name, ended)) },
       ...(caPem === undefined ? {} : { ca: caPem }),
     });
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -97,6 +107,21 @@ export async function postWebhook(
       answer: deadline.aborted ? `no answer within ${timeoutMs / 1000} seconds` : messageOf(error),
     };
   }
+}
+
+/** For `net.connect`. */
+function lookupBy(find: Lookup): LookupFunction {
+  return (name, { all }, done) => {
+    find(name).then(
+      (found) => {
+        const [first] = found;
+        if (first === undefined) done(new Error(`${name} has no address`), '');
+        else if (all === true) done(null, [...found]);
+        else done(null, first.address, first.family);
+      },
+      (error: Error) => done(error, ''),
+    );
+  };
 }
 
 /** `upgrade-paused` is `upgrade.paused`: the specification wants words of letters, in a hierarchy. */

@@ -10,6 +10,7 @@ import { budgetSchema } from '../../src/api/budget.ts';
 import type { OperatorCommand } from '../../src/api/device-commands.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import type { InstanceId } from '../../src/base/ids.ts';
+import { createNameLookups } from '../../src/base/name-lookups.ts';
 import { createMasterKeys } from '../../src/database/sealed-value.ts';
 import { writeBudget } from '../../src/deliveries/budget.ts';
 import { oweDeliveries } from '../../src/deliveries/owe-deliveries.ts';
@@ -66,7 +67,7 @@ const { release } = domain;
 const administration = await administrationServer({
   context: {
     ...{ db, release, platforms, features: ownFeatures, masterKeys: createMasterKeys(), log: silentLogger },
-    ...{ name: 'administration', host: 'host', home: '/nowhere' },
+    ...{ name: 'administration', host: 'host', home: '/nowhere', names: createNameLookups() },
   },
 });
 const token = await createToken(db, 'administrator');

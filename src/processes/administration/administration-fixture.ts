@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { createToken } from '../../access/administrator-tokens.ts';
+import { createNameLookups } from '../../base/name-lookups.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { writeRoleCredentials } from '../../database/roles/role-credentials.ts';
@@ -59,6 +60,7 @@ export async function startAdministration({
     host: 'test-host',
     home,
     masterKeys,
+    names: createNameLookups(),
     log: silentLogger,
   };
   const app = await administrationServer({

@@ -1,6 +1,7 @@
 /** The context of every route of the administration service, and the only way in which routes write. */
 
 import { recordedRequest } from '../../access/audited-request.ts';
+import type { NameLookups } from '../../base/name-lookups.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
 import type { MasterKeys } from '../../database/sealed-value.ts';
@@ -21,6 +22,8 @@ export interface AdministrationContext {
   /** Folder BRAMBLE_HOME: issued SRP credentials are put into `credentials/`. */
   home: string;
   masterKeys: MasterKeys;
+  /** Of this process, for names that administrators chose. */
+  names: NameLookups;
   log: Logger;
 }
 

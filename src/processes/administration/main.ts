@@ -9,6 +9,7 @@ import * as z from 'zod';
 import { runSealer } from '../../access/audit/sealer.ts';
 import { systemClock } from '../../base/clock.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
+import { createNameLookups, type NameLookups } from '../../base/name-lookups.ts';
 import {
   type ComponentContext,
   componentProcess,
@@ -52,6 +53,7 @@ type Context = ComponentContext<z.output<typeof administrationSettings>>;
 
 /** Runs until asked to end. @throws BrambleError as {@link componentProcess}. */
 export async function runAdministration(): Promise<void> {
+  const names = createNameLookups();
   let opened: Promise<MasterKeyRing> | undefined;
   const ringOf = async ({ db, log, environment, identity }: Context): Promise<MasterKeyRing> => {
     opened ??= openMasterKeyRing({
@@ -64,12 +66,16 @@ export async function runAdministration(): Promise<void> {
     kind: 'administration',
     settings: administrationSettings,
     maxConnections: poolSize.administration,
-    listen: async (context) => await listenForAdministrators(context, await ringOf(context)),
-    work: async (context) => await workUntilStopped(context, await ringOf(context)),
+    listen: async (context) => await listenForAdministrators(context, await ringOf(context), names),
+    work: async (context) => await workUntilStopped(context, await ringOf(context), names),
   });
 }
 
-async function listenForAdministrators(context: Context, masterKeys: MasterKeyRing): Promise<Listening> {
+async function listenForAdministrators(
+  context: Context,
+  masterKeys: MasterKeyRing,
+  names: NameLookups,
+): Promise<Listening> {
   const { environment } = context;
   const app = await administrationServer({
     context: {
@@ -81,6 +87,7 @@ async function listenForAdministrators(context: Context, masterKeys: MasterKeyRi
       host: context.identity.host,
       home: environment.home,
       masterKeys,
+      names,
       log: context.log,
     },
     health: healthHandler(context),
@@ -123,7 +130,7 @@ async function listenOn(
   }
 }
 
-async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Promise<Work> {
+async function workUntilStopped(context: Context, masterKeys: MasterKeyRing, names: NameLookups): Promise<Work> {
   const { db, log, identity, environment, stopping, fail } = context;
   const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
   const { home } = environment;
@@ -139,7 +146,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing): Pr
   }).run(stopping);
   const telling = deliverNotices({
     ...{ db, release: ownRelease, log, signal: stopping },
-    tell: teller({ db, masterKeys }),
+    tell: teller({ db, masterKeys, names }),
   });
   const looking = lookOut({
     ...{ db, release: ownRelease, log, signal: stopping },

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import * as z from 'zod';
 import { counted } from '../../base/counted.ts';
 import { BrambleError, messageOf } from '../../base/errors.ts';
+import { systemAddresses } from '../../base/name-lookups.ts';
 import { keepCredential } from '../../component/authority-following.ts';
 import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
 import { dialRouters } from '../../component/srp-links.ts';
@@ -21,7 +22,7 @@ import { poolSize } from '../../registry/database-sessions.ts';
 import { listRouterAddresses } from '../../routers/router-addresses.ts';
 import { createOwnEndpoints, ownPlaces } from './own-endpoints.ts';
 import { authorizeTunnels, readHostsElsewhere } from './served-devices.ts';
-import { createTunnels, systemAddresses, type TunnelOptions } from './tunnel.ts';
+import { createTunnels, type TunnelOptions } from './tunnel.ts';
 import type { OwnEndpoint } from './tunnel-rule.ts';
 
 export const connectionServiceSettings = z.object({
@@ -131,7 +132,7 @@ async function tunnelRights(
     const present = await listRouterAddresses(db);
     return placesWith(present.length > 0 ? present : first);
   };
-  const own = createOwnEndpoints(placesWith(first), places, systemAddresses, () => performance.now());
+  const own = createOwnEndpoints(placesWith(first), places, addressesOf, () => performance.now());
   return async (fingerprints) => {
     const [authorizations, hosts, ports, endpoints] = await Promise.all([
       authorizeTunnels(db, identifier, fingerprints),
@@ -143,6 +144,10 @@ async function tunnelRights(
     const elsewhere = await readHostsElsewhere(db, notServed);
     return { authorizations, elsewhere, rule: { hosts, own: [...endpoints, ...ports.flatMap(componentEndpoints)] } };
   };
+}
+
+async function addressesOf(name: string): Promise<string[]> {
+  return (await systemAddresses(name)).map(({ address }) => address);
 }
 
 function componentEndpoints(port: number): OwnEndpoint[] {

@@ -54,3 +54,14 @@ test('where a later look fails, or a name is not resolved, what was found before
   await minuteLater();
   assert.deepEqual(await protectedNow(), found);
 });
+
+test('a name that was never resolved is protected as a name, and resolved again within seconds', async () => {
+  const { state, protectedNow } = ownEndpoints(placesWith('First.example.'));
+  state.unresolved.add('First.example.');
+  assert.deepEqual(await protectedNow(), [database, 'first.example:7000', edge]);
+  state.unresolved.clear();
+  state.nowMs += 2000;
+  await protectedNow();
+  await new Promise((resolved) => setImmediate(resolved));
+  assert.deepEqual(await protectedNow(), [database, 'First.example.:7000', edge].sort());
+});

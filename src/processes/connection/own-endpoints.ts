@@ -3,7 +3,8 @@
  * every minute, in the background.
  *
  * Invariant: a look that fails opens nothing. While the places cannot be read, the previous ones count, and before the first
- * reading those known without it; a name that cannot be resolved keeps its previous addresses.
+ * reading those known without it. A name that cannot be resolved keeps its previous addresses; one that never could is refused by
+ * itself, and resolved again within seconds.
  */
 import { readDatabaseAddress } from '../../base/database-address.ts';
 import type { TunnelRule } from './tunnel-rule.ts';
@@ -18,6 +19,7 @@ interface OwnPlace {
 }
 
 const resolveAgainMs = 60_000;
+const resolveMissingAgainMs = 2000;
 
 export function createOwnEndpoints(
   initial: readonly OwnPlace[],
@@ -40,17 +42,23 @@ export function createOwnEndpoints(
       }),
     );
     known = present.flatMap(({ host, port, what }) =>
-      (last.get(host) ?? []).map((address) => ({ address, port, what })),
+      (last.get(host) ?? [plainName(host)]).map((address) => ({ address, port, what })),
     );
     return known;
   };
   return async () => {
-    if (now() - askedAtMs >= resolveAgainMs) {
+    const isMissing = present.some(({ host }) => !last.has(host));
+    if (now() - askedAtMs >= (isMissing ? resolveMissingAgainMs : resolveAgainMs)) {
       askedAtMs = now();
       resolving = resolveAll();
     }
     return known ?? (await resolving) ?? [];
   };
+}
+
+/** As a device would name it. */
+function plainName(host: string): string {
+  return host.toLowerCase().replace(/\.$/, '');
 }
 
 /** The database, the routers and the domain's public address, as far as their addresses are known. */

@@ -55,6 +55,15 @@ test('what is the domain itself is open where its exact address and port are lis
   assert.equal(codeOf('10.0.0.5', 5433, 'intranet.example:*'), null);
 });
 
+test('what is the domain itself is refused by its name while nobody knows its address', () => {
+  const own = [{ ...database, address: 'database.example' }];
+  const target = { host: 'database.example', port: 5432 };
+  const refused = (port: number) =>
+    refusalOfAddress({ ...target, port }, '10.0.0.9', { hosts: allowedHosts(['*.example:*']), own });
+  assert.match(refused(5432)?.reason ?? '', /the database of the domain/);
+  assert.equal(refused(443), null);
+});
+
 test('the refusal says which rule refused', () => {
   const rule = ruleOf('intranet.example:*');
   assert.match(

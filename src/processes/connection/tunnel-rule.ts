@@ -13,6 +13,7 @@ import { reservedRangeOf } from './reserved-addresses.ts';
 
 /** An address and port of a part of the domain itself. */
 export interface OwnEndpoint {
+  /** Or its name, while that was never resolved. */
   address: string;
   port: number;
   /** In words, for people: `the database`. */
@@ -46,7 +47,9 @@ export function refusalOfAddress(target: TunnelTarget, address: string, rule: Tu
   });
   const network = ipNetworkOf(address);
   if (network === null) return refuse('not a plain address');
-  const own = rule.own.find((each) => each.port === port && isSame(each.address, address));
+  const own = rule.own.find(
+    (each) => each.port === port && (each.address === target.host || isSame(each.address, address)),
+  );
   if (own) return rule.hosts.namesExactly(network, port) ? null : refuse(own.what);
   const reserved = reservedRangeOf(network);
   return reserved === null || rule.hosts.namesWithin(network, port, reserved.network) ? null : refuse(reserved.what);

@@ -163,7 +163,7 @@ test('a listed name is resolved once, and only addresses that are allowed are di
   const { says, tunnels, open, hostPort } = await stage(t, {
     resolve: async (name) => {
       resolved.push(name);
-      return addresses;
+      return addresses.map((address) => ({ address, family: 4 }));
     },
   });
   const target = `rebound.example:${hostPort}`;

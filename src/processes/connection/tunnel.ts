@@ -11,12 +11,12 @@
  * @see RFC 9113 §8.5 (CONNECT), RFC 9440 (Client-Cert)
  */
 import { createHash } from 'node:crypto';
-import { lookup } from 'node:dns/promises';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { isIP, type Socket } from 'node:net';
 import { assertNever } from '../../base/assert-never.ts';
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { messageOf } from '../../base/errors.ts';
+import { createNameLookups, type NameLookups } from '../../base/name-lookups.ts';
 import { type TunnelTarget, tunnelTargetOf } from '../../instances/allowed-hosts.ts';
 import { breakOff } from '../../link/one-way.ts';
 import { joinEnds, type OpenTunnel } from './open-tunnel.ts';
@@ -28,8 +28,8 @@ import { watchTunnels } from './tunnel-watch.ts';
 export interface TunnelOptions {
   /** @param fingerprints SHA-256 of the devices' DER certificates, lower-case hex. */
   rights: (fingerprints: readonly string[]) => Promise<TunnelRights>;
-  /** All addresses of a name. Default: as the system resolves it. */
-  resolve?: (name: string) => Promise<readonly string[]>;
+  /** All addresses of a name, for the device of that certificate. Default: as the system looks it up. */
+  resolve?: NameLookups;
   /** A tunnel without a byte in either direction is closed after this. Default 600000. */
   idleTimeoutMs?: number;
   /** A tunnel is cut after this, whatever it does. Default 12 hours. */
@@ -75,6 +75,7 @@ interface Refusal {
 
 export function createTunnels(options: TunnelOptions): Tunnels {
   const now = options.now ?? (() => performance.now());
+  const names = options.resolve ?? createNameLookups();
   const open = new Set<OpenTunnel>();
   let opened = 0;
   let draining = false;
@@ -101,7 +102,8 @@ export function createTunnels(options: TunnelOptions): Tunnels {
     const refusal = refusalOfDevice(authorization) ?? refusalOfTarget(target, rights.rule);
     if (refusal) return { status: refusal.code === 'ERR_UNKNOWN_DEVICE' ? 400 : 403, ...refusal };
     const deadline = AbortSignal.timeout(options.connectTimeoutMs ?? 10_000);
-    const dialled = await dialAllowed(target, rights.rule, stream, options.resolve ?? systemAddresses, deadline);
+    const resolve = () => names(target.host, fingerprint, deadline);
+    const dialled = await dialAllowed(target, rights.rule, stream, resolve, deadline);
     if ('status' in dialled) return dialled;
     join({ fingerprint, target, openedAtMs: askedAtMs, stream, ...dialled });
     return null;
@@ -209,7 +211,7 @@ async function dialAllowed(
   target: TunnelTarget,
   rule: TunnelRule,
   stream: ServerHttp2Stream,
-  resolve: (name: string) => Promise<readonly string[]>,
+  resolve: () => ReturnType<NameLookups>,
   deadline: AbortSignal,
 ): Promise<{ address: string; socket: Socket } | Refusal> {
   const addresses = await resolved(target, resolve, deadline);
@@ -225,23 +227,16 @@ async function dialAllowed(
 /** Every address of the target, or why there is none. */
 async function resolved(
   { host }: TunnelTarget,
-  resolve: (name: string) => Promise<readonly string[]>,
+  resolve: () => ReturnType<NameLookups>,
   deadline: AbortSignal,
 ): Promise<readonly string[] | string> {
   if (isIP(host) !== 0) return [host];
-  const late = new Promise<string>((settle) => {
-    deadline.addEventListener('abort', () => settle('its name could not be resolved in time'), { once: true });
-  });
-  const found = resolve(host).then(
-    (addresses) => (addresses.length === 0 ? 'its name has no address' : addresses),
-    (error: unknown) => messageOf(error),
-  );
-  return await Promise.race([found, late]);
-}
-
-/** As the system resolves a name, `/etc/hosts` included. */
-export async function systemAddresses(name: string): Promise<string[]> {
-  return (await lookup(name, { all: true })).map(({ address }) => address);
+  try {
+    const found = await resolve();
+    return found.length === 0 ? 'its name has no address' : found.map(({ address }) => address);
+  } catch (error) {
+    return deadline.aborted ? 'its name could not be resolved in time' : messageOf(error);
+  }
 }
 
 /** Lower-case hex SHA-256 of the certificate in a `Client-Cert` header; null when there is none. */

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { runSealer } from '../../access/audit/sealer.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { createNameLookups } from '../../base/name-lookups.ts';
 import { type ComponentContext, componentProcess, type Work } from '../../component/component-process.ts';
 import { openMasterKeyRing } from '../../component/master-key-ring.ts';
 import { applicationName } from '../../database/connection.ts';
@@ -94,7 +95,12 @@ async function coordinate(context: Context): Promise<Work> {
   const moving = moveWhileOwnRelease(context);
   const sealing = runSealer({ db, home: environment.home, log, signal: stopping });
   // No administration service is at work while the domain is handed over.
-  const telling = deliverNotices({ db, tell: teller({ db, masterKeys }), log, signal: stopping });
+  const telling = deliverNotices({
+    db,
+    tell: teller({ db, masterKeys, names: createNameLookups() }),
+    log,
+    signal: stopping,
+  });
   const looking = lookOut({
     db,
     looks: [hostLook(db), clockLook(db), upgradeLook(db), backupLook(db), fence.look],

@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import path from 'node:path';
+import { threadPoolSize } from '../../base/name-lookups.ts';
 import { verifyInstalled } from '../../release/archive.ts';
 import { programName } from '../../release/manifest.ts';
 import { readAdoptable } from './adoptable-processes.ts';
@@ -116,6 +117,7 @@ function environmentOf(spec: ProcessSpec, environment: StartEnvironment): NodeJS
   return {
     ...allocatorSettings,
     ...inherited,
+    UV_THREADPOOL_SIZE: String(threadPoolSize),
     BRAMBLE_HOME: environment.home,
     BRAMBLE_HOST: environment.host,
     BRAMBLE_COMPONENT: spec.name,
