@@ -29,12 +29,15 @@ const upgradeEffects = z.object({
   state: z.string(),
   since: instant.nullable().describe('When the domain became the new release’s; null if it never did.'),
   until: instant.nullable().describe('When the upgrade ended; null while it is open.'),
-  total: counts.describe('Of all accounts.'),
+  total: counts.nullable().describe('Of all accounts; null on pages behind the first, and for one account.'),
   accounts: z.array(counts.extend({ account: z.string(), instance: z.string() })).describe('By name.'),
   next: z.string().nullable().describe('What `after` takes for the next page; null on the last one.'),
 });
 export type UpgradeEffects = z.output<typeof upgradeEffects>;
 const tag = 'upgrade';
+
+/** Accounts that one request looks at; it holds the upgrade's row meanwhile. */
+export const mostSentAgain = 2_000;
 
 export const upgradeEffectOperations = {
   list: {
@@ -49,9 +52,14 @@ export const upgradeEffectOperations = {
   },
   sendAgain: {
     ...{ method: 'POST', path: '/upgrade/effects/send-again', tag },
-    summary: 'Have the old release send again what devices have from the new one, under the budget',
+    summary:
+      'Have the old release send again what devices have from the new one, under the budget, a number of accounts at a time',
     body: z
-      .object({ accounts: z.array(name).min(1).max(10_000).optional().describe('Default: all that have any of it.') })
+      .object({
+        accounts: z.array(name).min(1).max(10_000).optional().describe('Default: all that have any of it.'),
+        after: name.optional().describe('Begins behind this account.'),
+        limit: listLimit(mostSentAgain).optional().describe(`Default: ${mostSentAgain}.`),
+      })
       .nullish(),
     answer: z.object({
       accounts: z.number(),
@@ -61,6 +69,7 @@ export const upgradeEffectOperations = {
         .describe(
           'Accounts with anything from the new release whose instances do not run the old one (yet): ask again then.',
         ),
+      next: z.string().nullable().describe('What `after` takes for the accounts behind these; null at the end.'),
     }),
   },
 } as const satisfies Operations;

@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { mostSentAgain } from '../api/upgrade-effects.ts';
 import type { InstanceId } from '../base/ids.ts';
 import { seedDevice } from '../devices/device-fixture.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
@@ -20,13 +21,18 @@ const later = `${major}.${Number(minor) + 1}.0`;
 await startTestUpgrade(db, later);
 const [instance] = await db<{ id: InstanceId }[]>`select id from instance where name = 'one'`;
 assert.ok(instance);
-const device = await seedDevice(db, instance.id, 'ada');
+const { id: instanceId } = instance;
 await db`
   insert into upgrade_event (upgrade_id, generation, state, message, at)
   select id, 1, 'admin-fenced', 'x', now() - interval '1 hour' from upgrade`;
-await db`
-  insert into delivery (id, account_id, device_id, item, cause, budgeted, state, compiled_by, released_at, handed_out_at, settled_at)
-  values (gen_random_uuid(), ${device.accountId}, ${device.deviceId}, 'it-policy', 'move', true, 'done', ${later}, now(), now(), now())`;
+/** Whose device has its policy from the later release. */
+async function addAffected(account: string): Promise<void> {
+  const { accountId, deviceId } = await seedDevice(db, instanceId, account);
+  await db`
+    insert into delivery (id, account_id, device_id, item, cause, budgeted, state, compiled_by, released_at, handed_out_at, settled_at)
+    values (gen_random_uuid(), ${accountId}, ${deviceId}, 'it-policy', 'move', true, 'done', ${later}, now(), now(), now())`;
+}
+await addAffected('ada');
 await db`
   insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, detail, lease_until)
   values ('one', 'server', 'here', 'boot', 1, ${ownRelease}, '{1}', '{}',
@@ -61,6 +67,20 @@ test('it lists what the new release did, and has it sent again once the upgrade 
   );
   const recorded = await db`select from audit_record where operation = 'POST /upgrade/effects/send-again'`;
   assert.ok(recorded.length > 0, 'who had it sent again is recorded');
+});
+
+test('more accounts than a request takes are gone through one step after the other', async () => {
+  await db`delete from delivery where state = 'owed'`;
+  await db`
+    insert into account (id, name, display_name, instance_id, epoch)
+    select gen_random_uuid(), 'many-' || n, 'x', ${instanceId}, 1 from generate_series(1, ${mostSentAgain}::int) n`;
+  await addAffected('zoe');
+  await db`update component set detail = jsonb_set(detail, '{serving}', 'true') || '{"links": [{"router": "r:1", "up": true, "reconnects": 0}]}'`;
+  assert.match((await effects('--send-again')).output, /^2 deliveries are owed to devices of 2 accounts\.$/m);
+  const behind = (await effects('--after', 'ada')).output;
+  assert.match(behind, /^zoe +one +1 /m);
+  assert.doesNotMatch(behind, /^deliveries /m);
+  await db`delete from account where name <> 'ada'`;
 });
 
 test('beside an administration of the earlier release the list comes from the database of this home', async () => {

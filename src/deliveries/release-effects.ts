@@ -30,20 +30,30 @@ interface SentCounts {
   sendingAgain: number;
 }
 
-/** Begins a statement: `effect`, a row for each delivery, and `ordered`, one for each other command. */
-function effectTerms(q: Queryable, { release, since, instances }: ReleaseAtWork): SqlFragment {
+/**
+ * Begins a statement: `effect`, a row for each delivery, and `ordered`, one for each other command; of these accounts, by device_account,
+ * delivery_device and command_history, or, in one pass, of all.
+ */
+function effectTerms(
+  q: Queryable,
+  { release, since, instances }: ReleaseAtWork,
+  accountIds: readonly string[] | undefined,
+): SqlFragment {
+  const own = accountIds === undefined ? null : ownDevices(q, accountIds);
+  const ofThese = (alias: string) => (own === null ? q`` : q`join own_device o on o.id = ${q(alias)}.device_id`);
   return q`
+    ${own === null ? q`` : q`${own},`}
     at_work as materialized (
       select * from unnest(${instances.map(({ id }) => id)}::uuid[],
                            ${instances.map(({ from }) => from.toISOString())}::text[]::timestamptz[],
                            ${instances.map(({ until }) => until?.toISOString() ?? 'infinity')}::text[]::timestamptz[])
         as w(instance_id, from_at, until_at)
     ), handed as materialized (
-      select c.account_id, c.delivery_id from command c join at_work w on w.instance_id = c.sent_instance
+      select c.account_id, c.delivery_id from command c ${ofThese('c')} join at_work w on w.instance_id = c.sent_instance
        where c.sent_at between w.from_at and w.until_at
     ), effect as materialized (
       select d.id, d.account_id, d.device_id, d.item, d.state, d.released_at, d.handed_out_at, d.compiled_by
-        from delivery d
+        from delivery d ${ofThese('d')}
        where d.compiled_by = ${release} and d.released_at >= ${since}
        union
       select d.id, d.account_id, d.device_id, d.item, d.state, d.released_at, d.handed_out_at, d.compiled_by
@@ -51,6 +61,11 @@ function effectTerms(q: Queryable, { release, since, instances }: ReleaseAtWork)
     ), ordered as materialized (
       select account_id from handed where delivery_id is null
     )`;
+}
+
+/** The devices of the accounts; what is asked for some accounts is looked up by these. */
+function ownDevices(q: Queryable, accountIds: readonly string[]): SqlFragment {
+  return q`own_device as materialized (select v.id from device v where v.account_id = any(${accountIds as string[]}::uuid[]))`;
 }
 
 /** What was compiled by this release for accounts, unless a device has had something later of another. Relies on delivery_device. */
@@ -67,10 +82,14 @@ function isOnDevice(q: Queryable, release: string): SqlFragment {
   return q`${deliveryStates.among(q, ['done'], 'e')} and ${isLatest(q, release)}`;
 }
 
-/** By account. One pass over the deliveries of the domain. */
-export async function countSent(q: Queryable, atWork: ReleaseAtWork): Promise<SentCounts[]> {
+/** By account; of these, or of all in one pass over the deliveries of the domain. */
+export async function countSent(
+  q: Queryable,
+  atWork: ReleaseAtWork,
+  accountIds?: readonly string[],
+): Promise<SentCounts[]> {
   return await q<SentCounts[]>`
-    with ${effectTerms(q, atWork)}, device_item as (
+    with ${effectTerms(q, atWork, accountIds)}, device_item as (
       select e.account_id, e.device_id, e.item,
              bool_or(exists (select from delivery n where n.device_id = e.device_id and n.item = e.item
                                 and n.compiled_by is distinct from ${atWork.release}
@@ -114,10 +133,9 @@ export async function listToReplace(
   accountIds: readonly string[],
 ): Promise<DeviceItem[]> {
   return await q<DeviceItem[]>`
-    with ${effectTerms(q, atWork)}
+    with ${effectTerms(q, atWork, accountIds)}
     select distinct e.account_id as "accountId", e.device_id as "deviceId", e.item from effect e
-     where e.account_id = any(${accountIds as string[]}::uuid[])
-       and (${deliveryStates.among(q, ['done'], 'e')} or ${deliveryStates.in(q, 'carried', 'e')})
+     where (${deliveryStates.among(q, ['done'], 'e')} or ${deliveryStates.in(q, 'carried', 'e')})
        and ${isLatest(q, atWork.release)}
        and not exists (select from delivery n where n.device_id = e.device_id and n.item = e.item
                           and n.compiled_by is distinct from ${atWork.release} and ${deliveryStates.in(q, 'open', 'n')})`;
@@ -137,9 +155,9 @@ export async function withdrawQueued(
   accountIds: readonly string[],
 ): Promise<DeviceItem[]> {
   return await tx<DeviceItem[]>`
-    with queued as materialized (
-      select d.id, d.account_id from delivery d
-       where d.account_id = any(${accountIds as string[]}::uuid[]) and d.compiled_by = ${release} and d.released_at >= ${since}
+    with ${ownDevices(tx, accountIds)}, queued as materialized (
+      select d.id, d.account_id from own_device o join delivery d on d.device_id = o.id
+       where d.compiled_by = ${release} and d.released_at >= ${since}
          and d.item = any(${[...accountItems]}::text[]) and ${deliveryStates.among(tx, ['released'], 'd')} and d.handed_out_at is null
     ), locked as materialized (
       select a.id from account a where a.id = any(array(select q.account_id from queued q)) order by a.id for no key update

@@ -175,13 +175,15 @@ export async function resumeUpgradeBatches(tx: Transaction, id: UpgradeId): Prom
   await tx`select pg_notify('bramble_moves', '')`;
 }
 
-/** Moves that were committed in this time, by account. */
+/** Moves that were committed in this time, by account: of these, through account_move_account, or of all in one pass. */
 export async function countMovesBetween(
   q: Queryable,
   since: Date,
   until: Date | null,
+  accountIds?: readonly string[],
 ): Promise<{ accountId: string; moves: number }[]> {
+  const ofThese = accountIds === undefined ? q`true` : q`account_id = any(${accountIds as string[]}::uuid[])`;
   return await q<{ accountId: string; moves: number }[]>`
     select account_id as "accountId", count(*)::int as moves from account_move
-     where committed_at >= ${since} and committed_at <= coalesce(${until}::timestamptz, 'infinity') group by 1`;
+     where ${ofThese} and committed_at >= ${since} and committed_at <= coalesce(${until}::timestamptz, 'infinity') group by 1`;
 }

@@ -1,7 +1,7 @@
 /** `bramble upgrade effects`: what the new release sent and wrote, and its repair after a reversal. */
 import type { Command } from 'commander';
 import type * as z from 'zod';
-import { AnsweredError } from '../../api/client.ts';
+import { type AdministrationClient, AnsweredError } from '../../api/client.ts';
 import { type EffectCounts, type UpgradeEffects, upgradeEffectOperations } from '../../api/upgrade-effects.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -12,7 +12,8 @@ import { number } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { columns, facts, type Style } from '../text-output.ts';
 
-type SentAgain = z.output<typeof upgradeEffectOperations.sendAgain.answer>;
+type StepAgain = z.output<typeof upgradeEffectOperations.sendAgain.answer>;
+type SentAgain = Omit<StepAgain, 'next'>;
 
 interface Flags {
   sendAgain: boolean;
@@ -41,9 +42,9 @@ export function addUpgradeEffectsCommand(upgrades: Command, frame: Frame): void 
 }
 
 async function sendAgain(command: Command, accounts: readonly string[], frame: Frame): Promise<void> {
-  const body = accounts.length === 0 ? {} : { accounts };
   try {
-    await frame.ask(command, upgradeEffectOperations.sendAgain, { body }, sentAgainText);
+    const sent = await sendAllAgain(await frame.client(command), accounts);
+    frame.show(command, sent, (value) => sentAgainText(shownValue(value)));
   } catch (error) {
     const release = releaseWithout(error);
     if (release === undefined) throw error;
@@ -54,6 +55,23 @@ async function sendAgain(command: Command, accounts: readonly string[], frame: F
       { cause: error },
     );
   }
+}
+
+/** Step by step. What was owed stays owed if one fails: the same command finds what is left. */
+async function sendAllAgain(client: AdministrationClient, accounts: readonly string[]): Promise<SentAgain> {
+  const which = accounts.length === 0 ? {} : { accounts: [...accounts] };
+  const sum = { accounts: 0, deliveriesOwed: 0, left: { accounts: 0, instances: new Set<string>() } };
+  let after: string | null = null;
+  do {
+    const body: typeof which & { after?: string } = { ...which, ...(after === null ? {} : { after }) };
+    const step: StepAgain = await client.call(upgradeEffectOperations.sendAgain, { body });
+    sum.accounts += step.accounts;
+    sum.deliveriesOwed += step.deliveriesOwed;
+    sum.left.accounts += step.left.accounts;
+    for (const name of step.left.instances) sum.left.instances.add(name);
+    after = step.next;
+  } while (after !== null);
+  return { ...sum, left: { ...sum.left, instances: [...sum.left.instances].sort() } };
 }
 
 async function list(
@@ -116,15 +134,7 @@ function effectsText({ release, state, since, until, total, accounts, next }: Up
         ? `${release.to} never was`
         : `from ${timeText(since)} to ${until === null ? 'now' : timeText(until)}`,
     ],
-    ['deliveries', `${total.handedOut} handed out: ${sentText(total)}`],
-    ['', `${total.done} done, ${total.failed} failed, ${total.open} open`],
-    ['commands', `${total.commands} others handed out`],
-    ['moves', String(total.moves)],
-    [
-      'changes',
-      `${counted(total.changes, 'request')}: \`bramble audit list${since === null ? '' : ` --since ${since.toISOString()}`}\``,
-    ],
-    ['on devices', onDevicesText(total, release, state)],
+    ...(total === null ? [] : totalFacts(total, { release, state, since })),
   ];
   const table = columns(style, accounts, {
     account: (row) => row.account,
@@ -142,6 +152,23 @@ function effectsText({ release, state, since, until, total, accounts, next }: Up
   });
   const more = next === null ? [] : [`More: \`bramble upgrade effects --after ${next}\``];
   return [facts(style, head), ...(accounts.length === 0 ? [] : [table]), ...more].join('\n\n');
+}
+
+function totalFacts(
+  total: EffectCounts,
+  { release, state, since }: Pick<UpgradeEffects, 'release' | 'state' | 'since'>,
+): [string, string][] {
+  return [
+    ['deliveries', `${total.handedOut} handed out: ${sentText(total)}`],
+    ['', `${total.done} done, ${total.failed} failed, ${total.open} open`],
+    ['commands', `${total.commands} others handed out`],
+    ['moves', String(total.moves)],
+    [
+      'changes',
+      `${total.changes} requests: \`bramble audit list${since === null ? '' : ` --since ${since.toISOString()}`}\``,
+    ],
+    ['on devices', onDevicesText(total, release, state)],
+  ];
 }
 
 function sentText({ itPolicies, serviceBooks, synchronizations, identities }: EffectCounts): string {

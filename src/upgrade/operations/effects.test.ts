@@ -8,8 +8,9 @@ import { type DeviceFixture, seedDevice } from '../../devices/device-fixture.ts'
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { readLatestUpgrade, recordUpgradeEvent } from '../state/upgrade-store.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';
-import { readEffects, sendAgain } from './effects.ts';
+import { readEffects } from './effects.ts';
 import { startUpgrade, writePlan } from './operator-actions.ts';
+import { sendAgain } from './send-again.ts';
 
 const { url } = await createTestDatabase();
 const db = openDatabase(url, { applicationName: 'bramble/test', max: 3 });
@@ -75,7 +76,7 @@ test('without an upgrade, or before its release was at work, there is nothing', 
   await db.begin((tx) => startUpgrade(tx, { by: 'ada', host: 'here' }));
   await deliver(ada, { release: '1.0.0', instance: east.id, minutesAgo: 90 });
   const before = await readEffects(db, all);
-  assert.deepEqual([before.since, before.accounts, before.total.handedOut], [null, [], 0]);
+  assert.deepEqual([before.since, before.accounts, before.total?.handedOut], [null, [], 0]);
 
   await recordUpgradeEvent(db, { ...upgrade, state: 'admin-fenced' }, 'the database now belongs to release 1.1.0');
   await db`update upgrade_event set at = now() - interval '1 hour' where state = 'admin-fenced'`;
@@ -102,6 +103,7 @@ test('deliveries, commands, moves and requests are counted by account and in tot
     insert into account_move (id, batch_id, account_id, from_instance_id, to_instance_id, state, committed_at)
     select gen_random_uuid(), id, ${ada.accountId}, ${east.id}, ${west.id}, 'closed', now() from batch`;
   const { total, accounts, next } = await readEffects(db, all);
+  assert.ok(total);
   const shown = accounts.map(({ account, handedOut, itPolicies, done, open, commands, moves, changes, onDevices }) => [
     ...[account, handedOut, itPolicies, done, open, commands, moves, changes, onDevices],
   ]);
@@ -116,7 +118,7 @@ test('deliveries, commands, moves and requests are counted by account and in tot
   assert.deepEqual([first.accounts.map(({ account }) => account), first.next], [['ada', 'bea'], 'bea']);
   const last = await readEffects(db, { limit: 2, after: 'bea' });
   assert.deepEqual([last.accounts.map(({ account }) => account), last.next], [['cy'], null]);
-  assert.deepEqual(last.total, total, 'the total is of all pages');
+  assert.deepEqual([first.total, last.total], [total, null], 'the total is of all pages, and shown with the first');
   const one = await readEffects(db, { limit: 2, account: 'cy' });
   assert.deepEqual(
     one.accounts.map(({ account }) => account),
@@ -131,27 +133,28 @@ test('an emptied instance counts as one of the new release from when it was upgr
     await db`
       update upgrade_event set at = now() - make_interval(mins => ${minutesAgo}) where id = (select max(id) from upgrade_event)`;
   };
-  const before = (await readEffects(db, all)).total.commands;
+  const before = (await readEffects(db, all)).total?.commands;
+  assert.ok(before !== undefined);
   await log('1.1.0', 15);
   await order(cy, east.id, 12);
-  assert.equal((await readEffects(db, all)).total.commands, before + 1, 'and not what it did 20 minutes ago');
+  assert.equal((await readEffects(db, all)).total?.commands, before + 1, 'and not what it did 20 minutes ago');
   await log('1.0.0', 10);
   await order(cy, east.id, 5);
-  assert.equal((await readEffects(db, all)).total.commands, before + 1);
+  assert.equal((await readEffects(db, all)).total?.commands, before + 1);
   await db`delete from command where sent_instance = ${east.id} and sent_at > now() - interval '15 minutes'`;
 });
 
 const again = async (accounts?: string[]) =>
-  await db.begin((tx) => sendAgain(tx, registeredPlatforms, { by: 'bea', accounts }));
+  await db.begin((tx) => sendAgain(tx, registeredPlatforms, { by: 'bea', accounts, limit: 100 }));
 
-const nobodyLeft = { left: { accounts: 0, instances: [] } };
+const nobodyLeft = { left: { accounts: 0, instances: [] }, next: null };
 
 test('it is sent again after a reversal only, once, under the budget, and to accounts that are back', async () => {
   await assert.rejects(again(), { code: 'ERR_UPGRADE_STATE', message: /reverse it first/ });
   await setState('reversing');
   await db`update account set instance_id = ${west.id} where name = 'ada'`;
   const left = { accounts: 1, instances: ['west'] };
-  assert.deepEqual(await again(['ada']), { accounts: 0, deliveriesOwed: 0, left }, 'moving back sends it');
+  assert.deepEqual(await again(['ada']), { accounts: 0, deliveriesOwed: 0, left, next: null }, 'moving back sends it');
   await db`update account set instance_id = ${east.id} where name = 'ada'`;
   await setState('reversed');
   await assert.rejects(again(['ada', 'eve']), { code: 'ERR_NOT_FOUND', message: /eve/ });
@@ -220,8 +223,48 @@ test('an account whose instance was replaced in place is back once the process o
     ['1.0.0', false],
   ] as const) {
     await report(release, serving);
-    assert.deepEqual(await again(['bea', 'cy']), { accounts: 0, deliveriesOwed: 0, left });
+    assert.deepEqual(await again(['bea', 'cy']), { accounts: 0, deliveriesOwed: 0, left, next: null });
   }
   await report('1.0.0', true);
   assert.deepEqual(await again(['cy']), { accounts: 1, deliveriesOwed: 1, ...nobodyLeft });
+});
+
+test('it goes in steps, each of them whole; what one that broke off has owed is not owed again', async () => {
+  await db`delete from delivery where state = 'owed'`;
+  await deliver(bea, { release: '1.1.0', instance: east.id, minutesAgo: 9 });
+  const step = async (after: string | undefined, limit: number) =>
+    await db.begin((tx) => sendAgain(tx, registeredPlatforms, { by: 'bea', after, limit }));
+  const first = await step(undefined, 1);
+  assert.deepEqual(first, { accounts: 1, deliveriesOwed: 1, ...nobodyLeft, next: 'ada' });
+  const broken = new Error('the process ends');
+  await assert.rejects(
+    db.begin(async (tx) => {
+      await sendAgain(tx, registeredPlatforms, { by: 'bea', after: 'ada', limit: 1 });
+      throw broken;
+    }),
+    broken,
+  );
+  assert.deepEqual(
+    (await owed()).map(({ name }) => name),
+    ['ada'],
+  );
+  // Whoever asked does not know how far it came, and begins anew.
+  const again = [await step(undefined, 2), await step('bea', 2)];
+  assert.deepEqual(
+    again.map(({ accounts, deliveriesOwed, next }) => [accounts, deliveriesOwed, next]),
+    [
+      [1, 1, 'bea'],
+      [1, 1, null],
+    ],
+  );
+  assert.deepEqual(
+    (await owed()).map(({ name }) => name),
+    ['ada', 'bea', 'cy'],
+  );
+});
+
+test('two who ask at once owe everything once', async () => {
+  await db`delete from delivery where state = 'owed'`;
+  const both = await Promise.all([again(), again()]);
+  assert.deepEqual(both.map(({ deliveriesOwed }) => deliveriesOwed).sort(), [0, 3]);
 });

@@ -13,7 +13,8 @@ import { addAccount, addDevice, type TestDevice, type TestInstance } from '../..
 import { replacePolicyRules } from '../../policies/policy-store.ts';
 import { putService } from '../../services/service-store.ts';
 import { insertUpgrade } from '../state/upgrade-store.ts';
-import { readEffects, sendAgain } from './effects.ts';
+import { readEffects } from './effects.ts';
+import { sendAgain } from './send-again.ts';
 
 const [good, patch, minor] = ['1.0.0', '1.0.1', '1.1.0'];
 const platforms = registeredPlatforms;
@@ -71,9 +72,10 @@ async function held({ id }: TestDevice): Promise<Record<string, string>> {
 }
 
 const allOf = (release: string) => Object.fromEntries(accountItems.map((item) => [item, release]));
-const again = async (accounts?: string[]) => await db.begin((tx) => sendAgain(tx, platforms, { by: 'ada', accounts }));
-const onDevices = async () => (await readEffects(db, { limit: 10 })).total.onDevices;
-const nobodyLeft = { left: { accounts: 0, instances: [] } };
+const again = async (accounts?: string[]) =>
+  await db.begin((tx) => sendAgain(tx, platforms, { by: 'ada', accounts, limit: 100 }));
+const onDevices = async () => (await readEffects(db, { limit: 10 })).total?.onDevices;
+const nobodyLeft = { left: { accounts: 0, instances: [] }, next: null };
 
 async function deviceOf(account: string, instance = one): Promise<TestDevice> {
   return await addDevice(db, await addAccount(db, instance.id, account));

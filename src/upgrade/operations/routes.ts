@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import type { FastifyPluginAsync } from 'fastify';
 import { startBody, upgradeOperations } from '../../api/upgrade.ts';
-import { upgradeEffectOperations } from '../../api/upgrade-effects.ts';
+import { mostSentAgain, upgradeEffectOperations } from '../../api/upgrade-effects.ts';
 import { type PlanOptions, planOptionsSchema } from '../../api/upgrade-options.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { fieldError, issueError } from '../../base/field-error.ts';
@@ -25,7 +25,7 @@ import { type Report, readUpgradeReport } from '../report/report.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import { readLatestUpgrade, readOpenUpgrade, type Upgrade, upgradeOpen } from '../state/upgrade-store.ts';
 import { assignAccount } from './account-assignment.ts';
-import { readEffects, sendAgain } from './effects.ts';
+import { readEffects } from './effects.ts';
 import {
   finalizeByOperator,
   type PlanOrder,
@@ -39,6 +39,7 @@ import {
 } from './operator-actions.ts';
 import { changeByOperator } from './options-change.ts';
 import { retryByOperator } from './retry.ts';
+import { sendAgain } from './send-again.ts';
 
 interface UpgradeRoutesOptions {
   db: Database;
@@ -84,7 +85,8 @@ function effectRoutes({ db, write, platforms }: UpgradeRoutesOptions): FastifyPl
   return async (app) => {
     serve(app, upgradeEffectOperations.list, async ({ query }) => await readEffects(db, query));
     serve(app, upgradeEffectOperations.sendAgain, async ({ body, administrator: by }) => {
-      return await write((tx) => sendAgain(tx, platforms, { by, accounts: body?.accounts }));
+      const { accounts, after, limit = mostSentAgain } = body ?? {};
+      return await write((tx) => sendAgain(tx, platforms, { by, accounts, after, limit }));
     });
   };
 }

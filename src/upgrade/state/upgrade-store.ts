@@ -166,6 +166,12 @@ async function lockUpgrade(tx: Transaction, id: UpgradeId): Promise<Upgrade | un
   return row && parseRow(row);
 }
 
+/** The same of {@link readLatestUpgrade}, whatever its state. */
+export async function lockLatestUpgrade(tx: Transaction): Promise<Upgrade | undefined> {
+  const latest = await readLatestUpgrade(tx);
+  return latest && (await lockUpgrade(tx, latest.id));
+}
+
 /** The open upgrade under its row lock; if the row changed while this waited, it is read again by its id. */
 export async function lockOpenUpgrade(tx: Transaction): Promise<Upgrade | undefined> {
   const open = await readOpenUpgrade(tx);
