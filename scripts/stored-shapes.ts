@@ -28,6 +28,7 @@ import { hostKeyShape } from '../src/hosts/host-key.ts';
 import { sealedKeyShape } from '../src/hosts/host-master-keys.ts';
 import { invitationShape } from '../src/hosts/invitation.ts';
 import { joinAnswerShape, joinRequestShape } from '../src/hosts/join-messages.ts';
+import { invitationSecretsShape } from '../src/hosts/sealed-invitation.ts';
 import { credentialRequestShape, firstCredentialRequestShape } from '../src/instances/credential-renewal.ts';
 import { credentialShape, routerAddressShape } from '../src/link/credential.ts';
 import {
@@ -135,7 +136,9 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   ...namedBy('link', linkShapes),
   'link credential request': credentialRequestShape,
   'link first credential request': firstCredentialRequestShape,
-  ...namedBy('host', { invitationShape, joinRequestShape, joinAnswerShape, sealedKeyShape }),
+  ...namedBy('host', {
+    ...{ invitationShape, invitationSecretsShape, joinRequestShape, joinAnswerShape, sealedKeyShape },
+  }),
   'router request': routerRequestShape,
   'supervisor signs of processes': signShape,
   ...namedBy('supervisor socket', { handOverShape, handOverRefusedShape, orphanShape, socketsShape }),

@@ -19,6 +19,8 @@ export const advisoryLock = {
   noticeConditions: 6,
   /** Exclusive while the master key is rotated a step further, or a home's key file is rewritten. */
   masterKey: 7,
+  /** Exclusive while an invitation of a host is made, answered or removed. */
+  invitations: 8,
 } as const;
 
 export type AdvisoryLock = (typeof advisoryLock)[keyof typeof advisoryLock];

@@ -116,12 +116,31 @@ export async function dropRequest(tx: Transaction, id: string): Promise<void> {
   await tx`update host_invitation set request = null, proof = null, requested_at = null where id = ${id}`;
 }
 
-/** Those that expired, and those whose hosts are at work: their answers hold secrets. */
+/** Those that expired, and those whose hosts are at work: their answers hold secrets. One that is locked is passed over. */
 export async function clearInvitations(tx: Transaction): Promise<void> {
   await tx`
-    delete from host_invitation i
-     where i.expires_at <= now()
-        or exists (select from supervisor s where s.host = i.host and s.seen_at > i.answered_at)`;
+    delete from host_invitation
+     where id in (
+       select i.id from host_invitation i
+        where i.expires_at <= now()
+           or exists (select from supervisor s where s.host = i.host and s.seen_at > i.answered_at)
+          for update skip locked)`;
+}
+
+/** Also by an invitation that has expired since. */
+export async function isAnyInvited(q: Queryable): Promise<boolean> {
+  return (await q`select 1 from host_invitation limit 1`).length > 0;
+}
+
+/** The sealed secret of an invitation for another host that is still open. */
+export async function openInvitationBeside(
+  q: Queryable,
+  host: string,
+): Promise<{ id: string; secret: Buffer; secretKeyId: string } | undefined> {
+  const [row] = await q<{ id: string; secret: Buffer; secretKeyId: string }[]>`
+    select id, secret, secret_key_id as "secretKeyId" from host_invitation
+     where host <> ${host} and expires_at > now() limit 1`;
+  return row;
 }
 
 /** As the role for joining: what a host may see of its invitation. */

@@ -1,14 +1,30 @@
-/** The secret of an invitation as the database holds it: sealed, and bound to its row. */
+/** The secrets of an invitation as the database holds them: sealed, and bound to its row. */
+import * as z from 'zod';
 import { sealedColumn } from '../database/sealed-place.ts';
 import { type MasterKeys, openValue, sealValue } from '../database/sealed-value.ts';
 
-export function sealSecret(keys: MasterKeys, id: string, secret: string): { ciphertext: Buffer; keyId: string } {
-  return sealValue(keys, placeOf(id), Buffer.from(secret));
+export const invitationSecretsShape = z.object({
+  /** Proves the request, and opens the answer. */
+  secret: z.string(),
+  /** Of the role for joining, as this invitation contains it: an invitation that is made meanwhile contains the same. */
+  password: z.string(),
+});
+type InvitationSecrets = z.output<typeof invitationSecretsShape>;
+
+export function sealSecrets(
+  keys: MasterKeys,
+  id: string,
+  secrets: InvitationSecrets,
+): { ciphertext: Buffer; keyId: string } {
+  return sealValue(keys, placeOf(id), Buffer.from(JSON.stringify(secrets)));
 }
 
-/** @throws BrambleError ERR_MASTER_KEY or ERR_SEALED_VALUE when it cannot be opened */
-export function openSecret(keys: MasterKeys, id: string, secret: Buffer, keyId: string): string {
-  return openValue(keys, placeOf(id), secret, keyId).toString();
+/** @throws BrambleError ERR_MASTER_KEY or ERR_SEALED_VALUE when they cannot be opened */
+export function openSecrets(
+  keys: MasterKeys,
+  { id, secret, secretKeyId }: { id: string; secret: Buffer; secretKeyId: string },
+): InvitationSecrets {
+  return invitationSecretsShape.parse(JSON.parse(openValue(keys, placeOf(id), secret, secretKeyId).toString()));
 }
 
 function placeOf(id: string): string {

@@ -79,10 +79,14 @@ test('the script mends what was changed, and the check names it', limited, async
   await useRoles(home, ownFeatures);
   const [row] = await db`select current_database() as name`;
   const server = `"${row?.['name']}_server"`;
+  const connection = `"${row?.['name']}_connection"`;
   await db.unsafe(
     `alter role ${server} superuser; grant delete on event to ${server}; revoke insert on event from ${server}`,
   );
   await db.unsafe(`grant pg_read_all_data to ${server}; alter table event owner to current_user`);
+  await db.unsafe(
+    `grant execute on function pg_advisory_lock(bigint) to public; revoke execute on function pg_advisory_xact_lock(integer, integer) from ${connection}`,
+  );
   const faults = (await findRoleFaults(home)).join('\n');
   for (const fault of [
     'is a superuser',
@@ -90,6 +94,8 @@ test('the script mends what was changed, and the check names it', limited, async
     'may not insert on event',
     'pg_read_all_data',
     'belongs to',
+    'Everybody may take advisory locks',
+    '_connection may not take advisory locks',
   ]) {
     assert(faults.includes(fault), `${fault} is not in: ${faults}`);
   }

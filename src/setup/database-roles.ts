@@ -8,6 +8,8 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
+import { checkLocks } from '../database/roles/lock-rights.ts';
+import { currentDatabase } from '../database/roles/rights-in-force.ts';
 import { checkRoles } from '../database/roles/role-check.ts';
 import {
   preparedFolder,
@@ -54,9 +56,16 @@ export async function rolesScript(home: string): Promise<string> {
   }
 }
 
-/** What is wrong with the roles; empty when they can be used. */
+/** What is wrong with the roles and with what others may; empty when everything is in order. */
 export async function findRoleFaults(home: string): Promise<string[]> {
-  return await checkRoles((await homeDatabase(home)).url, await credentialsOf(home));
+  const { url } = await homeDatabase(home);
+  const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
+  try {
+    const locks = await checkLocks(db, await currentDatabase(db));
+    return [...(await checkRoles(url, await credentialsOf(home))), ...locks];
+  } finally {
+    await db.end({ timeout: 5 });
+  }
 }
 
 /** In a message; before the roles were made there are nearly a hundred. */
@@ -75,7 +84,8 @@ export async function useRoles(home: string, features: readonly Feature[]): Prom
     await db.end({ timeout: 5 });
   }
   if (embedded) await establishRoles(url, home);
-  const faults = await findRoleFaults(home);
+  // Who may take locks is left out: a managed PostgreSQL lets nobody take that from the others, and the roles serve there, too.
+  const faults = await checkRoles(url, await credentialsOf(home));
   if (faults.length > 0) {
     const more = faults.length - faultsNamed;
     const rest = more > 0 ? ` And ${more} more: \`bramble database roles --check\` lists all.` : '';

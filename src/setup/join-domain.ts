@@ -16,7 +16,8 @@ import { readPresent } from '../base/present-file.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { isUnreachable } from '../database/connection-loss.ts';
 import { urlForRole, writeRoleCredentials } from '../database/roles/role-credentials.ts';
-import { databaseRoles } from '../database/roles/role-rights.ts';
+import { processRoles } from '../database/roles/role-rights.ts';
+import { sqlState } from '../database/sql-state.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import { writeHostSigner } from '../distribution/host-signer.ts';
 import { fetchRelease } from '../distribution/release-fetch.ts';
@@ -144,6 +145,13 @@ async function inDatabase<Result>(url: string, work: (db: Database) => Promise<R
   try {
     return await work(db);
   } catch (cause) {
+    if (isRefused(cause)) {
+      throw unusable(
+        `the database at ${addressWithoutCredential(url)} does not admit who holds it: it expired, it was withdrawn or replaced, its ` +
+          'host has joined already, or it is of another domain',
+        cause,
+      );
+    }
     if (!isUnreachable(cause)) throw cause;
     throw new BrambleError(
       'ERR_DATABASE_UNAVAILABLE',
@@ -192,10 +200,14 @@ async function pause(signal: AbortSignal): Promise<void> {
   });
 }
 
-function unusable(why: string): BrambleError {
+/** Whether the server knows no such role, password or database. */
+const isRefused = (error: unknown): boolean => /^(28...|3D000)$/.test(sqlState(error) ?? '');
+
+function unusable(why: string, cause?: unknown): BrambleError {
   return new BrambleError(
     'ERR_HOST_INVITATION',
     `The invitation cannot be used: ${why}. Invite the host again with \`bramble host invite\`.`,
+    { cause },
   );
 }
 
@@ -211,7 +223,7 @@ async function writeHome(home: string, pending: Pending, answer: JoinAnswer): Pr
   await writeHostSigner(home, answer.signer);
   await writeRoleCredentials(
     home,
-    new Map(databaseRoles.flatMap((role) => (answer.roles[role] ? [[role, answer.roles[role]] as const] : []))),
+    new Map(processRoles.flatMap((role) => (answer.roles[role] ? [[role, answer.roles[role]] as const] : []))),
   );
 }
 

@@ -7,13 +7,14 @@ import { openDatabase, type Queryable } from '../connection.ts';
 import { currentDatabase, listRoles, rightsDifference } from './rights-in-force.ts';
 import { type RoleCredentials, urlForRole } from './role-credentials.ts';
 import {
+  assumedRoles,
   createsDatabases,
   type DatabaseRole,
   databaseRoles,
   maxSessions,
   memberships,
-  optionalRoles,
   ownerRole,
+  processRoles,
   roleName,
 } from './role-rights.ts';
 
@@ -27,12 +28,13 @@ export async function checkRoles(url: string, credentials: RoleCredentials): Pro
     const database = await currentDatabase(db);
     const findings = [];
     const present = await listRoles(db, database);
-    const expected = databaseRoles.filter(
-      (role) => !optionalRoles.includes(role) || credentials.has(role) || present.includes(roleName(database, role)),
-    );
-    for (const role of expected) findings.push(...(await checkLogin(url, database, role, credentials)));
+    for (const role of processRoles) findings.push(...(await checkLogin(url, database, role, credentials)));
+    // That of invited hosts is needed only where hosts are invited: a domain that was made before 1.4 may be without it.
+    const isExpected = (role: DatabaseRole) =>
+      processRoles.includes(role) || present.includes(roleName(database, role));
+    const expected = databaseRoles.filter(isExpected);
     findings.push(...(await checkAttributes(db, database, expected)));
-    findings.push(...(await checkMemberships(db, database)));
+    findings.push(...(await checkMemberships(db, database, expected)));
     findings.push(...(await checkOwner(db, database)));
     for (const difference of await rightsDifference(db, database, present)) {
       const { kind, role, object, column, privilege } = difference;
@@ -88,14 +90,16 @@ async function checkAttributes(q: Queryable, database: string, roles: readonly D
   });
 }
 
-async function checkMemberships(q: Queryable, database: string): Promise<string[]> {
-  const owner = roleName(database, ownerRole);
+async function checkMemberships(q: Queryable, database: string, expected: readonly DatabaseRole[]): Promise<string[]> {
   const wanted = new Set(
     Object.entries(memberships).flatMap(([role, groups]) =>
       groups.map((group) => `${roleName(database, role as DatabaseRole)} ${group}`),
     ),
   );
-  wanted.add(`${roleName(database, 'coordinator')} ${owner}`);
+  for (const [role, assumed] of Object.entries(assumedRoles)) {
+    if (assumed !== ownerRole && !expected.includes(assumed)) continue;
+    wanted.add(`${roleName(database, role as DatabaseRole)} ${roleName(database, assumed)}`);
+  }
   const rows = await q<{ membership: string }[]>`
     select m.rolname || ' ' || g.rolname as membership
       from pg_auth_members a join pg_roles m on m.oid = a.member join pg_roles g on g.oid = a.roleid

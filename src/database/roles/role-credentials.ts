@@ -11,7 +11,7 @@ import path from 'node:path';
 import * as z from 'zod';
 import { addressAs } from '../../base/database-address.ts';
 import { BrambleError } from '../../base/errors.ts';
-import { type DatabaseRole, databaseRoles } from './role-rights.ts';
+import { type DatabaseRole, processRoles } from './role-rights.ts';
 
 /** Of a file. */
 export const roleCredentialShape = z.object({
@@ -39,7 +39,7 @@ export function newPassword(): string {
  */
 export async function readRoleCredentials(home: string, folder = ''): Promise<RoleCredentials> {
   const credentials = new Map<DatabaseRole, RoleCredential>();
-  for (const role of databaseRoles) {
+  for (const role of processRoles) {
     const credential = await readCredential(path.join(home, 'database', folder, `${role}.json`));
     if (credential !== undefined) credentials.set(role, credential);
   }

@@ -14,14 +14,29 @@
 export const databaseRoles = ['server', 'administration', 'connection', 'coordinator', 'supervisor', 'join'] as const;
 export type DatabaseRole = (typeof databaseRoles)[number];
 
-/** Every invitation contains the password of this role, so who holds one takes no more of the server's sessions; one is enough to join. */
-export const maxSessions: Readonly<Partial<Record<DatabaseRole, number>>> = { join: 8 };
+/** Every process that has a role logs in by a credential in its home. That of invited hosts is in their invitations only (`hosts/joining-role.ts`). */
+export const processRoles: readonly DatabaseRole[] = databaseRoles.filter((role) => role !== 'join');
 
-/** Needed only where hosts are invited: a domain that was made before 1.4 may be without it. */
-export const optionalRoles: readonly DatabaseRole[] = ['join'];
+/** Every open invitation contains the password of this role, so who holds one takes no more of the server's sessions; one is enough to join. */
+export const maxSessions: Readonly<Partial<Record<DatabaseRole, number>>> = { join: 8 };
 
 /** Owns every table and cannot log in: the coordinator assumes it while it migrates. */
 export const ownerRole = 'owner';
+
+/** What a role may become, and has the rights of only while it is. The administration opens and closes the role of invited hosts. */
+export const assumedRoles: Readonly<Partial<Record<DatabaseRole, DatabaseRole | typeof ownerRole>>> = {
+  coordinator: ownerRole,
+  administration: 'join',
+};
+
+/** Take the advisory locks in which the components of a domain meet. By default everybody may who can log in. */
+export const lockingRoles: readonly (DatabaseRole | typeof ownerRole)[] = [
+  'server',
+  'administration',
+  'connection',
+  'coordinator',
+  ownerRole,
+];
 
 /** PostgreSQL's own name of the role. @param database whose role it is: roles belong to the whole server, not to one database */
 export function roleName(database: string, role: DatabaseRole | typeof ownerRole): string {

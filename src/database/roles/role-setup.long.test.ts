@@ -13,12 +13,13 @@ import { migrate } from '../migrate.ts';
 import { sqlState } from '../sql-state.ts';
 import { currentDatabase, listRoles, rightsDifference } from './rights-in-force.ts';
 import { readRoleCredentials, urlForRole } from './role-credentials.ts';
-import { type DatabaseRole, databaseRoles } from './role-rights.ts';
+import { assumedRoles, type DatabaseRole, databaseRoles, processRoles, roleName } from './role-rights.ts';
 import { establishRoles } from './role-setup.ts';
 
 const limited = { timeout: 60_000 };
 const sqlFolder = fileURLToPath(new URL('../../../sql', import.meta.url));
 const insufficientPrivilege = '42501';
+const tooManyConnections = '53300';
 
 interface Roles {
   url: string;
@@ -28,6 +29,9 @@ interface Roles {
   as(role: DatabaseRole): Database;
   urlAs(role: DatabaseRole): string;
 }
+
+/** Of the role for joining, which has none but by an invitation. */
+const joiningPassword = 'of-an-invitation';
 
 async function withRoles(t: TestContext, made: Promise<{ url: string }> = createTestDatabase()): Promise<Roles> {
   const { url } = await made;
@@ -44,8 +48,12 @@ async function withRoles(t: TestContext, made: Promise<{ url: string }> = create
     await Promise.all(opened.map((db) => db.end({ timeout: 5 })));
     await rm(home, { recursive: true, force: true });
   });
-  const urlAs = (role: DatabaseRole) => urlForRole(url, credentials.get(role));
-  return { url, home, db: open(url), as: (role) => open(urlAs(role)), urlAs };
+  const db = open(url);
+  const user = roleName(await currentDatabase(db), 'join');
+  await db.unsafe(`alter role "${user}" password '${joiningPassword}'`);
+  const known = new Map([...credentials, ['join', { user, password: joiningPassword }] as const]);
+  const urlAs = (role: DatabaseRole) => urlForRole(url, known.get(role));
+  return { url, home, db, as: (role) => open(urlAs(role)), urlAs };
 }
 
 async function assertDenied(statement: Promise<unknown>, what: string): Promise<void> {
@@ -57,14 +65,14 @@ async function differences({ db }: Roles) {
   return await rightsDifference(db, database, await listRoles(db, database));
 }
 
-test('every role logs in by its credential, which its owner alone can read', limited, async (t) => {
+test('every role of a process logs in by its credential, which its owner alone can read', limited, async (t) => {
   const roles = await withRoles(t);
-  for (const role of databaseRoles) {
+  for (const role of processRoles) {
     const [row] = await roles.as(role)`select session_user as name, current_database() as database`;
     assert.equal(row?.['name'], `${row?.['database']}_${role}`);
     assert.equal((await stat(join(roles.home, 'database', `${role}.json`))).mode & 0o777, 0o600);
   }
-  assert.deepEqual((await readdir(join(roles.home, 'database'))).length, databaseRoles.length);
+  assert.deepEqual((await readdir(join(roles.home, 'database'))).length, processRoles.length);
 });
 
 test('the rights are those of the table, also when they are established again', limited, async (t) => {
@@ -99,35 +107,56 @@ test('the roles are made beside a transaction that holds one table and wants ano
     await holder`select 1 from account`;
   });
   await making;
-  assert.deepEqual((await readRoleCredentials(home)).size, databaseRoles.length);
+  assert.deepEqual((await readRoleCredentials(home)).size, processRoles.length);
 });
 
-test(
-  'who holds an invitation that is over takes few sessions, and reads, adds and removes nothing',
-  limited,
-  async (t) => {
-    const roles = await withRoles(t);
-    await roles.db`
+test('who holds an invitation takes few sessions, and reads, adds and removes nothing', limited, async (t) => {
+  const roles = await withRoles(t);
+  await roles.db`
     insert into host_invitation (id, host, secret, secret_key_id, database_url, administers, invited_by, expires_at)
     values (gen_random_uuid(), 'berlin', 'secret', 'key', 'postgres://db/bramble', false, 'ada', now() + interval '1 hour')`;
-    const join = roles.as('join');
-    for (const column of ['secret', 'database_url', 'invited_by', 'proof', 'host', '*'])
-      await assertDenied(join.unsafe(`select ${column} from host_invitation`), `it reads ${column}`);
-    await assertDenied(join`insert into host_invitation (id) values (gen_random_uuid())`, 'it invites');
-    await assertDenied(join`delete from host_invitation`, 'it withdraws invitations');
-    await assertDenied(join`update host_invitation set expires_at = 'infinity'`, 'it prolongs its own');
-    await assertDenied(join`update host_invitation set answer = ''`, 'it answers');
-    for (const table of ['host', 'account', 'setting', 'release_file', 'event'])
-      await assertDenied(join.unsafe(`select from ${table}`), `it reads ${table}`);
-    // What every invited host can do to the others', who ask again.
-    await join`update host_invitation set request = ${'x'.repeat(4096)}, proof = 'none', requested_at = now()`;
-    await assert.rejects(join`update host_invitation set request = ${'x'.repeat(4097)}`, { code: '23514' });
-    const sessions = Array.from({ length: 8 }, () => roles.as('join'));
-    const outcomes = await Promise.allSettled(sessions.map(async (db) => await db`select 1`));
-    const refusals = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [sqlState(outcome.reason)] : []));
-    assert.deepEqual(refusals, ['53300'], 'with the one above, eight');
-  },
-);
+  const join = roles.as('join');
+  for (const column of ['secret', 'database_url', 'invited_by', 'proof', 'host', '*'])
+    await assertDenied(join.unsafe(`select ${column} from host_invitation`), `it reads ${column}`);
+  await assertDenied(join`insert into host_invitation (id) values (gen_random_uuid())`, 'it invites');
+  await assertDenied(join`delete from host_invitation`, 'it withdraws invitations');
+  await assertDenied(join`update host_invitation set expires_at = 'infinity'`, 'it prolongs its own');
+  await assertDenied(join`update host_invitation set answer = ''`, 'it answers');
+  for (const table of ['host', 'account', 'setting', 'release_file', 'event'])
+    await assertDenied(join.unsafe(`select from ${table}`), `it reads ${table}`);
+  // What every invited host can do to the others', who ask again.
+  await join`update host_invitation set request = ${'x'.repeat(4096)}, proof = 'none', requested_at = now()`;
+  await assert.rejects(join`update host_invitation set request = ${'x'.repeat(4097)}`, { code: '23514' });
+  // One after another: those that begin at once count each other.
+  for (let session = 2; session <= 8; session++) await roles.as('join')`select 1`;
+  await assert.rejects(
+    roles.as('join')`select 1`,
+    (error) => sqlState(error) === tooManyConnections,
+    'a ninth session',
+  );
+});
+
+test('who holds an invitation locks nothing that a component waits for', limited, async (t) => {
+  const roles = await withRoles(t);
+  const functions = await roles.db<{ call: string }[]>`
+    select proname || '(' || array_to_string(array_fill('1'::text, array[pronargs::int]), ',') || ')' as call
+      from pg_proc where proname ~ 'advisory' and proname !~ 'unlock' and pronamespace = 'pg_catalog'::regnamespace`;
+  assert.equal(functions.length, 16);
+  const joining = roles.as('join');
+  for (const { call } of functions) await assertDenied(joining.unsafe(`select ${call}`), `it calls ${call}`);
+  const tables = await roles.db<
+    { name: string }[]
+  >`select tablename as name from pg_tables where schemaname = 'public'`;
+  for (const mode of ['row exclusive', 'share', 'access exclusive']) {
+    const lock = (name: string) => joining.begin((tx) => tx.unsafe(`lock table ${name} in ${mode} mode`));
+    for (const { name } of tables) await assertDenied(lock(name), `it locks ${name}`);
+  }
+  for (const role of ['server', 'administration', 'connection', 'coordinator'] as const) {
+    const db = roles.as(role);
+    for (const { call } of functions) await db.unsafe(`select ${call}`);
+    await db.end();
+  }
+});
 
 describe('what no process may, whichever it is', limited, () => {
   test('change or remove what was recorded', async (t) => {
@@ -166,7 +195,7 @@ describe('what no process may, whichever it is', limited, () => {
       await assertDenied(db`create role mallory`, `${role} creates a role`);
       await assertDenied(db`create table loot (id integer)`, `${role} creates a table`);
       await assertDenied(db`alter table event disable trigger all`, `${role} alters a table`);
-      for (const other of databaseRoles.filter((name) => name !== role)) {
+      for (const other of databaseRoles.filter((name) => name !== role && name !== assumedRoles[role])) {
         await assertDenied(db.unsafe(`set role "${database}_${other}"`), `${role} becomes ${other}`);
       }
       if (role !== 'coordinator') {

@@ -8,6 +8,7 @@ import { BrambleError } from '../../base/errors.ts';
 import { advisoryLock, lockClass } from '../advisory-locks.ts';
 import { openDatabase, type Queryable } from '../connection.ts';
 import { inShortLocks } from '../short-locks.ts';
+import { lockStatements } from './lock-rights.ts';
 import { currentDatabase, grantStatements, listSequences, quoted, rightsDifference } from './rights-in-force.ts';
 import {
   newPassword,
@@ -17,12 +18,14 @@ import {
   writeRoleCredentials,
 } from './role-credentials.ts';
 import {
+  assumedRoles,
   createsDatabases,
   type DatabaseRole,
   databaseRoles,
   maxSessions,
   memberships,
   ownerRole,
+  processRoles,
   roleName,
 } from './role-rights.ts';
 
@@ -54,7 +57,7 @@ export async function establishRoles(url: string, home: string): Promise<void> {
 export async function credentialsFor(q: Queryable, present: RoleCredentials): Promise<RoleCredentials> {
   const database = await currentDatabase(q);
   const fresh = (role: DatabaseRole) => ({ user: roleName(database, role), password: newPassword() });
-  return new Map(databaseRoles.map((role) => [role, present.get(role) ?? fresh(role)]));
+  return new Map(processRoles.map((role) => [role, present.get(role) ?? fresh(role)]));
 }
 
 /**
@@ -71,15 +74,23 @@ export async function roleStatements(q: Queryable, credentials: RoleCredentials)
   const none = 'nosuperuser nocreaterole noreplication nobypassrls';
   return [
     define(owner, `nologin nocreatedb ${none}`),
-    ...[...credentials].flatMap(([role, { user, password }]) => [
-      define(
-        user,
-        `login ${createsDatabases.includes(role) ? 'createdb' : 'nocreatedb'} ${none} connection limit ${maxSessions[role] ?? -1} ` +
-          `password '${scramVerifier(password)}'`,
-      ),
-      ...(memberships[role] ?? []).map((group) => `grant ${quoted(group)} to ${quoted(user)}`),
-    ]),
-    `grant ${quoted(owner)} to ${quoted(roleName(database, 'coordinator'))} with inherit false, set true`,
+    ...databaseRoles.flatMap((role) => {
+      const name = roleName(database, role);
+      const password = credentials.get(role)?.password;
+      return [
+        define(
+          name,
+          `login ${createsDatabases.includes(role) ? 'createdb' : 'nocreatedb'} ${none} connection limit ${maxSessions[role] ?? -1}` +
+            (password === undefined ? '' : ` password '${scramVerifier(password)}'`),
+        ),
+        ...(memberships[role] ?? []).map((group) => `grant ${quoted(group)} to ${quoted(name)}`),
+      ];
+    }),
+    ...Object.entries(assumedRoles).map(([role, assumed]) => {
+      const [group, member] = [assumed, role as DatabaseRole].map((one) => quoted(roleName(database, one)));
+      return `grant ${group} to ${member} with inherit false, set true`;
+    }),
+    ...(await lockStatements(q, database)),
     'revoke create on schema public from public',
     `grant usage, create on schema public to ${quoted(owner)}`,
     ...(await ownershipStatements(q, owner)),

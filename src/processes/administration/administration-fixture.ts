@@ -9,7 +9,6 @@ import { createToken } from '../../access/administrator-tokens.ts';
 import { createNameLookups } from '../../base/name-lookups.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
-import { writeRoleCredentials } from '../../database/roles/role-credentials.ts';
 import { createMasterKeys, type MasterKeys } from '../../database/sealed-value.ts';
 import { createAuthorities } from '../../domain/authority-creation.ts';
 import { insertDomain } from '../../domain/domain.ts';
@@ -150,5 +149,8 @@ export async function configureForHosts({ db, home, databaseUrl }: Administratio
   const configuration = { database: { url: databaseUrl }, host: 'test-host', publicPort: 8443, srpPort: 3101 };
   await writeFile(join(home, 'config.json'), JSON.stringify(configuration));
   await placeRouter(db, 'mdm.example.org');
-  await writeRoleCredentials(home, new Map([['join', { user: 'test_join', password: 'join-password-99' }]]));
+  const [role] = await db<{ name: string }[]>`
+    select current_database() || '_join' as name
+     where not exists (select from pg_roles where rolname = current_database() || '_join')`;
+  if (role !== undefined) await db.unsafe(`create role "${role.name}" login`);
 }

@@ -7,16 +7,17 @@ import { BrambleError, messageOf } from '../../base/errors.ts';
 import { fieldError } from '../../base/field-error.ts';
 import { isOwnHost } from '../../base/own-host.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
+import { newPassword, urlForRole } from '../../database/roles/role-credentials.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { readRestored } from '../../domain/restored-domain.ts';
-import { insertInvitation } from '../../hosts/host-store.ts';
+import { insertInvitation, openInvitationBeside } from '../../hosts/host-store.ts';
 import { listHosts } from '../../hosts/hosts.ts';
 import { invitationText } from '../../hosts/invitation.ts';
 import { newSecret } from '../../hosts/join-messages.ts';
-import { sealSecret } from '../../hosts/sealed-invitation.ts';
+import { admitJoining, joiningRole, lockInvitations } from '../../hosts/joining-role.ts';
+import { openSecrets, sealSecrets } from '../../hosts/sealed-invitation.ts';
 import { readConfiguration } from '../../process/configuration.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
@@ -33,21 +34,13 @@ export async function inviteHost(
   await assertNewHost(context, tx, name);
   const databaseUrl = await sharedDatabase(context, given);
   await assertReachableRouters(context, tx, databaseUrl);
-  const role = (await readRoleCredentials(context.home)).get('join');
-  if (role === undefined) {
-    throw new BrambleError(
-      'ERR_DATABASE_ROLE',
-      'The database has no role for joining hosts yet, and an invitation must not contain more rights than that one. As a superuser ' +
-        'of the database, carry out what `bramble database roles --sql` prints; then run `bramble database roles --use`, and ' +
-        'invite the host again.',
-    );
-  }
   const [domain, authority] = await Promise.all([readDomain(tx), loadDomainAuthority(tx, context.masterKeys)]);
+  const role = await admitByRole(context, tx, name);
   const id = randomUUID();
   const secret = newSecret();
   const expiresAt = await insertInvitation(tx, {
     ...{ id, host: name, databaseUrl, administers, validHours, invitedBy: administrator },
-    secret: sealSecret(context.masterKeys, id, secret),
+    secret: sealSecrets(context.masterKeys, id, { secret, password: role.password }),
   });
   await recordEvent(tx, { kind: 'host-invited', subject: name, message: `${administrator} invited the host ${name}` });
   const invitation = invitationText({
@@ -57,6 +50,28 @@ export async function inviteHost(
     authority: createHash('sha256').update(authority.certificateDer).digest('hex'),
   });
   return { name, invitation, expiresAt, databaseUrl };
+}
+
+/** The credential for this host's invitation: that of the other open ones, or a fresh one. */
+async function admitByRole(
+  { masterKeys }: AdministrationContext,
+  tx: Transaction,
+  host: string,
+): Promise<{ user: string; password: string }> {
+  const user = await joiningRole(tx);
+  if (user === undefined) {
+    throw new BrambleError(
+      'ERR_DATABASE_ROLE',
+      'The database has no role for joining hosts yet, and an invitation must not contain more rights than that one. As a superuser ' +
+        'of the database, carry out what `bramble database roles --sql` prints; then run `bramble database roles --use`, shut ' +
+        'the domain down and start it (`bramble down`, `bramble up`) where its processes had no roles of their own, and invite the host again.',
+    );
+  }
+  await lockInvitations(tx);
+  const other = await openInvitationBeside(tx, host);
+  const password = other === undefined ? newPassword() : openSecrets(masterKeys, other).password;
+  await admitJoining(tx, user, { password, isFirst: other === undefined });
+  return { user, password };
 }
 
 async function assertNewHost(context: AdministrationContext, tx: Transaction, name: string): Promise<void> {

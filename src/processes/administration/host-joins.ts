@@ -31,7 +31,8 @@ import {
 } from '../../hosts/host-store.ts';
 import { listHosts } from '../../hosts/hosts.ts';
 import { hostKeyOf, isProven, type JoinAnswer, joinRequestShape, sealAnswer } from '../../hosts/join-messages.ts';
-import { openSecret } from '../../hosts/sealed-invitation.ts';
+import { closeJoiningUnlessInvited, lockInvitations } from '../../hosts/joining-role.ts';
+import { openSecrets } from '../../hosts/sealed-invitation.ts';
 import { readDomainTrust } from '../../instances/domain-trust.ts';
 import { pemOf } from '../../link/trusted-authorities.ts';
 import type { Logger } from '../../process/log/logger.ts';
@@ -63,6 +64,7 @@ async function answerJoins(joins: HostJoins): Promise<void> {
   const { db, release, name, host, log } = joins;
   if (!(await hasInvitationWork(db))) return;
   await administrationTransaction(db, release, async (tx) => {
+    await lockInvitations(tx);
     for (const open of await takeRequests(tx, maxRequests)) {
       const operation = { actor: name, operation: 'host join', subjects: [open.host], from: { component: name, host } };
       await recorded(tx, { ...operation, when: 'changed' }, async () => {
@@ -72,6 +74,7 @@ async function answerJoins(joins: HostJoins): Promise<void> {
       });
     }
     await clearInvitations(tx);
+    await closeJoiningUnlessInvited(tx);
   });
 }
 
@@ -89,7 +92,7 @@ async function admit(joins: HostJoins, tx: Transaction, open: OpenRequest): Prom
 }
 
 async function answer(joins: HostJoins, tx: Transaction, open: OpenRequest): Promise<void> {
-  const secret = openSecret(joins.masterKeys, open.id, open.secret, open.secretKeyId);
+  const { secret } = openSecrets(joins.masterKeys, open);
   const request = joinRequestShape.safeParse(jsonOf(open.request));
   const isTheirs = isProven(secret, open.request, open.proof);
   if (!isTheirs || !request.success || request.data.invitation !== open.id || request.data.host !== open.host) {
@@ -117,7 +120,7 @@ async function answerFor(joins: HostJoins, tx: Transaction, open: OpenRequest): 
     readRoleCredentials(joins.home),
   ]);
   const given: readonly DatabaseRole[] = open.administers
-    ? ['supervisor', 'server', 'connection', 'administration', 'coordinator', 'join']
+    ? ['supervisor', 'server', 'connection', 'administration', 'coordinator']
     : ['supervisor', 'server', 'connection'];
   return {
     masterKeys: masterKeyContents(joins.masterKeys),

@@ -40,6 +40,7 @@ import { certificateLooks } from './certificate-looks.ts';
 import { createCertificateUpkeep } from './certificate-upkeep.ts';
 import { keepSigning } from './domain-signing.ts';
 import { keepAnsweringHosts } from './host-joins.ts';
+import { watchJoiningSessions } from './joining-sessions.ts';
 import { keepRotating } from './master-key-rotation.ts';
 import { createRetentionUpkeep } from './retention-upkeep.ts';
 import { sealedPlaces } from './sealed-places.ts';
@@ -141,6 +142,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing, nam
     systemClock,
     stopping,
   );
+  const watching = watchJoiningSessions({ db, log }, systemClock, stopping);
   const certificates = createCertificateUpkeep({
     ...{ db, release: ownRelease, name, home, host, masterKeys, clock: systemClock, log },
   }).run(stopping);
@@ -189,6 +191,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing, nam
         sealing,
         signing,
         joining,
+        watching,
         certificates,
         removing,
         telling,

@@ -6,6 +6,7 @@ import { notFound } from '../../../base/not-found.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { listInvitations, removeHost, setDraining } from '../../../hosts/host-store.ts';
 import { listHosts, lockHost } from '../../../hosts/hosts.ts';
+import { closeJoiningUnlessInvited, lockInvitations } from '../../../hosts/joining-role.ts';
 import { listDesiredProcesses } from '../../../registry/desired-processes.ts';
 import { forgetSupervisor } from '../../../registry/supervisor-removal.ts';
 import { listSupervisors } from '../../../registry/supervisors.ts';
@@ -41,6 +42,7 @@ export function hostRoutes(context: AdministrationContext): FastifyPluginAsync {
       await write(context, async (tx) => {
         // The coordinator of an upgrade adds instances while it holds the upgrade.
         await lockOpenUpgrade(tx);
+        await lockInvitations(tx);
         await lockHost(tx, name);
         const processes = await processesOn(tx, name);
         if (processes.length > 0) {
@@ -55,6 +57,7 @@ export function hostRoutes(context: AdministrationContext): FastifyPluginAsync {
         }
         const wasListed = await forgetSupervisor(tx, name);
         if (!(await removeHost(tx, name)) && !wasListed) throw notFound('host', name);
+        await closeJoiningUnlessInvited(tx);
         await recordEvent(tx, {
           kind: 'host-removed',
           subject: name,
