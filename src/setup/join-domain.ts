@@ -147,7 +147,7 @@ async function inDatabase<Result>(url: string, work: (db: Database) => Promise<R
   } catch (cause) {
     if (isRefused(cause)) {
       throw unusable(
-        `the database at ${addressWithoutCredential(url)} does not admit who holds it: it expired, it was withdrawn or replaced, its ` +
+        `the database at ${addressWithoutCredential(url)} does not admit who holds it: it was withdrawn or replaced, it expired, its ` +
           'host has joined already, or it is of another domain',
         cause,
       );
