@@ -32,6 +32,7 @@ const intended: Readonly<Record<string, string>> = {
   'file keys/host.json': ofHosts,
   'file release-signer.json': ofHosts,
   'host invitation': ofHosts,
+  'host invitationSecrets': ofHosts,
   'host joinAnswer': ofHosts,
   'host joinRequest': ofHosts,
   'host sealedKey': ofHosts,
