@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { type ErrorCode, isReceivedCode } from '../base/error-codes.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
+import { jsonOrUndefined } from '../base/shallow-json.ts';
 import { deliveryOperations } from './deliveries.ts';
 import type { AnswerOf, Operation, RequestOf } from './operation.ts';
 
@@ -230,7 +231,7 @@ async function jsonOf(response: Response, url: string, asked: Asked): Promise<un
     throw unanswered(cause, url, asked.method);
   });
   if (text === '') return null;
-  const value = parseJson(text);
+  const value = jsonOrUndefined(text);
   if (value === undefined) throw notOurs(response, url, asked);
   return value;
 }
@@ -242,7 +243,7 @@ const errorShape = z.object({
 });
 
 async function failureOf(response: Response, url: string, asked: Asked): Promise<AnsweredError> {
-  const parsed = errorShape.safeParse(parseJson(await response.text()));
+  const parsed = errorShape.safeParse(jsonOrUndefined(await response.text()));
   if (!parsed.success) return notOurs(response, url, asked);
   const { code, message, details } = parsed.data;
   return new AnsweredError({ status: response.status, url, asked: textOf(asked) }, code, message, details);
@@ -259,12 +260,4 @@ function notOurs({ status }: Response, url: string, asked: Asked): AnsweredError
 
 function textOf({ method, path }: Asked): string {
   return `${method} ${path.split('?')[0]}`;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

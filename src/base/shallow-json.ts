@@ -12,6 +12,15 @@ export function parseShallowJson(text: string): unknown {
   return JSON.parse(text);
 }
 
+/** Undefined for a text that is none. */
+export function jsonOrUndefined(text: string): unknown {
+  try {
+    return parseShallowJson(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** One pass over the characters; brackets inside strings do not count. */
 export function isNestedTooDeeply(json: string): boolean {
   let depth = 0;

@@ -13,6 +13,7 @@ import * as z from 'zod';
 import { addressWithoutCredential } from '../base/database-address.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { readPresent } from '../base/present-file.ts';
+import { jsonOrUndefined } from '../base/shallow-json.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { isUnreachable } from '../database/connection-loss.ts';
 import { urlForRole, writeRoleCredentials } from '../database/roles/role-credentials.ts';
@@ -112,7 +113,7 @@ async function assertNoDomain(home: string): Promise<void> {
 /** The keys of an earlier attempt with this invitation, or fresh ones. */
 async function pendingOf(home: string, invitation: Invitation): Promise<Pending> {
   const file = join(home, 'join.json');
-  const present = pendingJoinShape.safeParse(parsed(await readPresent(file)));
+  const present = pendingJoinShape.safeParse(jsonOrUndefined((await readPresent(file)) ?? ''));
   if (present.success && present.data.invitation === invitation.id) return present.data;
   const hostKeys = await createEcKeyPair();
   const answerKeys = newAnswerKeys();
@@ -130,14 +131,6 @@ async function pendingOf(home: string, invitation: Invitation): Promise<Pending>
   };
   await writeWholeFile(file, `${JSON.stringify(pending)}\n`, 'w');
   return pending;
-}
-
-function parsed(text: string | null): unknown {
-  try {
-    return JSON.parse(text ?? '');
-  } catch {
-    return undefined;
-  }
 }
 
 async function inDatabase<Result>(url: string, work: (db: Database) => Promise<Result>): Promise<Result> {

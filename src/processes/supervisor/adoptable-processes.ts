@@ -8,6 +8,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readPresent, throughShortage } from '../../base/present-file.ts';
 import { birthOf, signalProcess } from '../../base/process-facts.ts';
+import { jsonOrUndefined } from '../../base/shallow-json.ts';
 import { type Adoptable, adoptableFolder, adoptableShape } from '../../process/adoption-messages.ts';
 
 const lookMs = 50;
@@ -70,7 +71,7 @@ export async function readAdoptable(home: string): Promise<Adoptable[]> {
   const found = await Promise.all(
     files.map(async (name) => {
       const file = path.join(folder, name);
-      const parsed = adoptableShape.safeParse(parseJson((await readPresent(file)) ?? ''));
+      const parsed = adoptableShape.safeParse(jsonOrUndefined((await readPresent(file)) ?? ''));
       if (parsed.success && (await birthOf(parsed.data.pid)) === parsed.data.birth) return [parsed.data];
       // A file that is being written has no contents yet; its process will report itself anyway.
       if (parsed.success) await rm(file, { force: true });
@@ -78,12 +79,4 @@ export async function readAdoptable(home: string): Promise<Adoptable[]> {
     }),
   );
   return found.flat();
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
