@@ -15,7 +15,7 @@ export async function storeRouterRequest(q: Queryable, router: string, envelope:
   return (await readRouterAnswer(q, router, envelope)).kind !== 'gone';
 }
 
-type RouterAnswer =
+export type RouterAnswer =
   | { kind: 'open' }
   | { kind: 'certificate'; certificatePem: string }
   | { kind: 'refused'; reason: string }
