@@ -99,6 +99,16 @@ test('a route signer that was retired after the backup does not sign in the rest
   assert.equal((await loadRouteSigner(db, masterKeys)).name, 'route-signer');
 });
 
+test('a former home of another domain stops the restoring: what was revoked is not lost in silence', async () => {
+  for (const router of ['router-1', 'router-2']) await rm(join(home, 'router', router), { recursive: true });
+  const lists = await readFormerLists(home);
+  assert.equal(lists.length, 1, 'of a stranger');
+  await assert.rejects(settleRestored(url, head, by, { lists, masterKeys }), {
+    code: 'ERR_INPUT',
+    message: /signed by the domain of the backup.*Name another folder, or leave out --former-home/,
+  });
+});
+
 test('a domain that was never restored cannot be resumed', async () => {
   await db`delete from setting where key = 'restored'`;
   await assert.rejects(resumeRestored(url, { user: 'bea', host: 'here' }), { code: 'ERR_STATE' });

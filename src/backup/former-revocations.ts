@@ -40,12 +40,26 @@ export async function readFormerLists(home: string): Promise<FormerList[]> {
   );
 }
 
-/** The newest that the domain signed; undefined if it signed none. */
+/**
+ * The newest that the domain signed; undefined if no former home was named.
+ * @throws BrambleError ERR_INPUT if it signed none: the home is another domain's
+ */
 export async function newestSigned(q: Queryable, lists: readonly FormerList[]): Promise<RevocationList | undefined> {
+  if (lists.length === 0) return undefined;
+  const newest = (await signedByDomain(q, lists)).sort((one, other) => other.number - one.number)[0];
+  if (newest !== undefined) return newest;
+  throw new BrambleError(
+    'ERR_INPUT',
+    'No list of revocations in the former home was signed by the domain of the backup: it is the home of another domain. Name ' +
+      'another folder, or leave out --former-home.',
+  );
+}
+
+async function signedByDomain(q: Queryable, lists: readonly FormerList[]): Promise<RevocationList[]> {
   const certificates = await listAuthorityCertificates(q);
   const domain = certificates.find(({ name }) => name === 'domain');
-  if (domain === undefined) return undefined;
-  const signed = lists.flatMap(({ list, statements }) => {
+  if (domain === undefined) return [];
+  return lists.flatMap(({ list, statements }) => {
     const { authorities } = trustFrom([domain.certificate], statements);
     try {
       return [openEnvelope(list, revocationListShape, keysOf([domain.certificate, ...authorities]))];
@@ -53,7 +67,6 @@ export async function newestSigned(q: Queryable, lists: readonly FormerList[]): 
       return [];
     }
   });
-  return signed.sort((one, other) => other.number - one.number)[0];
 }
 
 function parsed(text: string): unknown {
