@@ -3,7 +3,7 @@
  * a failure is not to be told by whoever waits for it alone.
  */
 import { messageOf } from '../base/errors.ts';
-import { openDatabase } from '../database/connection.ts';
+import { withDatabase } from '../database/connection.ts';
 import { recordEvent } from '../domain/events.ts';
 import { unverifiedSuffix } from './backup-folder.ts';
 import type { BackupHead } from './manifest.ts';
@@ -39,10 +39,5 @@ export function unverifiedEvent(user: string, host: string, file: string, error:
 }
 
 export async function noteEvent(url: string, event: NewEvent): Promise<void> {
-  const db = openDatabase(url, { applicationName: 'bramble/backup', max: 1 });
-  try {
-    await recordEvent(db, event);
-  } finally {
-    await db.end({ timeout: 5 });
-  }
+  await withDatabase(url, 'bramble/backup', async (db) => await recordEvent(db, event));
 }

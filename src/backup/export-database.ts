@@ -9,7 +9,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { BrambleError, isBrambleError } from '../base/errors.ts';
-import { type Database, openDatabase } from '../database/connection.ts';
+import { withDatabase } from '../database/connection.ts';
 import { loadDatabase } from '../database/copy/load.ts';
 import { type Snapshot, withSnapshot } from '../database/copy/snapshot.ts';
 import { createTableDigest, digestOf, type RowsFacts } from '../database/copy/table-digest.ts';
@@ -111,6 +111,7 @@ async function empty(url: string): Promise<void> {
 async function assertNobodyElse(url: string): Promise<void> {
   const others = await withDatabase(
     url,
+    applicationName,
     async (db) =>
       await db<{ name: string }[]>`
       select distinct application_name as name from pg_stat_activity
@@ -128,6 +129,7 @@ async function assertNobodyElse(url: string): Promise<void> {
 async function prepareTarget(from: string, { to, program }: ExportOptions): Promise<void> {
   const applied = await withDatabase(
     from,
+    applicationName,
     async (db) => await db<{ number: number; digest: string }[]>`select number, digest from migration order by number`,
   );
   const own = await readMigrations(program.migrations);
@@ -216,15 +218,6 @@ async function switchTo(home: string, to: string): Promise<void> {
   });
   const configuration = { ...(JSON.parse(former) as object), database: { url: to } };
   await writeWholeFile(file, `${JSON.stringify(configuration, null, 2)}\n`, 'w');
-}
-
-async function withDatabase<Result>(url: string, work: (db: Database) => Promise<Result>): Promise<Result> {
-  const db = openDatabase(url, { applicationName, max: 1 });
-  try {
-    return await work(db);
-  } finally {
-    await db.end({ timeout: 5 });
-  }
 }
 
 function notEmbedded(home: string): BrambleError {

@@ -4,7 +4,7 @@
  * Invariant: they change nothing of the copy but what `written` names, and reach nobody. They may read everything, and their statements
  * are carried out but for the rows: a release that does not work with the data shows it.
  */
-import { openDatabase } from '../database/connection.ts';
+import { withDatabase } from '../database/connection.ts';
 import { freeze } from '../database/copy/frozen.ts';
 import { findInstance, startInstanceOn } from './instance-on-copy.ts';
 import { notVerified, prepareCopy, startReleaseOn } from './release-on-copy.ts';
@@ -24,15 +24,12 @@ interface Trial {
 /** @returns what was done, in words @throws BrambleError ERR_BACKUP_UNUSABLE */
 export async function tryRelease(trial: Trial): Promise<string> {
   const { home, databaseUrl, release } = trial;
-  const db = openDatabase(databaseUrl, { applicationName: 'bramble/backup-verification', max: 1 });
-  try {
+  return await withDatabase(databaseUrl, 'bramble/backup-verification', async (db) => {
     const token = await prepareCopy(db, home);
     await freeze(db, written);
     const { said } = await startReleaseOn({ ...trial, token }, notVerified);
     const instance = await findInstance(db, home);
     if (instance === undefined) return `${said}; no instance has its credential in the backup: none was started`;
     return `${said}; ${await startInstanceOn({ db, databaseUrl, home, release }, instance, notVerified)}`;
-  } finally {
-    await db.end({ timeout: 5 });
-  }
+  });
 }

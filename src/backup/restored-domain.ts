@@ -11,7 +11,7 @@ import { createToken } from '../access/administrator-tokens.ts';
 import { recorded } from '../access/audit/record.ts';
 import { raiseEpochs } from '../accounts/account-owner.ts';
 import { BrambleError } from '../base/errors.ts';
-import { openDatabase, type Transaction } from '../database/connection.ts';
+import { type Transaction, withDatabase } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { listPossiblyRenewed } from '../devices/renewal-report.ts';
 import { readDomain } from '../domain/domain.ts';
@@ -42,7 +42,7 @@ export interface SettledDomain {
   joinedHosts: string[];
   /** An administration service of another host that was placed on this one, which had none; null if that was not needed. */
   administration: string | null;
-  /** Taken from the former home; null if none was named, or its lists are not of this domain. */
+  /** Taken from the former home; null if none was named. */
   revocationsTaken: number | null;
 }
 
@@ -68,19 +68,16 @@ export async function settleRestored(
   by: Restorer,
   former: { lists: FormerLists; masterKeys: MasterKeys },
 ): Promise<Settled> {
-  const db = openDatabase(url, { applicationName, max: 1 });
-  try {
-    const settled = await db.begin(async (tx): Promise<Settled> => {
+  const settled = await withDatabase(url, applicationName, async (db) =>
+    db.begin(async (tx): Promise<Settled> => {
       const operation = {
         ...{ actor: by.user, operation: 'backup restore', subjects: [head.domain.name] },
         ...{ from: { component: 'bramble backup restore', host: by.host }, when: 'wrote' as const },
       };
       return await recorded(tx, operation, async () => await settle(tx, head, by, former));
-    });
-    return settled as Settled;
-  } finally {
-    await db.end({ timeout: 5 });
-  }
+    }),
+  );
+  return settled as Settled;
 }
 
 async function settle(
@@ -167,9 +164,8 @@ async function replaceRevokedRouteSigner(
  * @throws BrambleError ERR_STATE when the domain is not paused
  */
 export async function resumeRestored(url: string, by: { user: string; host: string }): Promise<string[]> {
-  const db = openDatabase(url, { applicationName, max: 1 });
-  try {
-    const resumed = await db.begin(async (tx) => {
+  const resumed = await withDatabase(url, applicationName, async (db) =>
+    db.begin(async (tx) => {
       const restored = await readRestored(tx);
       const stopped = restored?.stopped ?? null;
       if (restored === null || stopped === null) {
@@ -195,9 +191,7 @@ export async function resumeRestored(url: string, by: { user: string; host: stri
         });
         return stopped;
       });
-    });
-    return resumed as string[];
-  } finally {
-    await db.end({ timeout: 5 });
-  }
+    }),
+  );
+  return resumed as string[];
 }

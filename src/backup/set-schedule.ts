@@ -5,7 +5,7 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { recorded } from '../access/audit/record.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
-import { type Database, openDatabase, type Transaction } from '../database/connection.ts';
+import { type Transaction, withDatabase } from '../database/connection.ts';
 import { deleteSchedule, knowsSchedules, listScheduledBackups, writeSchedule } from '../domain/backup-schedules.ts';
 import * as local from '../processes/supervisor/backup-schedule.ts';
 import { readHomeFiles } from './home-files.ts';
@@ -13,6 +13,8 @@ import { ownDatabase } from './own-database.ts';
 import { readKeptPassphrase } from './passphrase-file.ts';
 import { assertLongEnough } from './passphrase-key.ts';
 import { isApart } from './scheduled-backup.ts';
+
+const applicationName = 'bramble/backup';
 
 export type NewSchedule = Pick<
   local.BackupSchedule,
@@ -57,7 +59,7 @@ export async function removeSchedule(home: string, user: string, host?: string):
 export async function showSchedules(home: string) {
   const { url, host } = await ownDatabase(home);
   const here = (await local.readSchedule(home)) ?? null;
-  return await withDatabase(url, async (db) => {
+  return await withDatabase(url, applicationName, async (db) => {
     const hosts = (await knowsSchedules(db)) ? await listScheduledBackups(db) : [];
     return { host, here, hosts };
   });
@@ -70,7 +72,7 @@ async function onDomain<Result>(
   work: (tx: Transaction, host: string) => Promise<Result>,
 ): Promise<Result> {
   const { url, host } = await ownDatabase(home);
-  return await withDatabase(url, async (db) => {
+  return await withDatabase(url, applicationName, async (db) => {
     if (!(await knowsSchedules(db))) {
       throw new BrambleError(
         'ERR_STATE',
@@ -85,15 +87,6 @@ async function onDomain<Result>(
     const done = await db.begin(async (tx) => await recorded(tx, operation, async () => await work(tx, host)));
     return done as Result;
   });
-}
-
-async function withDatabase<Result>(url: string, work: (db: Database) => Promise<Result>): Promise<Result> {
-  const db = openDatabase(url, { applicationName: 'bramble/backup', max: 1 });
-  try {
-    return await work(db);
-  } finally {
-    await db.end({ timeout: 5 });
-  }
 }
 
 async function assertWritable(folder: string): Promise<void> {

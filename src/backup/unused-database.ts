@@ -1,5 +1,5 @@
 /** Databases that a domain can be put into: empty, or as an attempt that was interrupted has left them, with our tables and no domain. */
-import { type Database, openDatabase } from '../database/connection.ts';
+import { type Database, withDatabase } from '../database/connection.ts';
 
 interface Unusable {
   why: string;
@@ -18,12 +18,7 @@ export async function whyUnusable(
   applicationName: string,
   migrations: number,
 ): Promise<Unusable | undefined> {
-  const db = openDatabase(url, { applicationName, max: 1 });
-  try {
-    return await look(db, migrations);
-  } finally {
-    await db.end({ timeout: 5 });
-  }
+  return await withDatabase(url, applicationName, async (db) => await look(db, migrations));
 }
 
 async function look(db: Database, migrations: number): Promise<Unusable | undefined> {

@@ -57,6 +57,20 @@ export function openDatabase(url: string, options: DatabaseOptions): Database {
   return isSession ? guardTransactions(db, { again: false }) : guardTransactions(readAgain(db), { again: true });
 }
 
+/** One session for the work, which ends with it. */
+export async function withDatabase<Result>(
+  url: string,
+  applicationName: string,
+  work: (db: Database) => Promise<Result>,
+): Promise<Result> {
+  const db = openDatabase(url, { applicationName, max: 1 });
+  try {
+    return await work(db);
+  } finally {
+    await db.end({ timeout: 5 });
+  }
+}
+
 /** `bramble/kind/name@host#pid`, cut to the 63 bytes that PostgreSQL keeps. */
 export function applicationName(kind: string, name: string, host: string, processId: number): string {
   return `bramble/${kind}/${name}@${host}#${processId}`.slice(0, 63);
