@@ -5,8 +5,9 @@ import { byName, instant, nothing, word } from './shapes.ts';
 
 const host = z.object({
   name: z.string(),
-  state: word('first', 'invited', 'joined', 'draining').describe(
-    'first: it made the domain, or was set up by hand; joined: by an invitation.',
+  state: word('first', 'awaited', 'invited', 'joined', 'draining').describe(
+    'first: it made the domain, or was set up by hand; joined: by an invitation; awaited: it has to join again, since the domain was ' +
+      'restored from a backup of another host.',
   ),
   atWork: z.boolean().describe('Whether its supervisor has reported recently.'),
   release: z.string().nullable().describe('Of its supervisor.'),

@@ -48,6 +48,7 @@ function addList(hosts: Command, frame: Frame): void {
 }
 
 function stateText({ state, atWork, invitedUntil, seenAt }: HostView): string {
+  if (state === 'awaited') return 'has to join again: `bramble host invite`';
   if (state === 'invited') return `invited until ${timeText(invitedUntil)}`;
   const at = atWork ? 'at work' : seenAt === null && state !== 'first' ? 'joined, not started' : 'silent';
   return state === 'draining' ? `${at}, draining` : at;

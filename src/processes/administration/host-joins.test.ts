@@ -143,7 +143,13 @@ test('in a restored domain a host that had joined is invited again, with what is
   await assert.rejects(invite('munich'), { code: 'ERR_CONFLICT' });
   const restored = { backup: randomUUID(), takenAt: new Date().toISOString(), restoredAt: new Date().toISOString() };
   await db.begin((tx) => writeRestored(tx, { ...restored, by: 'ada', stopped: [], joinedHosts: ['munich'] }));
+  const stateOfMunich = async () => {
+    const { hosts } = await clientOf(admin).call(hostOperations.list, {});
+    return hosts.find(({ name }) => name === 'munich')?.state;
+  };
+  assert.equal(await stateOfMunich(), 'awaited');
   assert.equal((await invite('munich')).host, 'munich');
+  assert.equal(await stateOfMunich(), 'invited');
   assert.deepEqual((await db`select host from desired_process where name = 'server-munich'`)[0], { host: 'munich' });
 });
 

@@ -4,6 +4,7 @@ import { type HostView, hostOperations } from '../../../api/hosts.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
 import { recordEvent } from '../../../domain/events.ts';
+import { readRestored } from '../../../domain/restored-domain.ts';
 import { listInvitations, removeHost, setDraining } from '../../../hosts/host-store.ts';
 import { listHosts, lockHost } from '../../../hosts/hosts.ts';
 import { closeJoiningUnlessInvited, lockInvitations } from '../../../hosts/joining-role.ts';
@@ -69,11 +70,12 @@ export function hostRoutes(context: AdministrationContext): FastifyPluginAsync {
 }
 
 async function viewHosts({ db }: AdministrationContext): Promise<HostView[]> {
-  const [joined, invited, supervisors, processes] = await Promise.all([
+  const [joined, invited, supervisors, processes, restored] = await Promise.all([
     listHosts(db),
     listInvitations(db),
     listSupervisors(db),
     listDesiredProcesses(db),
+    readRestored(db),
   ]);
   const names = new Set([...supervisors, ...processes, ...invited].map(({ host }) => host));
   for (const { name } of joined) names.add(name);
@@ -82,9 +84,11 @@ async function viewHosts({ db }: AdministrationContext): Promise<HostView[]> {
     const invitation = invited.find((one) => one.host === name);
     const supervisor = supervisors.find((one) => one.host === name);
     const isKnown = supervisor !== undefined || processes.some((process) => process.host === name);
+    const isAwaited = restored?.joinedHosts.includes(name) === true;
     return {
       name,
-      state: stateOf(host, isKnown),
+      state:
+        host === undefined ? notJoined({ isKnown, isAwaited, isInvited: invitation !== undefined }) : stateOf(host),
       atWork: supervisor?.atWork ?? false,
       release: supervisor?.release ?? null,
       seenAt: supervisor?.seenAt ?? null,
@@ -94,9 +98,19 @@ async function viewHosts({ db }: AdministrationContext): Promise<HostView[]> {
   });
 }
 
-function stateOf(host: { drainingSince: Date | null } | undefined, isKnown: boolean): HostView['state'] {
-  if (host !== undefined) return host.drainingSince === null ? 'joined' : 'draining';
-  return isKnown ? 'first' : 'invited';
+function stateOf(host: { drainingSince: Date | null }): HostView['state'] {
+  return host.drainingSince === null ? 'joined' : 'draining';
+}
+
+interface NotJoined {
+  isKnown: boolean;
+  isAwaited: boolean;
+  isInvited: boolean;
+}
+
+function notJoined({ isKnown, isAwaited, isInvited }: NotJoined): HostView['state'] {
+  if (isAwaited && !isInvited) return 'awaited';
+  return isKnown && !isAwaited ? 'first' : 'invited';
 }
 
 async function processesOn(q: Parameters<typeof listDesiredProcesses>[0], host: string) {
