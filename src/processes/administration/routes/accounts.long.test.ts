@@ -112,7 +112,7 @@ test('a deleted group takes its policy with it, and its members stay', async () 
   await admin.call('PUT', '/groups/closing/members/with-device');
   await admin.db`delete from delivery where device_id = ${deviceId}`;
   const asked = await runBramble(admin, ['group', 'delete', 'closing']);
-  assert.match(asked.errors, /Its 2 accounts stay; its IT policy will no longer apply to them\./);
+  assert.match(asked.errors, /Its 2 accounts will stay; its IT policy will no longer apply to them\./);
   await admin.call('DELETE', '/groups/closing/members/with-device');
   assert.match((await runBramble(admin, ['group', 'delete', 'closing'])).errors, /Its 1 account stays; .* to it\./);
   await admin.call('PUT', '/groups/closing/members/with-device');
@@ -142,7 +142,9 @@ test('moves are queued, every skipped account is named, and a batch is paused, r
   ]);
   const paused = await admin.call('POST', `/moves/${batch}/pause`, { reason: 'lunch' });
   assert.equal((paused.body as { pauseReason: string }).pauseReason, 'lunch');
-  assert.equal((await admin.call('POST', `/moves/${batch}/pause`)).status, 409);
+  const twice = await admin.call('POST', `/moves/${batch}/pause`);
+  assert.equal(twice.status, 409);
+  assert.match(JSON.stringify(twice.body), RegExp(`paused now\\. .bramble move resume ${batch}.*bramble move back`));
   assert.equal((await admin.call('POST', `/moves/${batch}/resume`)).status, 200);
   const status = (await admin.call('GET', `/moves/${batch}`)).body as { open: { account: string }[] };
   assert.deepEqual(

@@ -121,11 +121,19 @@ export function moveControlRoutes(context: AdministrationContext): FastifyPlugin
         await recordEvent(tx, { kind: `move-${what}`, subject: batch, message });
         return batchView(status);
       }
-      throw new BrambleError('ERR_MOVE_STATE', `The batch is ${status.state} and cannot be ${what} now.`, {
+      const next = nextOfBatch(batch, status.state);
+      throw new BrambleError('ERR_MOVE_STATE', `The batch is ${status.state} and cannot be ${what} now. ${next}`, {
         details: { state: status.state },
       });
     }
   };
+}
+
+/** What can be done with it instead. */
+function nextOfBatch(batch: string, state: MoveBatch['state']): string {
+  const back = `\`bramble move back ${batch}\` moves its accounts back`;
+  if (state === 'paused') return `\`bramble move resume ${batch}\` resumes it, ${back}.`;
+  return state === 'running' ? `\`bramble move status ${batch}\` shows what it waits for.` : `${back}.`;
 }
 
 /** Moves of an open upgrade are turned back with the upgrade, which would requeue what is cancelled here. */
