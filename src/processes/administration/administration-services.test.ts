@@ -31,3 +31,14 @@ test('two that are removed at once are not both removed', limited, async () => {
     assert.equal((await db`select from desired_process where kind = 'administration'`).length, 1);
   }
 });
+
+test('none is added while an upgrade stops them all, which would leave it at the former release', limited, async () => {
+  await place();
+  const add = () => clientOf(admin).call(administrationServiceOperations.add, { body: { name: 'admin-3' } });
+  await db`
+    insert into upgrade (id, from_release, to_release, state, plan, progress)
+    values (gen_random_uuid(), '1.2.0', '1.3.0', 'checked', '{"options": {}}', '{"started": true, "administrations": []}')`;
+  await assert.rejects(add(), { code: 'ERR_CONFLICT' });
+  await db`update upgrade set state = 'admin-upgraded', progress = progress || '{"administrationsStarted": true}'`;
+  await add();
+});

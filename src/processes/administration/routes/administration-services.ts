@@ -3,6 +3,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import { administrationServiceOperations } from '../../../api/administration-services.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
+import type { Transaction } from '../../../database/connection.ts';
 import { readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { listHosts } from '../../../hosts/hosts.ts';
@@ -10,7 +11,7 @@ import { listComponents } from '../../../registry/components.ts';
 import { listDesiredProcesses, lockDesiredProcesses, setDesiredProcess } from '../../../registry/desired-processes.ts';
 import { forgetProcesses } from '../../../registry/process-removal.ts';
 import { serve } from '../../../rest/serve.ts';
-import { readOpenUpgrade } from '../../../upgrade/state/upgrade-store.ts';
+import { lockOpenUpgrade, readOpenUpgrade } from '../../../upgrade/state/upgrade-store.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { assertNameUnused, assertUsable } from '../new-component.ts';
 
@@ -19,6 +20,7 @@ export function administrationServiceRoutes(context: AdministrationContext): Fas
     serve(app, administrationServiceOperations.add, async ({ body, administrator }) => {
       const { name, host = context.host } = body;
       return await write(context, async (tx) => {
+        await assertNotHandedOver(tx, name);
         await assertNameUnused(tx, name);
         await assertUsable(context, tx, host);
         const joined = (await listHosts(tx)).find((one) => one.name === host);
@@ -70,4 +72,15 @@ export function administrationServiceRoutes(context: AdministrationContext): Fas
       });
     });
   };
+}
+
+/** An upgrade that stops all administration services has noted which these are, and would neither stop nor start this one. */
+async function assertNotHandedOver(tx: Transaction, name: string): Promise<void> {
+  const step = (await lockOpenUpgrade(tx))?.progress.step;
+  if (step?.at !== 'administrations-stopped') return;
+  throw new BrambleError(
+    'ERR_CONFLICT',
+    `${name} is not added while an upgrade hands the administration over. Add it once \`bramble upgrade status\` shows that new instances ` +
+      'are added.',
+  );
 }
