@@ -80,6 +80,8 @@ export async function openTestCluster(): Promise<TestCluster> {
   const settings = {
     ...{ fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' },
     autovacuum: 'off',
+    // Several files at once have whole domains in it, each of which checks before an upgrade that there are enough.
+    max_connections: '600',
   };
   const server = await startEmbedded({ folder: pgFolder, settings });
   return {
