@@ -33,6 +33,15 @@ export interface DomainOptions {
   externalDatabase?: { url: string; outside: string };
   /** The name or address that devices and further hosts connect to; default: loopback. */
   publicHost?: string;
+  /** Once the domain is created, before its supervisor is started for the first time. */
+  beforeStart?: (created: CreatedDomain) => Promise<void>;
+}
+
+export interface CreatedDomain {
+  home: string;
+  databaseUrl: string;
+  /** Runs the `bramble` command of the working tree in its home. */
+  command(...args: string[]): ReturnType<typeof runCommand>;
 }
 
 /** A supervisor ends its processes after 10 s, one that hangs after 30 s. */
@@ -40,9 +49,7 @@ const limitMs = { stop: 90_000, command: 120_000, answer: 20_000 };
 
 const quickDatabase = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', shared_buffers: '64MB' };
 
-export interface RunningDomain {
-  home: string;
-  databaseUrl: string;
+export interface RunningDomain extends CreatedDomain {
   /** Plain SQL from outside. */
   sql: postgres.Sql;
   publicUrl: string;
@@ -50,13 +57,8 @@ export interface RunningDomain {
   supervisor: ChildProcess;
   /** Asks the first administration service that answers. */
   api: AdministrationClient;
-  /** Runs the `bramble` command of the working tree against the domain. */
-  command(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
   /** The same in another environment, such as another home. */
-  commandIn(
-    environment: NodeJS.ProcessEnv,
-    ...args: string[]
-  ): Promise<{ code: number; stdout: string; stderr: string }>;
+  commandIn(environment: NodeJS.ProcessEnv, ...args: string[]): ReturnType<typeof runCommand>;
   /** Starts the supervisor again after it was killed, or beside it with options that say so. */
   startSupervisor(...options: string[]): Promise<void>;
   /** Starts that of an installed release, which takes over from the running one. */
@@ -80,6 +82,9 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     ...(options.externalDatabase === undefined ? {} : { databaseUrl: options.externalDatabase.url }),
     publicHost: options.publicHost,
   });
+  const environment = { ...process.env, BRAMBLE_HOME: home };
+  const command = (...args: string[]) => runCommand(args, environment);
+  await options.beforeStart?.({ home, databaseUrl, command });
   const sql = postgres(options.externalDatabase?.outside ?? databaseUrl, {
     max: 4,
     // The driver fetches array types outside any statement: an error there, when a test takes the database away, would end
@@ -92,7 +97,6 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
   const [domain] = await sql`select public_url from domain`;
   const { token } = JSON.parse(await readFile(join(home, 'admin.json'), 'utf8')) as { token: string };
   const api = administrationOf(sql, token);
-  const environment = { ...process.env, BRAMBLE_HOME: home };
   // Whatever ends this process, short of kill -9, ends the domain too.
   const endSupervisor = () => void running.supervisor?.kill('SIGTERM');
   const endProcess = () => process.exit(143);
@@ -106,7 +110,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     token,
     supervisor: undefined as never,
     api,
-    command: (...args) => runCommand(args, environment),
+    command,
     commandIn: (other, ...args) => runCommand(args, other),
     async startSupervisor(...options) {
       startProgram(await workingTreeProgram(), options);

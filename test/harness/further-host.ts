@@ -8,7 +8,7 @@ import { hostOperations } from '../../src/api/hosts.ts';
 import { until, whenWaitedInVain } from '../../src/testing/condition.ts';
 import { exitWithin } from '../../src/testing/process.ts';
 import { workingTreeProgram } from './archives.ts';
-import { type RunningDomain, runCommand } from './domain.ts';
+import { type CreatedDomain, type RunningDomain, runCommand } from './domain.ts';
 import type { HostNetwork } from './host-network.ts';
 
 export interface FurtherHost {
@@ -28,12 +28,10 @@ export interface FurtherHost {
 
 const stopWithinMs = 90_000;
 
-/**
- * Gives a domain on an external database a role for each kind of process, as its documentation says, and restarts its supervisor.
- */
-export async function separateRoles(domain: RunningDomain): Promise<void> {
-  const script = await succeed(domain.command('database', 'roles', '--sql'));
-  const superuser = postgres(domain.databaseUrl, { max: 1, onnotice: () => {} });
+/** Gives a domain on an external database a role for each kind of process, as its documentation says. Its supervisor uses them once it starts. */
+export async function makeRoles({ databaseUrl, command }: CreatedDomain): Promise<void> {
+  const script = await succeed(command('database', 'roles', '--sql'));
+  const superuser = postgres(databaseUrl, { max: 1, onnotice: () => {} });
   try {
     // It waits for no lock longer than half a second, and says that it can be run again.
     await until('the script of the roles has run', 60_000, async () => {
@@ -46,7 +44,12 @@ export async function separateRoles(domain: RunningDomain): Promise<void> {
   } finally {
     await superuser.end({ timeout: 5 });
   }
-  await succeed(domain.command('database', 'roles', '--use'));
+  await succeed(command('database', 'roles', '--use'));
+}
+
+/** The same of one that is running; restarts its supervisor. */
+export async function separateRoles(domain: RunningDomain): Promise<void> {
+  await makeRoles(domain);
   domain.supervisor.kill('SIGTERM');
   await exitWithin(domain.supervisor, stopWithinMs, 'the supervisor');
   await domain.startSupervisor();

@@ -13,29 +13,23 @@ import { normalSerial, revocationListShape, type TrustReport } from '../../src/l
 import { authorityFingerprint } from '../../src/link/trusted-authorities.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
-import { workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { type AtWork, startAtWork } from '../harness/at-work.ts';
+import type { RunningDomain } from '../harness/domain.ts';
 import { assertNothingLost, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { configureDomain, enrolFleet } from '../harness/preparation.ts';
 import { killAndAwait } from '../harness/processes.ts';
 import { commandJson } from '../harness/scene.ts';
 
 describe('while devices are at work', { timeout: 600_000 }, () => {
+  let at: AtWork;
   let domain: RunningDomain;
   let fleet: RunningFleet;
 
   before(async () => {
-    const { file } = await workingTreeArchive();
-    domain = await startDomain({ archive: file, instances: 2 });
-    await configureDomain(domain, '127.0.0.1:9');
-    const journal = join(domain.home, 'journal.ndjson');
-    fleet = await enrolFleet(domain, { devices: 8, accounts: 8, seed: 'rollover', interval: '300ms', journal });
+    at = await startAtWork({ fleet: { devices: 8, accounts: 8, seed: 'rollover', interval: '300ms' } });
+    ({ domain, fleet } = at);
   });
-  after(async () => {
-    await fleet?.stop();
-    await domain?.stop();
-  });
+  after(async () => await at?.stop());
 
   const authority = async (...args: string[]) => await commandJson<AuthorityList>(domain, 'authority', ...args);
   const signers = async () => await readRouteSigners(domain.sql as never);

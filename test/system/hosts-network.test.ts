@@ -13,13 +13,13 @@ import { upgradeOperations } from '../../src/api/upgrade.ts';
 import type { JournalEntry } from '../../src/simulator/journal.ts';
 import { until } from '../../src/testing/condition.ts';
 import { exitWithin } from '../../src/testing/process.ts';
-import { type BuiltArchive, nextArchive, workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { type BuiltArchive, nextArchive } from '../harness/archives.ts';
+import { type OverTwoHosts, startOverTwoHosts, untilLinked } from '../harness/at-work.ts';
+import type { RunningDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { type FurtherHost, joinFurtherHost, separateRoles, takeOver } from '../harness/further-host.ts';
+import { type FurtherHost, takeOver } from '../harness/further-host.ts';
 import { type HostNetwork, openHostNetwork, withoutNetworks } from '../harness/host-network.ts';
-import { configureDomain, enrolFleet } from '../harness/preparation.ts';
 import { type ReachableDatabase, startReachableDatabase } from '../harness/reachable-database.ts';
 import { accountsAt } from '../harness/scene.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
@@ -30,6 +30,7 @@ const fleetOptions = { devices: 6, accounts: 6, seed: 'hosts-network', interval:
 describe('a host in a network of its own', { timeout: 900_000, skip: withoutNetworks() }, () => {
   let network: HostNetwork;
   let database: ReachableDatabase;
+  let at: OverTwoHosts;
   let domain: RunningDomain;
   let fleet: RunningFleet;
   let berlin: FurtherHost;
@@ -38,39 +39,28 @@ describe('a host in a network of its own', { timeout: 900_000, skip: withoutNetw
   let next: BuiltArchive;
 
   before(async () => {
-    const own = await workingTreeArchive();
     next = await nextArchive();
     network = await openHostNetwork();
     database = await startReachableDatabase(network.here);
     const externalDatabase = { url: database.url, outside: database.url };
-    domain = await startDomain({ archive: own.file, instances: 1, externalDatabase, publicHost: network.here });
-    await separateRoles(domain);
-    await configureDomain(domain, '127.0.0.1:9');
-    fleet = await enrolFleet(domain, { ...fleetOptions, journal: join(domain.home, 'journal.ndjson') });
-    berlin = await joinFurtherHost(domain, 'berlin', { network });
-    await domain.api.call(instanceOperations.add, { body: { name: 'berlin-1', host: 'berlin' } });
-    await untilLinked('berlin-1');
-    const accounts = await accountsAt(domain, 'server-1');
-    [here, there] = [accounts.slice(0, 3), accounts.slice(3)];
-    await move(there, 'berlin-1');
+    at = await startOverTwoHosts({
+      ...{ externalDatabase, network, publicHost: network.here, fleet: fleetOptions },
+      prepare: async (domain) => {
+        await domain.api.call(instanceOperations.add, { body: { name: 'berlin-1', host: 'berlin' } });
+        await untilLinked(domain, 'berlin-1');
+      },
+    });
+    ({ domain, fleet, berlin } = at);
+    const homes = await Promise.all(['server-1', 'berlin-1'].map((name) => accountsAt(domain, name)));
+    [here = [], there = []] = homes;
+    assert.deepEqual([here.length, there.length], [3, 3]);
   });
   after(async () => {
     await network?.mend();
-    await fleet?.stop();
-    await berlin?.stop();
-    await domain?.stop();
+    await at?.stop();
     await database?.stop();
     await network?.remove();
   });
-
-  async function untilLinked(instance: string): Promise<void> {
-    await until(`${instance} is linked`, 90_000, async () => {
-      const rows = await domain.sql`
-        select 1 from component where name = ${instance} and lease_until > clock_timestamp()
-           and (detail->'links'->0->>'up')::boolean`;
-      return rows.length === 1;
-    });
-  }
 
   async function move(accounts: string[], to: string): Promise<void> {
     const { batch } = await domain.api.call(moveOperations.start, { body: { accounts, to } });
@@ -226,7 +216,7 @@ describe('a host in a network of its own', { timeout: 900_000, skip: withoutNetw
     await exitWithin(berlin.supervisor, 90_000, 'the supervisor');
     berlin.environment = environment;
     berlin.start();
-    await untilLinked('berlin-1');
+    await untilLinked(domain, 'berlin-1');
   }
 });
 

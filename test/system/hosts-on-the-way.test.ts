@@ -3,24 +3,23 @@
  * begun to move. An instance that is added there by hand takes what is assigned to it. Reversing brings everybody home.
  */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { upgradeOperations } from '../../src/api/upgrade.ts';
-import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { type BuiltArchive, nextArchive, workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { type AtWork, emptyDatabase, startAtWork } from '../harness/at-work.ts';
+import type { RunningDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { type FurtherHost, joinFurtherHost, separateRoles } from '../harness/further-host.ts';
-import { configureDomain, enrolFleet } from '../harness/preparation.ts';
+import { type FurtherHost, joinFurtherHost, makeRoles } from '../harness/further-host.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 
 const fleetOptions = { devices: 6, accounts: 6, seed: 'hosts-on-the-way', interval: '500ms' };
-const { url } = await createTestDatabase({ templateKey: 'empty', prepareTemplate: async () => undefined });
+const externalDatabase = await emptyDatabase();
 
 describe('an upgrade that gets another host on the way', { timeout: 600_000 }, () => {
+  let at: AtWork;
   let domain: RunningDomain;
   let fleet: RunningFleet;
   let berlin: FurtherHost;
@@ -30,15 +29,12 @@ describe('an upgrade that gets another host on the way', { timeout: 600_000 }, (
   before(async () => {
     own = await workingTreeArchive();
     next = await nextArchive();
-    domain = await startDomain({ archive: own.file, instances: 1, externalDatabase: { url, outside: url } });
-    await separateRoles(domain);
-    await configureDomain(domain, '127.0.0.1:9');
-    fleet = await enrolFleet(domain, { ...fleetOptions, journal: join(domain.home, 'journal.ndjson') });
+    at = await startAtWork({ instances: 1, externalDatabase, beforeStart: makeRoles, fleet: fleetOptions });
+    ({ domain, fleet } = at);
   });
   after(async () => {
-    await fleet?.stop();
     await berlin?.stop();
-    await domain?.stop();
+    await at?.stop();
   });
 
   async function says(...words: string[]): Promise<string> {

@@ -4,24 +4,23 @@
  * instances as it found, on each host.
  */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { upgradeOperations } from '../../src/api/upgrade.ts';
-import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { type BuiltArchive, nextArchive, workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { emptyDatabase, type OverTwoHosts, startOverTwoHosts, untilLinked } from '../harness/at-work.ts';
+import type { RunningDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { type FurtherHost, joinFurtherHost, separateRoles, takeOver } from '../harness/further-host.ts';
-import { configureDomain, enrolFleet } from '../harness/preparation.ts';
+import { type FurtherHost, takeOver } from '../harness/further-host.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 
 const fleetOptions = { devices: 6, accounts: 6, seed: 'hosts-reuse', interval: '500ms' };
-const { url } = await createTestDatabase({ templateKey: 'empty', prepareTemplate: async () => undefined });
+const externalDatabase = await emptyDatabase();
 
 describe('a phased upgrade over two hosts with instances on both', { timeout: 900_000 }, () => {
+  let at: OverTwoHosts;
   let domain: RunningDomain;
   let fleet: RunningFleet;
   let berlin: FurtherHost;
@@ -32,30 +31,23 @@ describe('a phased upgrade over two hosts with instances on both', { timeout: 90
   before(async () => {
     own = await workingTreeArchive();
     next = await nextArchive();
-    domain = await startDomain({ archive: own.file, instances: 1, externalDatabase: { url, outside: url } });
-    await separateRoles(domain);
-    berlin = await joinFurtherHost(domain, 'berlin');
-    for (const words of [
-      ['instance', 'add', 'server-2'],
-      ['connection-service', 'add', 'mds-berlin', '--instances', 'server-2'],
-    ]) {
-      const { code, stderr } = await domain.command(...words, '--host', 'berlin');
-      assert.equal(code, 0, stderr);
-    }
-    await until('the instance of the second host serves', 60_000, async () => {
-      const rows = await domain.sql`
-        select 1 from component where name in ('server-2', 'mds-berlin') and (detail->'links'->0->>'up')::boolean`;
-      return rows.length === 2;
+    at = await startOverTwoHosts({
+      ...{ externalDatabase, fleet: fleetOptions },
+      prepare: async (domain) => {
+        for (const words of [
+          ['instance', 'add', 'server-2'],
+          ['connection-service', 'add', 'mds-berlin', '--instances', 'server-2'],
+        ]) {
+          const { code, stderr } = await domain.command(...words, '--host', 'berlin');
+          assert.equal(code, 0, stderr);
+        }
+        await untilLinked(domain, 'server-2', 'mds-berlin');
+      },
     });
-    await configureDomain(domain, '127.0.0.1:9');
-    fleet = await enrolFleet(domain, { ...fleetOptions, journal: join(domain.home, 'journal.ndjson') });
+    ({ domain, fleet, berlin } = at);
     homes = await accountsAt();
   });
-  after(async () => {
-    await fleet?.stop();
-    await berlin?.stop();
-    await domain?.stop();
-  });
+  after(async () => await at?.stop());
 
   async function accountsAt(): Promise<unknown> {
     return await domain.sql`

@@ -7,21 +7,21 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { upgradeOperations } from '../../src/api/upgrade.ts';
-import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { type BuiltArchive, nextArchive, workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { emptyDatabase, type OverTwoHosts, startOverTwoHosts } from '../harness/at-work.ts';
+import type { RunningDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { type FurtherHost, joinFurtherHost, separateRoles, takeOver } from '../harness/further-host.ts';
-import { configureDomain, enrolFleet } from '../harness/preparation.ts';
+import { type FurtherHost, takeOver } from '../harness/further-host.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 
 const fleetOptions = { devices: 6, accounts: 6, seed: 'hosts-upgrade', interval: '500ms' };
-const { url } = await createTestDatabase({ templateKey: 'empty', prepareTemplate: async () => undefined });
+const externalDatabase = await emptyDatabase();
 
 describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
+  let at: OverTwoHosts;
   let domain: RunningDomain;
   let fleet: RunningFleet;
   let berlin: FurtherHost;
@@ -30,20 +30,18 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
   before(async () => {
     const own = await workingTreeArchive();
     next = await nextArchive();
-    domain = await startDomain({ archive: own.file, instances: 1, externalDatabase: { url, outside: url } });
-    await separateRoles(domain);
-    await configureDomain(domain, '127.0.0.1:9');
-    fleet = await enrolFleet(domain, { ...fleetOptions, journal: join(domain.home, 'journal.ndjson') });
-    berlin = await joinFurtherHost(domain, 'berlin', { flags: ['--administration'] });
-    await succeeds(domain.command('administration-service', 'add', 'administration-2', '--host', 'berlin'));
-    await succeeds(domain.command('router', 'add', 'router-2', '--host', 'berlin', '--link-host', '127.0.0.1'));
+    const options = { externalDatabase, fleet: fleetOptions, flags: ['--administration'] };
+    at = await startOverTwoHosts({
+      ...options,
+      prepare: async (domain) => {
+        await succeeds(domain.command('administration-service', 'add', 'administration-2', '--host', 'berlin'));
+        await succeeds(domain.command('router', 'add', 'router-2', '--host', 'berlin', '--link-host', '127.0.0.1'));
+      },
+    });
+    ({ domain, fleet, berlin } = at);
     for (const name of ['administration-2', 'router-2']) await untilAlive(name, own.release);
   });
-  after(async () => {
-    await fleet?.stop();
-    await berlin?.stop();
-    await domain?.stop();
-  });
+  after(async () => await at?.stop());
 
   async function succeeds(running: ReturnType<RunningDomain['command']>): Promise<void> {
     const { code, stderr } = await running;

@@ -7,33 +7,29 @@ import { hostOperations } from '../../src/api/hosts.ts';
 import { instanceOperations } from '../../src/api/instances.ts';
 import { masterKeyOperations } from '../../src/api/master-keys.ts';
 import { moveOperations } from '../../src/api/moves.ts';
-import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { until } from '../../src/testing/condition.ts';
-import { workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, runCommand, startDomain } from '../harness/domain.ts';
+import { type AtWork, emptyDatabase, startAtWork, untilLinked } from '../harness/at-work.ts';
+import { type RunningDomain, runCommand } from '../harness/domain.ts';
 import { assertNothingLost, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
 import { type FurtherHost, joinFurtherHost, separateRoles, sharedUrl } from '../harness/further-host.ts';
-import { configureDomain, enrolFleet } from '../harness/preparation.ts';
 
 const fleetOptions = { devices: 6, accounts: 6, seed: 'hosts', interval: '500ms' };
-const { url } = await createTestDatabase({ templateKey: 'empty', prepareTemplate: async () => undefined });
+const externalDatabase = await emptyDatabase();
 
 describe('a domain over two hosts', { timeout: 300_000 }, () => {
+  let at: AtWork;
   let domain: RunningDomain;
   let fleet: RunningFleet;
   let berlin: FurtherHost;
 
   before(async () => {
-    const { file } = await workingTreeArchive();
-    domain = await startDomain({ archive: file, instances: 1, externalDatabase: { url, outside: url } });
-    await configureDomain(domain, '127.0.0.1:9');
-    fleet = await enrolFleet(domain, { ...fleetOptions, journal: join(domain.home, 'journal.ndjson') });
+    at = await startAtWork({ instances: 1, externalDatabase, fleet: fleetOptions });
+    ({ domain, fleet } = at);
   });
   after(async () => {
-    await fleet?.stop();
     await berlin?.stop();
-    await domain?.stop();
+    await at?.stop();
   });
 
   test('no host is invited while others cannot reach the database, or an invitation would contain every right', async () => {
@@ -91,11 +87,7 @@ describe('a domain over two hosts', { timeout: 300_000 }, () => {
   test('an instance placed there gets its credential by a key of its own, and serves the accounts that move to it', async () => {
     const added = await domain.api.call(instanceOperations.add, { body: { name: 'berlin-1', host: 'berlin' } });
     assert.equal(added.credential, null);
-    await until('it is linked', 60_000, async () => {
-      const rows = await domain.sql`
-        select 1 from component where name = 'berlin-1' and host = 'berlin' and (detail->'links'->0->>'up')::boolean`;
-      return rows.length === 1;
-    });
+    await untilLinked(domain, 'berlin-1');
     await domain.api.call(moveOperations.start, { body: { from: 'server-1', to: 'berlin-1' } });
     await until('all accounts have moved and settled', 120_000, async () => {
       const [row] = await domain.sql`

@@ -3,17 +3,15 @@
  * its policy changes, its accounts move, devices misbehave and an instance is killed. The year passes in the rows.
  */
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { itPolicyOperations } from '../../src/api/it-policies.ts';
 import { moveOperations } from '../../src/api/moves.ts';
 import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
-import { workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { type AtWork, startAtWork } from '../harness/at-work.ts';
+import type { RunningDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { configureDomain, enrolFleet } from '../harness/preparation.ts';
 import { killAndAwait } from '../harness/processes.ts';
 import { accountsAt, activeDevices, queue } from '../harness/scene.ts';
 
@@ -26,23 +24,22 @@ const budget = {
 };
 
 describe('a fleet whose identities end', () => {
+  let at: AtWork;
   let domain: RunningDomain;
   let fleet: RunningFleet;
 
   before(async () => {
-    const { file } = await workingTreeArchive();
-    domain = await startDomain({ archive: file, instances: 2 });
-    await configureDomain(domain, '127.0.0.1:9');
-    await domain.sql`
-      insert into setting (key, value)
-      values ('device-identity', ${domain.sql.json({ renewAgainSeconds: 1, renewAgainAtMostSeconds: 2 })})`;
-    const journal = join(domain.home, 'journal.ndjson');
-    fleet = await enrolFleet(domain, { ...fleetOptions, journal, args: ['--not-now', '0.05'] }, budget);
+    at = await startAtWork({
+      ...{ fleet: { ...fleetOptions, args: ['--not-now', '0.05'] }, budget },
+      prepare: async ({ sql }) => {
+        await sql`
+          insert into setting (key, value)
+          values ('device-identity', ${sql.json({ renewAgainSeconds: 1, renewAgainAtMostSeconds: 2 })})`;
+      },
+    });
+    ({ domain, fleet } = at);
   });
-  after(async () => {
-    await fleet?.stop();
-    await domain?.stop();
-  });
+  after(async () => await at?.stop());
 
   /** As if the devices had been certified so much earlier; every other one some weeks before the rest. */
   async function yearPasses(): Promise<void> {

@@ -12,11 +12,11 @@ import { parseProfile } from '../../src/protocol/apple/profile.ts';
 import { planFleet } from '../../src/simulator/fleet-plan.ts';
 import { currentProfiles } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
-import { workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { type AtWork, startAtWork } from '../harness/at-work.ts';
+import type { RunningDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence, untilAnswered } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { configureDomain, enrolFleet } from '../harness/preparation.ts';
+import { enrolFleet } from '../harness/preparation.ts';
 
 const fleetOptions = { devices: 8, accounts: 8, seed: 'one-release', interval: '500ms' };
 const planned = planFleet(fleetOptions.seed, fleetOptions.devices, fleetOptions.accounts);
@@ -28,19 +28,17 @@ interface DeviceRow {
 }
 
 describe('a domain of one release', () => {
+  let at: AtWork;
   let domain: RunningDomain;
   let fleet: RunningFleet;
 
   before(async () => {
-    const { file } = await workingTreeArchive();
-    domain = await startDomain({ archive: file, instances: 2 });
-    await configureDomain(domain, '127.0.0.1:9');
-    const journal = join(domain.home, 'journal.ndjson');
-    fleet = await enrolFleet(domain, { ...fleetOptions, journal, args: ['--not-now', '0'] });
+    at = await startAtWork({ fleet: { ...fleetOptions, args: ['--not-now', '0'] } });
+    ({ domain, fleet } = at);
   });
   after(async () => {
     await fleet?.stop();
-    await domain?.stop();
+    await at?.stop();
   });
 
   /** The active device of a kind, by its plan's name. */

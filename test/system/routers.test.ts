@@ -7,38 +7,29 @@ import { hostOperations } from '../../src/api/hosts.ts';
 import { instanceOperations } from '../../src/api/instances.ts';
 import { moveOperations } from '../../src/api/moves.ts';
 import { routerOperations } from '../../src/api/routers.ts';
-import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { readRouterFile, routerFilePath } from '../../src/link/router-file.ts';
 import { until } from '../../src/testing/condition.ts';
-import { workingTreeArchive } from '../harness/archives.ts';
-import { type RunningDomain, startDomain } from '../harness/domain.ts';
+import { emptyDatabase, type OverTwoHosts, startOverTwoHosts } from '../harness/at-work.ts';
+import type { RunningDomain } from '../harness/domain.ts';
 import { openEntrance } from '../harness/entrance.ts';
 import { assertNothingLost, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
-import { type FurtherHost, joinFurtherHost, separateRoles } from '../harness/further-host.ts';
-import { configureDomain, enrolFleet } from '../harness/preparation.ts';
+import type { FurtherHost } from '../harness/further-host.ts';
 
 const fleetOptions = { devices: 6, accounts: 6, seed: 'routers', interval: '500ms' };
-const { url } = await createTestDatabase({ templateKey: 'empty', prepareTemplate: async () => undefined });
+const externalDatabase = await emptyDatabase();
 
 describe('a domain with routers on two hosts', { timeout: 400_000 }, () => {
+  let at: OverTwoHosts;
   let domain: RunningDomain;
   let fleet: RunningFleet;
   let berlin: FurtherHost;
 
   before(async () => {
-    const { file } = await workingTreeArchive();
-    domain = await startDomain({ archive: file, instances: 1, externalDatabase: { url, outside: url } });
-    await configureDomain(domain, '127.0.0.1:9');
-    fleet = await enrolFleet(domain, { ...fleetOptions, journal: join(domain.home, 'journal.ndjson') });
-    await separateRoles(domain);
-    berlin = await joinFurtherHost(domain, 'berlin');
+    at = await startOverTwoHosts({ externalDatabase, fleet: fleetOptions });
+    ({ domain, fleet, berlin } = at);
   });
-  after(async () => {
-    await fleet?.stop();
-    await berlin?.stop();
-    await domain?.stop();
-  });
+  after(async () => await at?.stop());
 
   const routers = async () => (await domain.api.call(routerOperations.list, {})).routers;
   const untilAtWork = async (...names: string[]) =>
