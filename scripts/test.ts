@@ -6,7 +6,7 @@
  * Invariant: it ends, and nothing stays behind. A test has five minutes unless it says otherwise, a file fifteen
  * (`test-file-limit.ts`); what a file that was ended had started is ended after the run.
  */
-import { chmod, glob, mkdtemp, rm, stat } from 'node:fs/promises';
+import { chmod, glob, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
@@ -16,7 +16,7 @@ import { sharedFolderVariable } from '../test/harness/archives.ts';
 import { limitFiles } from './test-file-limit.ts';
 import { testFolder } from './test-folder.ts';
 import { endLeftovers } from './test-leftovers.ts';
-import { testOrder } from './test-order.ts';
+import { limitIn, type TestFile, testOrder, usualLimitMs } from './test-order.ts';
 import { testReport } from './test-report.ts';
 import { allTests, isLong, sayQuick, testFiles } from './test-selection.ts';
 
@@ -31,7 +31,7 @@ const globs = wanted.filter((argument) => !argument.startsWith('-'));
 const found = await testFiles(globs.length === 0 ? allTests : globs);
 const chosen = isQuickOnly ? found.filter((file) => !isLong(file)) : found;
 if (isQuickOnly) console.log(sayQuick(chosen, found.filter(isLong)));
-const files = testOrder(await Promise.all(chosen.map(withSize))).map((file) => resolve(file));
+const files = testOrder(await Promise.all(chosen.map(described))).map((file) => resolve(file));
 if (files.length === 0) {
   console.error(`No test file fits ${globs.join(' ')}. Patterns are relative to the root of the checkout.`);
   process.exit(1);
@@ -62,15 +62,12 @@ try {
 }
 process.exitCode = passed ? 0 : 1;
 
-async function withSize(name: string): Promise<{ path: string; sizeBytes: number }> {
-  return { path: name, sizeBytes: (await stat(name)).size + (await partsBytes(name)) };
-}
-
-/** Of the files in a folder of its own, where `name.test.ts` has a folder `name`. */
-async function partsBytes(name: string): Promise<number> {
-  let sizeBytes = 0;
-  for await (const part of glob(`${name.replace(/\.test\.ts$/, '')}/*.ts`)) sizeBytes += (await stat(part)).size;
-  return sizeBytes;
+/** With the files in a folder of its own, where `name.test.ts` has a folder `name`. */
+async function described(path: string): Promise<TestFile> {
+  const texts = [await readFile(path, 'utf8')];
+  for await (const part of glob(`${path.replace(/\.test\.ts$/, '')}/*.ts`)) texts.push(await readFile(part, 'utf8'));
+  const text = texts.join('');
+  return { path, sizeBytes: text.length, limitMs: limitIn(text) };
 }
 
 async function runFiles(env: NodeJS.ProcessEnv): Promise<boolean> {
@@ -80,7 +77,7 @@ async function runFiles(env: NodeJS.ProcessEnv): Promise<boolean> {
   const events = run({
     files,
     concurrency: filesAtOnce,
-    timeout: 300_000,
+    timeout: usualLimitMs,
     env,
     signal: ending.signal,
     execArgv: [
