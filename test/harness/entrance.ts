@@ -1,4 +1,4 @@
-/** What stands before the routers of a domain and leads devices to one of them: an address that moves, as a balancer's does. */
+/** What stands before the routers of a domain and leads devices to them: an address that moves, or a balancer. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { until } from '../../src/testing/condition.ts';
@@ -7,14 +7,17 @@ export interface Entrance {
   close(): Promise<void>;
 }
 
-/** Takes the address as soon as nobody listens there, and passes every connection on to `to`. */
+/** Takes the address as soon as nobody listens there, and passes each connection on to one of `to`, in turn. */
 export async function openEntrance(
   at: { host: string; port: number },
-  to: { host: string; port: number },
+  to: readonly { host: string; port: number }[],
 ): Promise<Entrance> {
+  let connections = 0;
   const open = new Set<Socket>();
   const server = createServer((client) => {
-    const onward = connect(to);
+    const target = to[connections++ % to.length];
+    if (target === undefined) return void client.destroy();
+    const onward = connect(target);
     for (const [one, other] of [
       [client, onward],
       [onward, client],

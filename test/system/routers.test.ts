@@ -106,7 +106,7 @@ describe('a domain with routers on two hosts', { timeout: 400_000 }, () => {
     >`select process_id as pid from component where name = 'router-1'`;
     domain.supervisor.kill('SIGKILL');
     process.kill(router?.pid ?? 0, 'SIGKILL');
-    const moved = await openEntrance(entrance(), await second());
+    const moved = await openEntrance(entrance(), [await second()]);
     try {
       await untilServed(domain, fleet);
     } finally {
@@ -121,7 +121,7 @@ describe('a domain with routers on two hosts', { timeout: 400_000 }, () => {
   test('the first router is removed, nobody dials it any more, and devices are served by the other', async () => {
     const removed = await domain.command('router', 'remove', 'router-1', '--yes');
     assert.equal(removed.code, 0, removed.stderr);
-    const moved = await openEntrance(entrance(), await second());
+    const moved = await openEntrance(entrance(), [await second()]);
     try {
       await untilAtWork('router-2');
       await untilLinkedTo(1);
