@@ -70,6 +70,26 @@ test('only devices of the instance that are to stay are owed it, the most urgent
   assert.ok(other);
 });
 
+test('in a rollover what the former authority issued is due, whatever its date, and nothing that was issued since', async () => {
+  const [old, undated, renewed, other] = await addDevices(db, one.id, 4);
+  assert.ok(old && undated && renewed && other);
+  await endIn(300);
+  const former = { name: Buffer.from('former'), lastIssueAt: new Date() };
+  await db`update device set identity_certificate = 'by the successor', identity_issued_at = now() + interval '1 minute'`;
+  assert.equal(await isAnyRenewalDue(db, one.id, former), false);
+  assert.equal(await oweRenewals(db, one.id, settings, 10, former), 0);
+  await db`
+    update device set identity_certificate = 'by the former', identity_issued_at = now() - interval '65 days',
+           identity_fingerprint = 'print-' || id where id in ${db([old.id, undated.id])}`;
+  await db`update device set identity_issued_at = null where id = ${undated.id}`;
+  // Its date leaves it open, its certificate does not.
+  await db`update device set identity_issued_at = now() - interval '1 day' where id = ${other.id}`;
+  assert.equal(await isAnyRenewalDue(db, one.id, former), true);
+  assert.equal(await oweRenewals(db, one.id, settings, 10, former), 2);
+  const owed = await db<{ id: string }[]>`select device_id as id from delivery`;
+  assert.deepEqual(new Set(owed.map(({ id }) => id)), new Set([old.id, undated.id]));
+});
+
 test('a try that came to nothing is followed by the next as late as the rule says', async () => {
   const [device] = await addDevices(db, one.id, 1);
   assert.ok(device);

@@ -6,29 +6,33 @@
  * identity. `device_renewal` names the newest attempt.
  */
 import { fencedAccounts } from '../accounts/account-fence.ts';
-import type { Queryable } from '../database/connection.ts';
+import type { Queryable, SqlFragment } from '../database/connection.ts';
 import { isCheckViolation } from '../database/sql-state.ts';
 import { isAhead, isLongerAgo } from '../database/time-stamps.ts';
-import { isOfFormerIssuer } from '../devices/former-identities.ts';
+import { hasFormerIdentity, issuedOrder } from '../devices/former-identities.ts';
+import type { FormerIssuer } from '../domain/device-authority-roll.ts';
 import type { IdentitySettings } from '../domain/identity-settings.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import type { RenewalsUnderWay } from './renewal-pace.ts';
 
 /**
  * Whether any identity of the instance's devices is due for renewal, started or not: by its date, or, during a rollover
- * of the device authority, because the former one issued it. By device_renewal_due; no locks.
+ * of the device authority, because the former one issued it. By device_renewal_due and device_identity_issued; no locks.
  */
 export async function isAnyRenewalDue(
   q: Queryable,
   instanceId: string,
-  formerIssuer: Buffer | null = null,
+  former: FormerIssuer | null = null,
 ): Promise<boolean> {
-  const rows = await q`
-    select 1 from device d
-     cross join lateral (select from account a where a.id = d.account_id and a.instance_id = ${instanceId} offset 0) a
-     where d.state = 'active' and ${isDue(q, formerIssuer)}
-     order by identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at) limit 1`;
-  return rows.length > 0;
+  for (const { isDue, order } of reasons(q, former)) {
+    const rows = await q`
+      select 1 from device d
+       cross join lateral (select from account a where a.id = d.account_id and a.instance_id = ${instanceId} offset 0) a
+       where d.state = 'active' and ${isDue}
+       order by ${order} limit 1`;
+    if (rows.length > 0) return true;
+  }
+  return false;
 }
 
 /** By delivery_identity and delivery_open; no locks. Released more than `expectSeconds` ago: the device is away. */
@@ -55,7 +59,7 @@ export async function readRenewalsUnderWay(
 
 /**
  * At most `limit`, the most urgent first; returns how many. None while the table does not accept such deliveries yet:
- * between raising the feature level and the contraction that follows. By device_renewal_due, delivery_device,
+ * between raising the feature level and the contraction that follows. By the indexes of {@link reasons}, delivery_device,
  * delivery_pkey; the unique index delivery_owed makes a repeated call harmless. Fenced.
  */
 export async function oweRenewals(
@@ -63,24 +67,29 @@ export async function oweRenewals(
   instanceId: string,
   settings: IdentitySettings,
   limit: number,
-  formerIssuer: Buffer | null = null,
+  former: FormerIssuer | null = null,
 ): Promise<number> {
-  const owed = q`
-    with due as materialized (
-      select d.id, d.account_id, coalesce(r.attempts, 0) as attempts
+  const [byDate, byIssuer] = reasons(q, former).map(
+    ({ isDue, order }) => q`
+      (select d.id, d.account_id, coalesce(r.attempts, 0) as attempts, ${dueAt(q)} as due_at
         from device d
         join account a on a.id = d.account_id and a.instance_id = ${instanceId}
         left join device_renewal r on r.device_id = d.id
         left join delivery v on v.id = r.delivery_id
-       where d.state = 'active' and d.removing_since is null and ${isDue(q, formerIssuer)}
+       where d.state = 'active' and d.removing_since is null and ${isDue}
          and not exists (select 1 from delivery o
                           where o.device_id = d.id and o.item = 'device-identity'
                             and ${deliveryStates.in(q, 'open', 'o')})
          and (v.id is null
               or (${isIneffective(q)}
                   and ${isLongerAgo(q, q`v.settled_at`, retryAfter(q, settings))}))
-       order by identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
-       limit ${limit}
+       order by ${order}
+       limit ${limit})`,
+  );
+  const owed = q`
+    with due as materialized (
+      select id, account_id, attempts from (${byDate ?? q``} ${byIssuer === undefined ? q`` : q`union ${byIssuer}`}) d
+       order by due_at limit ${limit}
     ), fence as materialized (
       ${fencedAccounts(q, instanceId, q`select u.account_id from due u`)}
     )
@@ -96,12 +105,14 @@ export async function oweRenewals(
   }
 }
 
-/** Of device `d`. During a rollover the index does not help: all devices are looked at. */
-function isDue(q: Queryable, formerIssuer: Buffer | null) {
-  const byDate = q`identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
-             <= extract(epoch from statement_timestamp())::float8`;
-  if (formerIssuer === null) return byDate;
-  return q`(${byDate} or ${isOfFormerIssuer(q, 'd', formerIssuer)})`;
+/** Why a device `d` is due, each with the order in which its index finds the most urgent first, and none of those that are not. */
+function reasons(q: Queryable, former: FormerIssuer | null): { isDue: SqlFragment; order: SqlFragment }[] {
+  const byDate = { isDue: q`${dueAt(q)} <= extract(epoch from statement_timestamp())::float8`, order: dueAt(q) };
+  return former === null ? [byDate] : [byDate, { isDue: hasFormerIdentity(q, former), order: issuedOrder(q) }];
+}
+
+function dueAt(q: Queryable): SqlFragment {
+  return q`identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)`;
 }
 
 /** Whether delivery `v` renewed nothing for device `d`, which is due: it failed, or the device has been seen since. */

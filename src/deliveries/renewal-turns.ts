@@ -41,14 +41,14 @@ export function createRenewalTurns(parts: {
       lookedAt = clock.now();
       lookAgainMs = renewalsAgainMs;
       areHeldBack = false;
-      const formerIssuer = await readFormerIssuer(db);
-      if (!(await isActive()) || !(await isAnyRenewalDue(db, instanceId, formerIssuer))) {
+      const former = await readFormerIssuer(db);
+      if (!(await isActive()) || !(await isAnyRenewalDue(db, instanceId, former))) {
         lookAgainMs = renewalLookMs;
         return 0;
       }
       const allowed = renewalsAllowed(budget, await readRenewalsUnderWay(db, instanceId, delivery.expectSeconds));
       const settings = await readSetting(db, 'device-identity', identitySettingsSchema);
-      const begun = allowed === 0 ? 0 : await oweRenewals(db, instanceId, settings, allowed, formerIssuer);
+      const begun = allowed === 0 ? 0 : await oweRenewals(db, instanceId, settings, allowed, former);
       areHeldBack = begun === allowed;
       return begun;
     },

@@ -22,11 +22,24 @@ import { generateNextRoot, generateSigner } from './authority-creation.ts';
 
 /** Instances look at their authorities once a minute: until then some issue by the former. */
 const lateIssuesMinutes = 5;
+/** An instance that could not look for so long has no lease any more. */
+const lastIssueMinutes = 60;
 
-/** The name of the former device authority, as certificates that it issued have it (DER); null without a rollover. */
-export async function readFormerIssuer(q: Queryable): Promise<Buffer | null> {
-  const [row] = await q<{ certificate: Buffer }[]>`select certificate from authority where name = 'device-former'`;
-  return row === undefined ? null : Buffer.from(readCertificate(row.certificate).subjectDer);
+/** The former device authority. */
+export interface FormerIssuer {
+  /** As certificates that it issued have it (DER). */
+  readonly name: Buffer;
+  /** By then every instance issues by its successor, by the database's time. */
+  readonly lastIssueAt: Date;
+}
+
+/** Null without a rollover. */
+export async function readFormerIssuer(q: Queryable): Promise<FormerIssuer | null> {
+  const [row] = await q<{ certificate: Buffer; lastIssueAt: Date }[]>`
+    select certificate, created_at + make_interval(mins => ${lastIssueMinutes}) as "lastIssueAt"
+      from authority where name = 'device-former'`;
+  if (row === undefined) return null;
+  return { name: Buffer.from(readCertificate(row.certificate).subjectDer), lastIssueAt: row.lastIssueAt };
 }
 
 /**

@@ -73,6 +73,7 @@ const few = 2_000;
 /** As a process that can be replaced asks. */
 const isReplaced = (q: Queryable) => successorServes(q, { name: 'server-1', bootId: 'boot', processId: 1 });
 const gateScope = { since: 'settled', baselineHours: 24, warmUpSeconds: 60, replacements: null } as const;
+const formerIssuer = { name: Buffer.from('former'), lastIssueAt: new Date(Date.now() - 86_400_000) };
 const pace = { againSeconds: 10, maxAgainSeconds: 1800, slotRetrySeconds: 1 };
 
 export const hotStatements: readonly HotStatement[] = [
@@ -308,6 +309,16 @@ export const hotStatements: readonly HotStatement[] = [
     },
   },
   {
+    name: 'deliveries: identities to renew, near the end of a rollover',
+    of: [renewals.isAnyRenewalDue, renewals.oweRenewals],
+    maxRows: few,
+    before: renewAllBut,
+    run: async (q, { there }) => {
+      await renewals.isAnyRenewalDue(q, there, formerIssuer);
+      await renewals.oweRenewals(q, there, identitySettingsSchema.parse({}), 25, formerIssuer);
+    },
+  },
+  {
     name: 'deliveries: why they wait',
     of: [waitingReason.waitingReasons],
     maxRows: few,
@@ -511,6 +522,13 @@ async function settleAllBut(q: Q, { deviceIds }: Subjects): Promise<void> {
   await q`
     update delivery set state = 'done', settled_at = now()
      where settled_at is null and device_id <> all(${deviceIds as string[]}::uuid[])`;
+}
+
+/** What these devices have was issued by the former authority, of the others by its successor. */
+async function renewAllBut(q: Q, { deviceIds }: Subjects): Promise<void> {
+  await q`
+    update device set identity_certificate = ${formerIssuer.name}, identity_expires_at = now() + interval '200 days',
+           identity_issued_at = now() - case when id = any(${deviceIds as string[]}::uuid[]) then interval '165 days' else '1 hour' end`;
 }
 
 function preparedOf(candidate: releaseStore.Candidate): releaseStore.PreparedDelivery {

@@ -16,7 +16,7 @@ import { databaseTime } from '../../database/database-time.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
 import type { MasterKeys } from '../../database/sealed-value.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
-import { countFormerIdentities } from '../../devices/former-identities.ts';
+import { countFormerIdentities, isFormerIdentityInUse } from '../../devices/former-identities.ts';
 import { type Authority, loadDomainAuthority } from '../../domain/authorities.ts';
 import { renewProfileSigner } from '../../domain/authority-creation.ts';
 import { isRollSettled, readFormerIssuer, retireFormerDeviceAuthority } from '../../domain/device-authority-roll.ts';
@@ -97,8 +97,9 @@ export function createCertificateUpkeep(parts: CertificateUpkeep): Upkeep {
   async function retireFormer(): Promise<void> {
     if (!(await isRollSettled(db))) return;
     const retired = await write('retire former device authority', async (tx) => {
-      const formerIssuer = await readFormerIssuer(tx);
-      if (formerIssuer === null || (await countFormerIdentities(tx, formerIssuer)).valid > 0) return false;
+      const former = await readFormerIssuer(tx);
+      if (former === null || (await isFormerIdentityInUse(tx, former))) return false;
+      if ((await countFormerIdentities(tx, former)).valid > 0) return false;
       await retireFormerDeviceAuthority(tx, masterKeys, await readDomain(tx), await present());
       const message = 'No valid identity of the former device authority is left: it is retired.';
       await recordEvent(tx, { kind: 'device-authority-retired', message });
