@@ -8,8 +8,10 @@ import { after, test } from 'node:test';
 import { clientOf } from '../../api/client-fixture.ts';
 import { hostOperations } from '../../api/hosts.ts';
 import { systemClock } from '../../base/clock.ts';
+import { createMasterKeys } from '../../database/sealed-value.ts';
 import { fetchesReleases } from '../../distribution/host-signer.ts';
 import { storedReleases } from '../../distribution/release-store.ts';
+import { readMasterKeyState, writeMasterKeyState } from '../../domain/master-key.ts';
 import { writeRestored } from '../../domain/restored-domain.ts';
 import { lookForAnswer, postRequest } from '../../hosts/host-store.ts';
 import { type Invitation, readInvitation } from '../../hosts/invitation.ts';
@@ -28,6 +30,8 @@ await configureForHosts(admin);
 const stop = new AbortController();
 const { db, context } = admin;
 const warnings: unknown[][] = [];
+/** By this process. */
+const held = new Map(context.masterKeys.keys);
 const answering = keepAnsweringHosts(
   {
     db,
@@ -35,7 +39,7 @@ const answering = keepAnsweringHosts(
     name: 'admin-1',
     host: 'test-host',
     home: admin.home,
-    masterKeys: context.masterKeys,
+    masterKeys: { current: context.masterKeys.current, keys: held },
     log: { ...context.log, warn: (...said: unknown[]) => void warnings.push(said) } as unknown as typeof context.log,
   },
   systemClock,
@@ -109,6 +113,23 @@ test('a request that its invitation does not prove is dropped, and the invited h
   await ask(invitation);
   await until('paris has joined', 30_000, async () => (await hostNames()).includes('paris'));
   assert.equal(await postRequest(db, invitation.id, '{}', ''), false, 'an answered invitation takes no other request');
+});
+
+test('who asks while the answer would lack a master key is answered once it does not', limited, async () => {
+  const state = await readMasterKeyState(db);
+  const next = createMasterKeys();
+  await writeMasterKeyState(db, { ...state, next: next.current });
+  const invitation = await invite('madrid');
+  const { keys } = await ask(invitation);
+  const isTold = () => warnings.some(([said]) => JSON.stringify(said).includes(next.current));
+  await until('it waits for the key', 30_000, isTold);
+  assert.equal((await lookForAnswer(db, invitation.id))?.answer, null);
+  held.set(next.current, next.keys.get(next.current) ?? Buffer.alloc(0));
+  await until('it is answered', 30_000, async () => (await lookForAnswer(db, invitation.id))?.answer != null);
+  const { answer } = (await lookForAnswer(db, invitation.id)) ?? {};
+  const { masterKeys } = openAnswer(invitation.secret, invitation.id, keys.privateKey, answer ?? Buffer.alloc(0));
+  assert.ok(Object.hasOwn(masterKeys.keys, next.current));
+  await writeMasterKeyState(db, state);
 });
 
 test('an invitation that expired is answered no more, and goes', limited, async () => {

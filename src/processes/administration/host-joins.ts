@@ -8,6 +8,7 @@ import { createBell } from '../../base/bell.ts';
 import type { Clock } from '../../base/clock.ts';
 import { BrambleError, isBrambleError, messageOf } from '../../base/errors.ts';
 import { takeTurns } from '../../base/turns.ts';
+import { lockMasterKeyFiles } from '../../component/master-key-ring.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
@@ -18,6 +19,7 @@ import { fetchesReleases, writeHostSigner } from '../../distribution/host-signer
 import { pruneStored, storedReleases, storeRelease } from '../../distribution/release-store.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
+import { readMasterKeyState } from '../../domain/master-key.ts';
 import { readReleaseSigner } from '../../domain/release-signer.ts';
 import {
   clearInvitations,
@@ -59,13 +61,15 @@ const againMs = 1000;
 /** While a host that was admitted has not been at work yet. */
 const joinedLookMs = 2000;
 
-/** Answers what is open, once. */
+/** Answers what is open, once. @throws BrambleError ERR_MASTER_KEY while the keys that the answers would contain are not all of them */
 async function answerJoins(joins: HostJoins): Promise<void> {
   const { db, release, name, host, log } = joins;
   if (!(await hasInvitationWork(db))) return;
   await administrationTransaction(db, release, async (tx) => {
     await lockInvitations(tx);
-    for (const open of await takeRequests(tx, maxRequests)) {
+    const requests = await takeRequests(tx, maxRequests);
+    if (requests.length > 0) await holdMasterKeys(tx, joins.masterKeys);
+    for (const open of requests) {
       const operation = { actor: name, operation: 'host join', subjects: [open.host], from: { component: name, host } };
       await recorded(tx, { ...operation, when: 'changed' }, async () => {
         const refusal = await admit(joins, tx, open);
@@ -76,6 +80,18 @@ async function answerJoins(joins: HostJoins): Promise<void> {
     await clearInvitations(tx);
     await closeJoiningUnlessInvited(tx);
   });
+}
+
+/**
+ * Until the transaction ends no other key is made or chosen: a host that is answered has all that are in use, or is among those that a
+ * rotation sends the next one to.
+ */
+async function holdMasterKeys(tx: Transaction, { keys }: MasterKeys): Promise<void> {
+  await lockMasterKeyFiles(tx);
+  const { sealing, next } = await readMasterKeyState(tx);
+  const lacking = [sealing, next].find((id) => id !== null && !keys.has(id));
+  if (lacking === undefined) return;
+  throw new BrambleError('ERR_MASTER_KEY', `This process does not hold the master key ${lacking} yet.`);
 }
 
 /** Answers, or returns why not: then the request is dropped, and the invited host can still make its own. */
