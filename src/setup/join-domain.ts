@@ -29,6 +29,7 @@ import { type JoinAnswer, type JoinRequest, newAnswerKeys, openAnswer, proofOf }
 import { authorityFingerprint, certificatesIn } from '../link/trusted-authorities.ts';
 import type { configurationSchema } from '../process/configuration.ts';
 import { createEcKeyPair, privateKeyPemOf, spkiDerOf } from '../protocol/x509/key-pair.ts';
+import { listDesiredProcesses } from '../registry/desired-processes.ts';
 import { clockText, isClockWrong, readClockAheadMs } from '../registry/host-clock.ts';
 import { freePort } from './free-port.ts';
 
@@ -75,15 +76,21 @@ export async function joinDomain(plan: JoinPlan): Promise<JoinedHome> {
   await mkdir(join(home, 'keys'), { recursive: true, mode: 0o700 });
   const pending = await pendingOf(home, invitation);
   plan.onStep(`asking the domain ${invitation.domain.name} to admit ${invitation.host}`);
-  const answer = await inDatabase(invitation.databaseUrl, (db) => askForAnswer(db, invitation, pending, plan));
+  const answer = await inDatabase(invitation.databaseUrl, (db) => askForAnswer(db, invitation, pending, plan)).catch(
+    (cause: unknown) => {
+      if (!isRefused(cause)) throw cause;
+      const place = addressWithoutCredential(invitation.databaseUrl);
+      throw unusable(`the database at ${place} does not admit who holds it: ${ends}`, cause);
+    },
+  );
   await assertAuthority(invitation, answer);
   await writeHome(home, pending, answer);
   const supervisorUrl = urlOf(answer, 'supervisor');
   plan.onStep(`fetching release ${answer.release}`);
-  await inDatabase(supervisorUrl, async (db) => {
+  const release = await inDatabase(supervisorUrl, async (db) => {
     const aheadMs = await readClockAheadMs(db);
     if (isClockWrong(aheadMs)) plan.onStep(`the clock of this computer ${clockText(aheadMs)}: have it set by NTP`);
-    await untilFetched(db, answer.release, plan);
+    return await fetched(db, answer.release, plan);
   });
   const { listenAddress } = plan;
   const publicPort = await freePort(answer.publicPort, listenAddress);
@@ -98,8 +105,8 @@ export async function joinDomain(plan: JoinPlan): Promise<JoinedHome> {
   };
   await writeWholeFile(join(home, 'config.json'), `${JSON.stringify(configuration, null, 2)}\n`, 'wx');
   await rm(join(home, 'join.json'), { force: true });
-  const program = join(home, 'releases', answer.release, 'bramble.mjs');
-  return { domain: invitation.domain.name, host, release: answer.release, program };
+  const program = join(home, 'releases', release, 'bramble.mjs');
+  return { domain: invitation.domain.name, host, release, program };
 }
 
 async function assertNoDomain(home: string): Promise<void> {
@@ -138,13 +145,6 @@ async function inDatabase<Result>(url: string, work: (db: Database) => Promise<R
   try {
     return await work(db);
   } catch (cause) {
-    if (isRefused(cause)) {
-      throw unusable(
-        `the database at ${addressWithoutCredential(url)} does not admit who holds it: it was withdrawn or replaced, it expired, its ` +
-          'host has joined already, or it is of another domain',
-        cause,
-      );
-    }
     if (!isUnreachable(cause)) throw cause;
     throw new BrambleError(
       'ERR_DATABASE_UNAVAILABLE',
@@ -166,7 +166,7 @@ async function askForAnswer(
   let told = false;
   for (;;) {
     const found = await lookForAnswer(db, id);
-    if (found === undefined) throw unusable('it was withdrawn or replaced, it expired, or its host has joined already');
+    if (found === undefined) throw unusable(ends);
     if (found.answer !== null && found.request !== request) {
       throw unusable(
         'another computer has joined with it. If that was not you, remove the host: `bramble host remove`',
@@ -193,8 +193,11 @@ async function pause(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Whether the server knows no such role, password or database. */
-const isRefused = (error: unknown): boolean => /^(28...|3D000)$/.test(sqlState(error) ?? '');
+/** Whether the server knows no such role, password or database, or the role has no business there. */
+const isRefused = (error: unknown): boolean => /^(28...|3D000|42501|42P01)$/.test(sqlState(error) ?? '');
+
+/** What may have become of an invitation that the database does not know. */
+const ends = 'it was withdrawn or replaced, it expired, its host has joined already, or it is of another domain';
 
 function unusable(why: string, cause?: unknown): BrambleError {
   return new BrambleError(
@@ -224,7 +227,16 @@ function urlOf({ databaseUrl, roles }: JoinAnswer, role: 'supervisor'): string {
   return urlForRole(databaseUrl, roles[role]);
 }
 
-/** An administration service stores the release when the first host has joined. */
-async function untilFetched(db: Database, release: string, { home, signal }: JoinPlan): Promise<void> {
-  while (!(await fetchRelease(db, home, release))) await pause(signal);
+/**
+ * An administration service stores the release when the first host has joined. One that an upgrade has replaced since this host was answered
+ * is stored no more: then it is that of the administration services. Returns which.
+ */
+async function fetched(db: Database, answered: string, { home, signal }: JoinPlan): Promise<string> {
+  for (;;) {
+    const present = (await listDesiredProcesses(db)).filter(({ kind }) => kind === 'administration');
+    for (const release of new Set([answered, ...present.map((process) => process.release)])) {
+      if (await fetchRelease(db, home, release)) return release;
+    }
+    await pause(signal);
+  }
 }
