@@ -65,6 +65,10 @@ export function usesBetween(before: StatementUses, after: StatementUses): [query
     .filter(([, { calls }]) => calls > 0);
 }
 
+export function sumOf(uses: readonly [string, StatementUse][], of: keyof StatementUse): number {
+  return uses.reduce((sum, [, use]) => sum + use[of], 0);
+}
+
 /** So many of the dearest, shortened, for each of `count` accounts or effects. */
 export function dearest(
   uses: readonly [string, StatementUse][],

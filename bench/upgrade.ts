@@ -31,6 +31,7 @@ import {
   dearest,
   openStatementCounter,
   type StatementCounter,
+  sumOf,
   usesBetween,
 } from './statement-counts.ts';
 import {
@@ -94,6 +95,8 @@ export interface LiftedFigures {
   /** Of the domain's slots, on the average, while accounts were left. */
   slotsUsed: number;
   statementsPerAccount: number;
+  /** Of 8 KiB, of PostgreSQL's buffers. */
+  pagesPerAccount: number;
   /** For each account: the most frequent ones, and those that PostgreSQL spent most time in. */
   mostFrequent: DearStatement[];
   longest: DearStatement[];
@@ -107,8 +110,9 @@ export interface PacedFigures {
   effects: number;
   /** Of what the rate would have let through, while accounts were left. */
   share: number;
-  /** For each effect: time that PostgreSQL spent in statements, and in which. */
+  /** For each effect: time that PostgreSQL spent in statements, pages that they went through, and in which. */
   statementMs: number;
+  pages: number;
   longest: DearStatement[];
   /** Processor time for each effect, by kind of process. */
   cpuUs: Record<string, number>;
@@ -310,7 +314,8 @@ async function measureLifted(
     accountsPerSecond: rounded(accounts / seconds),
     effectsPerSecond: rounded(effects / seconds),
     slotsUsed: rounded(slots.reduce((sum, share) => sum + share, 0) / Math.max(1, slots.length)),
-    statementsPerAccount: perAccount(used.reduce((sum, [, { calls }]) => sum + calls, 0)),
+    statementsPerAccount: perAccount(sumOf(used, 'calls')),
+    pagesPerAccount: perAccount(sumOf(used, 'blocks')),
     mostFrequent: dearest(used, 'calls', accounts),
     longest: dearest(used, 'ms', accounts),
     cpuUs: {
@@ -346,7 +351,8 @@ async function measurePaced(
   const { effects, seconds: lasted } = row ?? { effects: 0, seconds: 1 };
   return {
     ...{ perMinute, seconds: rounded(lasted), effects, share: rounded(effects / ((perMinute / 60) * lasted), 3) },
-    statementMs: rounded(used.reduce((sum, [, { ms }]) => sum + ms, 0) / Math.max(1, effects)),
+    statementMs: rounded(sumOf(used, 'ms') / Math.max(1, effects)),
+    pages: Math.round(sumOf(used, 'blocks') / Math.max(1, effects)),
     longest: dearest(used, 'ms', effects),
     cpuUs: cpuPerRequest(cpu, cpuAfter, effects),
   };
@@ -394,7 +400,7 @@ function describeLifted(lifted: LiftedFigures): string {
   return (
     `${lifted.accounts} accounts in ${lifted.seconds} s: ${lifted.effectsPerSecond} acknowledged effects/s, ` +
     `${lifted.accountsPerSecond} accounts/s, ${Math.round(lifted.slotsUsed * 100)} % of the slots, ` +
-    `${lifted.statementsPerAccount} statements for an account`
+    `${lifted.statementsPerAccount} statements and ${lifted.pagesPerAccount} pages for an account`
   );
 }
 
@@ -411,7 +417,7 @@ export function describeUpgrade(figures: readonly UpgradeFigures[]): string {
           ? []
           : [
               `  paced         ${rounded(paced.share * 100, 1)} % of ${paced.perMinute} a minute used over ${paced.seconds} s (goal: 95), ` +
-                `${paced.statementMs} ms of statements for an effect; ${describeCpu(paced.cpuUs)}`,
+                `${paced.statementMs} ms of statements and ${paced.pages} pages for an effect; ${describeCpu(paced.cpuUs)}`,
             ]),
         ...(answers === undefined ? [] : [`  answers in ms: ${describeAnswers(answers)}`]),
         `  coordinator   ${coordinatorMb.start} MB, ${coordinatorMb.middle}, ${coordinatorMb.end}; ${coordinatorMb.most} at the most`,
