@@ -77,6 +77,8 @@ export async function addAccountsWithDevices(
              'identity_certificate', ${stem}::bytea || uuid_send(w.id),
              'identity_fingerprint', encode(sha256(${stem}::bytea || uuid_send(w.id)), 'hex'))) copy
      where enrolled.udid = ${like.udid}`;
+  // As in a domain that has grown over years.
+  await domain.sql`vacuum analyze`;
 }
 
 /** Takes the domain's pushes over, for all of its active devices. */

@@ -340,15 +340,16 @@ async function measurePaced(
     memory.push(await memoryOf(domain, 'coordinator'));
     left = (await lookAtWave(domain, 3)).unmoved;
   }
+  // Now, or when the last account moved.
+  const [end] = await domain.sql<{ at: Date; seconds: number }[]>`
+    select /* bench */ l.at, extract(epoch from l.at - ${begin?.at ?? null})::float8 as seconds
+      from (select least(now(), case when count(*) = count(m.committed_at) then max(m.committed_at) end) as at
+              from account_move m join move_batch b on b.id = m.batch_id where b.wave_number = 3) l`;
   const [cpuAfter, used] = [await readProcessCpu(domain.home), usesBetween(uses, await counter.read())];
-  const [row] = await domain.sql<{ effects: number; seconds: number }[]>`
-    select /* bench */ count(*)::int as effects, extract(epoch from least(clock_timestamp(), w.last) - ${begin?.at ?? null})::float8 as seconds
-      from delivery d,
-           (select case when count(*) = count(m.committed_at) then max(m.committed_at) else 'infinity' end as last
-              from account_move m join move_batch b on b.id = m.batch_id where b.wave_number = 3) w
-     where d.cause = 'move' and d.state = 'done' and d.settled_at between ${begin?.at ?? null} and least(clock_timestamp(), w.last)
-     group by w.last`;
-  const { effects, seconds: lasted } = row ?? { effects: 0, seconds: 1 };
+  const [row] = await domain.sql<{ effects: number }[]>`
+    select /* bench */ count(*)::int as effects from delivery
+     where cause = 'move' and state = 'done' and settled_at between ${begin?.at ?? null} and ${end?.at ?? null}`;
+  const [effects, lasted] = [row?.effects ?? 0, end?.seconds ?? 1];
   return {
     ...{ perMinute, seconds: rounded(lasted), effects, share: rounded(effects / ((perMinute / 60) * lasted), 3) },
     statementMs: rounded(sumOf(used, 'ms') / Math.max(1, effects)),
