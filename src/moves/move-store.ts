@@ -186,14 +186,15 @@ export async function unfenceMove(
 
 /**
  * How many device effects of moves are not acknowledged yet, up to `max`, without devices out of reach. By
- * account_move_awaited and delivery_open_move.
+ * account_move_awaited and delivery_move; each move's deliveries come before their states, as in {@link settleMoves}.
  */
 export async function countUndrained(q: Queryable, max: number): Promise<number> {
   const [row] = await q<{ undrained: number }[]>`
     select count(*)::int as undrained from (
       select from account_move m cross join lateral (
-        select from delivery d where d.move_id = m.id and ${deliveryStates.in(q, 'awaited', 'd')} offset 0) d
-       where m.state = 'delivering' and not m.out_of_reach order by m.id limit ${max}) u`;
+        select d.state from delivery d where d.move_id = m.id offset 0) d
+       where m.state = 'delivering' and not m.out_of_reach and ${deliveryStates.in(q, 'awaited', 'd')}
+       order by m.id limit ${max}) u`;
   return row?.undrained ?? 0;
 }
 
@@ -204,16 +205,17 @@ export type SettlingScope = 'awaited' | 'all';
  * Settles moves whose deliveries are all answered, and closes batches without an open move, with an entry in the
  * domain's log unless they belong to an upgrade. Deliveries that failed settle too: the account has moved, and the
  * failure is reported with the delivery. By account_move_awaited or account_move_delivering, and move by move by
- * delivery_open_move: counting keeps the planner from scanning both tables, which it thinks is cheap as long as it has
- * no statistics.
+ * delivery_move: counting keeps the planner from scanning both tables, which it thinks is cheap as long as it has
+ * no statistics. States are left to the count: if nothing was open when deliveries were analysed, it would take an index
+ * of all open ones for an empty one.
  */
 export async function settleMoves(tx: Transaction, scope: SettlingScope = 'all'): Promise<number> {
   const { count } = await tx`
     update account_move m set state = 'closed', settled_at = clock_timestamp(), closed_at = clock_timestamp(),
            out_of_reach = false
      where m.state = 'delivering' ${scope === 'awaited' ? tx`and not m.out_of_reach` : tx``}
-       and (select count(*) from delivery d
-             where d.move_id = m.id and ${deliveryStates.in(tx, 'open', 'd')}) = 0`;
+       and (select count(*) filter (where ${deliveryStates.in(tx, 'open', 'd')}) from delivery d
+             where d.move_id = m.id) = 0`;
   const done = await tx<{ id: string; upgradeId: string | null }[]>`
     update move_batch b set state = 'done'
      where b.state = 'running'
@@ -242,8 +244,8 @@ export async function markOutOfReach(
   const devicesThatOwe = (which: SqlFragment) => tx`(
     select count(*) from device v
      where v.account_id = m.account_id and ${which}
-       and (select count(*) from delivery d where d.move_id = m.id and d.device_id = v.id
-               and ${deliveryStates.in(tx, 'open', 'd')}) > 0)`;
+       and (select count(*) filter (where ${deliveryStates.in(tx, 'open', 'd')}) from delivery d
+             where d.move_id = m.id and d.device_id = v.id) > 0)`;
   await tx`
     update account_move m set out_of_reach = not m.out_of_reach
      where m.state = 'delivering' ${scope === 'awaited' ? tx`and not m.out_of_reach` : tx``}
