@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { startAdministration } from '../processes/administration/administration-fixture.ts';
+import { registerTestRouter, startAdministration } from '../processes/administration/administration-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 
 const admin = await startAdministration();
@@ -17,8 +17,10 @@ test('a router at another port than devices know is named with what to do', asyn
     insert into router (name, host, link_host, server_name, srp_port, public_port)
     values ('router-1', 'test-host', '10.0.0.1', 'srp', 3101, null), ('router-2', 'munich', '10.0.0.2', 'srp', 3101, 45973)`;
   await admin.db`update domain set public_url = 'https://mdm.example.org'`;
+  await registerTestRouter(admin.db, 'router-1');
   const { output } = await runBramble(admin, ['router', 'list']);
-  assert.match(output, /^router-1 +\S+ +10\.0\.0\.1:3101 +443 /m);
+  assert.match(output, /^router-1 +\S+ +10\.0\.0\.1:3101 +443 +at work$/m);
+  assert.match(output, /^router-2 .* 45973 +away$/m);
   assert.match(
     output,
     /\nDevices know https:\/\/mdm\.example\.org alone, and router-2 listens on port 45973\. .* to 443 in config\.json of munich/,

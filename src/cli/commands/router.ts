@@ -55,8 +55,8 @@ function addressText({ linkHost, linkPort }: RouterView): string {
 }
 
 function stateText({ state, reason }: RouterView): string {
-  if (state === 'waiting') return 'waiting for its certificate';
-  return state === 'refused' ? `refused: ${reason}` : state;
+  if (state === 'refused') return `refused: ${reason}`;
+  return state === 'waiting' ? 'waiting for its certificate' : state.replaceAll('-', ' ');
 }
 
 interface AddFlags {
