@@ -129,7 +129,7 @@ async function tried({ release, file }: BuiltArchive, changed: readonly string[]
   assert.match(
     said,
     new RegExp(
-      `service of ${release} started on it, listed 1 accounts and 1 devices.*its instance .* policy service worked`,
+      `service of ${release} started on it, listed 1 account and 1 device .*its instance .* policy service worked`,
     ),
   );
   const now = await digests(copy.databaseUrl);

@@ -203,7 +203,7 @@ test('this release backs up a domain of the one before, and tries it with that r
   await commandJson(domain, 'backup', 'create', '--out', out, ...secret);
   const verified = await commandJson<Verified>(domain, 'backup', 'verify', out, ...secret);
   assert.equal(verified.release, release);
-  assert.match(verified.found.started, new RegExp(`service of ${release} started on it, listed 1 accounts`));
+  assert.match(verified.found.started, new RegExp(`service of ${release} started on it, listed 1 account `));
 });
 
 async function accountNames({ sql }: RunningDomain): Promise<string[]> {

@@ -51,7 +51,7 @@ describe('an upgrade rehearsed with data', { timeout: 600_000 }, () => {
     assert.deepEqual(rehearsal.obstacles, []);
     assert.deepEqual([rehearsal.fromRelease, rehearsal.toRelease, rehearsal.accounts], [from.release, to.release, 1]);
     const found = [from, to].flatMap(({ release }) => [
-      new RegExp(`^the administration service of ${release} started on it, listed 1 accounts`),
+      new RegExp(`^the administration service of ${release} started on it, listed 1 account `),
       /^its instance server-1 started on it, and its policy service worked$/,
     ]);
     assert.equal(rehearsal.found.length, found.length);
