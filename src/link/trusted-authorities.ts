@@ -26,8 +26,18 @@ export const trustStatementShape = z.object({
 });
 export type TrustStatement = z.output<typeof trustStatementShape>;
 
-/** All statements of a domain, in order: a message of its own on the control stream of a link. */
+/** Statements of a domain, in order, and as many as fit: a message of its own on the control stream of a link, which others follow. */
 export const trustStatementsShape = z.object({ statements: z.array(envelopeShape).max(64) });
+
+/** Each of some ten certificates: a message stays far below what a router reads. */
+const statementsOfMessage = 16;
+
+/** All statements of a domain as messages, in order. */
+export function statementMessages(statements: readonly SignedEnvelope[]): z.output<typeof trustStatementsShape>[] {
+  return Array.from({ length: Math.ceil(statements.length / statementsOfMessage) }, (_, at) => ({
+    statements: statements.slice(at * statementsOfMessage, (at + 1) * statementsOfMessage),
+  }));
+}
 
 /** What an instance pushes on its control stream: these statements, or a signed list of revocations. */
 export type ControlMessage = z.output<typeof trustStatementsShape> | SignedEnvelope;

@@ -4,14 +4,16 @@ import { X509Certificate } from 'node:crypto';
 import { after, test } from 'node:test';
 import { connect } from 'node:tls';
 import { createTestAuthority, issueTestCredential, type TestAuthority } from '../../link/link-fixture.ts';
-import { linkProtocol, type SignedEnvelope } from '../../link/messages.ts';
+import { linkProtocol, maxBodyBytes, type SignedEnvelope } from '../../link/messages.ts';
 import { signEnvelope } from '../../link/signed-envelope.ts';
 import {
   authorityFingerprint,
   certificatesIn,
   pemOf,
+  statementMessages,
   type TrustStatement,
   trustFrom,
+  trustStatementsShape,
 } from '../../link/trusted-authorities.ts';
 import { certifySuccessor } from '../../protocol/x509/certificate.ts';
 import { until } from '../../testing/condition.ts';
@@ -42,6 +44,19 @@ const retired = says(next, 3, [next], next);
 const fingerprints = (...authorities: TestAuthority[]) => authorities.map((each) => authorityFingerprint(derOf(each)));
 const trusted = (roots: TestAuthority[], statements: SignedEnvelope[]) =>
   trustFrom(roots.map(derOf), statements).authorities.map(authorityFingerprint);
+
+test('however often the authority was replaced, who knows the first one comes to the last', () => {
+  const numbers = Array.from({ length: 99 }, (_, at) => at + 3);
+  const all = [begun, switched, ...numbers.map((number) => says(next, number, [next], next))];
+  const messages = statementMessages(all);
+  for (const message of messages) {
+    assert.deepEqual(trustStatementsShape.parse(JSON.parse(JSON.stringify(message))), message);
+    assert.ok(JSON.stringify(message).length < maxBodyBytes);
+  }
+  const received = messages.flatMap(({ statements }) => statements);
+  assert.deepEqual(received, all);
+  assert.equal(trustFrom([derOf(former)], received).number, 101);
+});
 
 test('statements lead from any authority to the last one, and only what a trusted one signed counts', () => {
   const all = [begun, switched, retired];

@@ -8,7 +8,7 @@ import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
 import type { Database } from '../../database/connection.ts';
 import { readStatements } from '../../domain/authority-statements.ts';
 import { readSignedRevocationList, type SignedRevocationList } from '../../instances/srp-credential-store.ts';
-import type { ControlMessage } from '../../link/trusted-authorities.ts';
+import { type ControlMessage, statementMessages } from '../../link/trusted-authorities.ts';
 
 interface RevocationFeed {
   /** Pushes statements and list as they are, and every later one, until the signal is aborted. */
@@ -29,7 +29,7 @@ export function createRevocationFeed(db: Database): RevocationFeed {
       if (signal.aborted) return;
       followers.add(push);
       signal.addEventListener('abort', () => followers.delete(push), { once: true });
-      if (statements.length > 0) push({ statements });
+      for (const message of statementMessages(statements)) push(message);
       if (current) push(current.envelope);
     },
     async run(signal, onError) {
@@ -40,7 +40,9 @@ export function createRevocationFeed(db: Database): RevocationFeed {
           const read = await readStatements(db);
           if (read.at(-1)?.payload !== statements.at(-1)?.payload) {
             statements = read;
-            for (const push of followers) tell(push, { statements }, onError);
+            for (const message of statementMessages(statements)) {
+              for (const push of followers) tell(push, message, onError);
+            }
           }
           const list = await readSignedRevocationList(db);
           if (list !== undefined && list.number > (current?.number ?? -1)) {
