@@ -14,6 +14,7 @@ import type { RunningDomain } from '../harness/domain.ts';
 import { assertNothingLost, readEvidence } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
 import { type FurtherHost, takeOver } from '../harness/further-host.ts';
+import { accountsAt } from '../harness/scene.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
 
 const fleetOptions = { devices: 6, accounts: 6, seed: 'hosts-reuse', interval: '500ms' };
@@ -45,11 +46,11 @@ describe('a phased upgrade over two hosts with instances on both', { timeout: 90
       },
     });
     ({ domain, fleet, berlin } = at);
-    homes = await accountsAt();
+    homes = await readHomes();
   });
   after(async () => await at?.stop());
 
-  async function accountsAt(): Promise<unknown> {
+  async function readHomes(): Promise<unknown> {
     return await domain.sql`
       select a.name, i.name as instance from account a join instance i on i.id = a.instance_id order by a.name`;
   }
@@ -69,7 +70,9 @@ describe('a phased upgrade over two hosts with instances on both', { timeout: 90
   }
 
   async function upgradeUntilSoaking(): Promise<void> {
-    await startUpgrade(domain, next, { soakSeconds: 1, gate: openGate });
+    // All of the first instance are canaries: one wave for each instance.
+    const canaries = await accountsAt(domain, 'server-1');
+    await startUpgrade(domain, next, { canaries, soakSeconds: 1, gate: openGate });
     await untilUpgrade(domain, ['soaking'], { timeoutMs: 400_000 });
     assert.deepEqual(reused(await instances()), [
       `new on berlin, ${next.release}: 3`,
@@ -93,7 +96,7 @@ describe('a phased upgrade over two hosts with instances on both', { timeout: 90
     assert.match(early.stderr, /cannot be retired: the open upgrade needs it in case it is reversed/);
     await domain.api.call(upgradeOperations.reverse, {});
     await untilUpgrade(domain, ['reversed'], { timeoutMs: 400_000 });
-    assert.deepEqual(await accountsAt(), homes);
+    assert.deepEqual(await readHomes(), homes);
     assert.deepEqual(await instances(), [
       `server-1 on first, ${own.release}: 3`,
       `server-2 on berlin, ${own.release}: 3`,

@@ -69,7 +69,7 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
 
   test('the release reaches the host by itself, and accounts move to the new instance there', async () => {
     const place = { instances: { 'server-1': { host: 'berlin', name: 'berlin-1' } } };
-    const options = { ...place, oldInstances: 'upgrade', soakSeconds: 1, gate: openGate };
+    const options = { ...place, oldInstances: 'upgrade', wavePercentages: [100], soakSeconds: 1, gate: openGate };
     await startUpgrade(domain, next, { ...options, replace: true });
     await untilUpgrade(domain, ['soaking'], { timeoutMs: 280_000 });
     assert.ok((await readdir(join(berlin.home, 'releases'))).includes(next.release));

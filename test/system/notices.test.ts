@@ -63,6 +63,12 @@ describe('a domain that tells somebody', { timeout: 600_000 }, () => {
       select 'far-host', release, 1, '26', '18', now() - interval '10 minutes' from domain`;
     const told = (kind: string) =>
       hook.received.some(({ json }) => json.type === kind && json.data.subject === 'far-host');
+    await until('it is seen for the first time', 60_000, async () => {
+      const seen = await domain.sql`
+        update notice_condition set since = since - interval '1 minute' where kind = 'host-lost' and subject = 'far-host'
+        returning 1`;
+      return seen.length === 1;
+    });
     await until('it is told', 180_000, () => told('host.lost') && mail.received.length === 2);
     assert.match(mail.received[1]?.text ?? '', /^Subject: \[Bramble Example\] host-lost far-host\r$/m);
     const elsewhere = hook.received.filter(({ json }) => json.type === 'host.lost' && json.data.subject !== 'far-host');
