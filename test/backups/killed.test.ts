@@ -9,7 +9,7 @@ import { existsSync, globSync } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { setImmediate as soon } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
 import { isAlive } from '../../src/base/process-facts.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
@@ -39,7 +39,8 @@ async function killedWhen(
     said += chunk.toString();
   });
   const exited = once(child, 'exit');
-  while (child.exitCode === null && !(await condition())) await soon();
+  // Often, but not so often that the looking slows down what is looked at.
+  while (child.exitCode === null && !(await condition())) await delay(5);
   child.kill('SIGKILL');
   const [, signal] = await exited;
   assert.equal(signal, 'SIGKILL', `bramble ${args.join(' ')} ended by itself: ${said}`);
@@ -128,7 +129,7 @@ describe('killed and given again', { timeout: 600_000 }, () => {
     const home = join(domain.folder, 'twice');
     const args = ['backup', 'restore', '--yes', file];
     const first = succeeds(home, ...args);
-    while (globSync(join(home, 'restoring-*')).length === 0) await soon();
+    while (globSync(join(home, 'restoring-*')).length === 0) await delay(5);
     const { stderr } = await domain.commandIn(home, ...args, ...domain.secret);
     assert.match(stderr, /being restored into .* by another command.*ERR_BACKUP_TARGET/s);
     await first;
