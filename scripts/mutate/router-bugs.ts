@@ -1,4 +1,4 @@
-/** Known bugs of routers on further hosts. */
+/** Known bugs of routers on further hosts, and of links to routers. */
 import type { KnownBug } from './known-bug.ts';
 
 const placement = 'src/processes/administration/router-placement.test.ts';
@@ -56,6 +56,18 @@ export const routerBugs: readonly KnownBug[] = [
       {
         file: 'src/backup/isolated-copy.test.ts',
         title: 'of a domain of this release, routers on every host are forgotten',
+      },
+    ],
+  },
+  {
+    name: 'a-link-waits-for-its-pushed-lists',
+    file: 'src/link/dialler.ts',
+    find: "this.#ending.abort('closed');",
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/processes/router/links.test.ts',
+        title: 'a link that is closed does not wait for the stream on which lists are pushed',
       },
     ],
   },
