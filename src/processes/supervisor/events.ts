@@ -1,6 +1,4 @@
 /** The events of a supervisor: their shapes, and their texts for a terminal. */
-import { assertNever } from '../../base/assert-never.ts';
-
 export type SupervisorEvent =
   | { type: 'listening'; socket: 'public' | 'srp'; port: number }
   | { type: 'closed'; socket: 'public' | 'srp'; port: number }
@@ -36,89 +34,63 @@ export type SupervisorEvent =
 
 export type OnEvent = (event: SupervisorEvent) => void;
 
+type Texts = {
+  readonly [Type in SupervisorEvent['type']]: (event: Extract<SupervisorEvent, { type: Type }>) => string;
+};
+
+const texts: Texts = {
+  listening: (event) => `${event.socket} port ${event.port} is open`,
+  closed: (event) => `${event.socket} port ${event.port} is closed: no router is to run here`,
+  'waiting-for-port': (event) => `${event.socket} port ${event.port} is still in use; waiting for it`,
+  'waiting-for-disk': (event) =>
+    `processes wait a few seconds for a supervisor, and this one is waiting for disk space: ${event.message}`,
+  'taking-over': (event) =>
+    `taking over from the supervisor of ${event.release ?? '1.1 or earlier'} (process ${event.pid})`,
+  adopted: (event) => `${event.name} ${event.release} keeps running and is adopted (process ${event.pid})`,
+  'not-adopted': (event) =>
+    `${event.name} (process ${event.pid}) had no supervisor and did not report; it is killed and restarted`,
+  'not-inherited': (event) =>
+    `the running routers do not pass on the ${event.sockets.join(' and ')} port as configured: they are ` +
+    'stopped, and it is opened again; devices wait in the meantime',
+  'handing-over': (event) => `a supervisor of ${event.release} is taking over; the processes keep running`,
+  'handed-over': () => 'everything was handed over',
+  'database-ready': (event) => (event.adopted ? 'PostgreSQL is running' : 'PostgreSQL was started'),
+  'database-replacing': (event) =>
+    `PostgreSQL was started from other binaries: it is restarted from ${event.version}; requests wait in the ` +
+    'meantime',
+  'database-lost': (event) => `the database does not answer; will retry: ${event.message} (${event.code})`,
+  'not-reported': (event) =>
+    `this supervisor cannot report itself to the domain, but keeps working: ${event.message} (${event.code}); ` +
+    'finalizing an upgrade waits until it is. `bramble database roles --check` names missing rights',
+  started: (event) => `${event.name} ${event.release} is starting (process ${event.pid})`,
+  ready: (event) => `${event.name} is running`,
+  hung: (event) =>
+    `${event.name} (process ${event.pid}) has not responded for ${event.silentMs / 1000} s; killing and ` +
+    'restarting it',
+  exited: (event) =>
+    `${event.name} has ` +
+    `ended${event.expected ? '' : ` unexpectedly (${event.signal ?? (event.code === null ? 'it was adopted: how it ended is unknown' : `code ${event.code}`)})`}`,
+  restarting: (event) => `${event.name} restarts in ${event.inMs} ms`,
+  replaced: (event) => `${event.name} changed from ${event.fromRelease} to ${event.toRelease}`,
+  refused: (event) => `${event.name} is not started: ${event.message} (${event.code})`,
+  'release-fetched': (event) => `release ${event.release} was fetched and installed`,
+  'release-removed': (event) => `release ${event.release} is no longer wanted in the domain and was removed`,
+  'release-not-fetched': (event) =>
+    `release ${event.release} cannot be fetched; will retry: ${event.message} (${event.code})`,
+  'backup-begun': (event) => `the scheduled backup is being made (process ${event.pid})`,
+  'backup-ended': (event) =>
+    event.code === 0
+      ? 'the scheduled backup is done'
+      : `the scheduled backup has failed (${event.signal ?? `code ${event.code}`}); logs/backup.log says why`,
+  'backup-not-begun': (event) =>
+    `the scheduled backup could not be begun; will retry: ${event.message} (${event.code})`,
+  'router-certified': (event) => `${event.name} has its certificate`,
+  'router-not-certified': (event) => `${event.name} got no certificate; will ask again: ${event.message}`,
+  'log-not-rotated': (event) => `the log of ${event.name} keeps growing because it cannot be rotated: ${event.message}`,
+  stopped: () => 'everything has stopped',
+};
+
 /** The event in a sentence, for a terminal. */
 export function eventText(event: SupervisorEvent): string {
-  switch (event.type) {
-    case 'listening':
-      return `${event.socket} port ${event.port} is open`;
-    case 'closed':
-      return `${event.socket} port ${event.port} is closed: no router is to run here`;
-    case 'waiting-for-port':
-      return `${event.socket} port ${event.port} is still in use; waiting for it`;
-    case 'waiting-for-disk':
-      return `processes wait a few seconds for a supervisor, and this one is waiting for disk space: ${event.message}`;
-    case 'taking-over':
-      return `taking over from the supervisor of ${event.release ?? '1.1 or earlier'} (process ${event.pid})`;
-    case 'adopted':
-      return `${event.name} ${event.release} keeps running and is adopted (process ${event.pid})`;
-    case 'not-adopted':
-      return `${event.name} (process ${event.pid}) had no supervisor and did not report; it is killed and restarted`;
-    case 'not-inherited':
-      return (
-        `the running routers do not pass on the ${event.sockets.join(' and ')} port as configured: they are ` +
-        'stopped, and it is opened again; devices wait in the meantime'
-      );
-    case 'handing-over':
-      return `a supervisor of ${event.release} is taking over; the processes keep running`;
-    case 'handed-over':
-      return 'everything was handed over';
-    case 'database-ready':
-      return event.adopted ? 'PostgreSQL is running' : 'PostgreSQL was started';
-    case 'database-replacing':
-      return (
-        `PostgreSQL was started from other binaries: it is restarted from ${event.version}; requests wait in the ` +
-        'meantime'
-      );
-    case 'database-lost':
-      return `the database does not answer; will retry: ${event.message} (${event.code})`;
-    case 'not-reported':
-      return (
-        `this supervisor cannot report itself to the domain, but keeps working: ${event.message} (${event.code}); ` +
-        'finalizing an upgrade waits until it is. `bramble database roles --check` names missing rights'
-      );
-    case 'started':
-      return `${event.name} ${event.release} is starting (process ${event.pid})`;
-    case 'ready':
-      return `${event.name} is running`;
-    case 'hung':
-      return (
-        `${event.name} (process ${event.pid}) has not responded for ${event.silentMs / 1000} s; killing and ` +
-        'restarting it'
-      );
-    case 'exited':
-      return (
-        `${event.name} has ` +
-        `ended${event.expected ? '' : ` unexpectedly (${event.signal ?? (event.code === null ? 'it was adopted: how it ended is unknown' : `code ${event.code}`)})`}`
-      );
-    case 'restarting':
-      return `${event.name} restarts in ${event.inMs} ms`;
-    case 'replaced':
-      return `${event.name} changed from ${event.fromRelease} to ${event.toRelease}`;
-    case 'refused':
-      return `${event.name} is not started: ${event.message} (${event.code})`;
-    case 'release-fetched':
-      return `release ${event.release} was fetched and installed`;
-    case 'release-removed':
-      return `release ${event.release} is no longer wanted in the domain and was removed`;
-    case 'release-not-fetched':
-      return `release ${event.release} cannot be fetched; will retry: ${event.message} (${event.code})`;
-    case 'backup-begun':
-      return `the scheduled backup is being made (process ${event.pid})`;
-    case 'backup-ended':
-      return event.code === 0
-        ? 'the scheduled backup is done'
-        : `the scheduled backup has failed (${event.signal ?? `code ${event.code}`}); logs/backup.log says why`;
-    case 'backup-not-begun':
-      return `the scheduled backup could not be begun; will retry: ${event.message} (${event.code})`;
-    case 'router-certified':
-      return `${event.name} has its certificate`;
-    case 'router-not-certified':
-      return `${event.name} got no certificate; will ask again: ${event.message}`;
-    case 'log-not-rotated':
-      return `the log of ${event.name} keeps growing because it cannot be rotated: ${event.message}`;
-    case 'stopped':
-      return 'everything has stopped';
-    default:
-      return assertNever(event);
-  }
+  return (texts[event.type] as (of: SupervisorEvent) => string)(event);
 }

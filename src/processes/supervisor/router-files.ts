@@ -48,6 +48,7 @@ export function createRouterFiles({ home, host, sockets, onReady, onEvent }: Rou
   let looking = false;
   let lookAtMs = 0;
 
+  const portOf = (name: ListeningSocket['name']) => sockets.find((socket) => socket.name === name)?.port ?? 0;
   const isMissing = (router: string) => !existsSync(routerFilePath(home, router));
 
   async function turn(databaseUrl: string, routers: readonly string[]): Promise<void> {
@@ -97,10 +98,6 @@ export function createRouterFiles({ home, host, sockets, onReady, onEvent }: Rou
     const key = await readHostKey(home);
     if (key === null) throw new TypeError('the key of this host is gone');
     return key;
-  }
-
-  function portOf(name: ListeningSocket['name']): number {
-    return sockets.find((socket) => socket.name === name)?.port ?? 0;
   }
 
   function tell(name: string, message: string): void {
