@@ -29,7 +29,7 @@ import { sealedKeyShape } from '../src/hosts/host-master-keys.ts';
 import { invitationShape } from '../src/hosts/invitation.ts';
 import { joinAnswerShape, joinRequestShape } from '../src/hosts/join-messages.ts';
 import { invitationSecretsShape } from '../src/hosts/sealed-invitation.ts';
-import { credentialRequestShape, firstCredentialRequestShape } from '../src/instances/credential-renewal.ts';
+import { credentialRequestShape, firstCredentialRequestShape } from '../src/instances/credential-requests.ts';
 import { credentialShape, routerAddressShape } from '../src/link/credential.ts';
 import {
   acceptedShape,

@@ -1,5 +1,5 @@
 /**
- * Issues SRP credentials, and certifies the keys of those that renew theirs (`credential-renewal.ts`): an instance or a
+ * Issues SRP credentials, and certifies the keys of those that renew theirs (`credential-issuing.ts`): an instance or a
  * connection service authenticates with it to the router. Protects: the private key is never stored; it is handed out
  * once, in the credential file.
  */

@@ -75,7 +75,6 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'insert domain',
     'insert component_range, update component_range',
     'insert authority, insert domain_key',
-    'insert srp_renewal', // asked by a holder
     'delete activation_password', // used up at an instance
     'insert backup_schedule, update backup_schedule, delete backup_schedule', // by commands on its host
     'insert upgrade_wave', // divided by the coordinator

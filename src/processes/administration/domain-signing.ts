@@ -12,7 +12,7 @@ import { administrationTransaction } from '../../database/release-lock.ts';
 import type { MasterKeys } from '../../database/sealed-value.ts';
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { hostKey } from '../../hosts/hosts.ts';
-import { answerRenewals, hasOpenRenewal } from '../../instances/credential-renewal.ts';
+import { answerRenewals, hasOpenRenewal } from '../../instances/credential-issuing.ts';
 import {
   readSignedRevocationList,
   revocationList,
