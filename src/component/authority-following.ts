@@ -14,7 +14,8 @@ import { readCredential } from '../link/credential.ts';
 import { certificatesIn, issuerAmong, pemOf, type Trust } from '../link/trusted-authorities.ts';
 import type { ComponentContext } from './component-process.ts';
 import { changeCredential } from './credential-file.ts';
-import { type CredentialRenewal, keepCredentialFresh, type SrpLinks } from './srp-links.ts';
+import { type CredentialRenewal, keepCredentialFresh } from './credential-upkeep.ts';
+import type { SrpLinks } from './srp-links.ts';
 
 interface AuthorityFollowing {
   context: Pick<ComponentContext<unknown>, 'environment' | 'log'> & { db: Database };

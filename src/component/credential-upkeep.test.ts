@@ -7,9 +7,9 @@ import { after, test } from 'node:test';
 import { credentialPath } from '../link/credential.ts';
 import { createTestAuthority, issueTestCredential } from '../link/link-fixture.ts';
 import { silentLogger } from '../process/log/logger.ts';
-import { keepCredentialFresh } from './srp-links.ts';
+import { keepCredentialFresh } from './credential-upkeep.ts';
 
-const home = await mkdtemp(join(tmpdir(), 'srp-links-'));
+const home = await mkdtemp(join(tmpdir(), 'credential-upkeep-'));
 after(async () => await rm(home, { recursive: true, force: true }));
 
 test('a credential that was not renewed is tried again before it ends, and every hour while there is time', async () => {

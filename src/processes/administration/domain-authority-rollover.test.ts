@@ -223,7 +223,7 @@ test('holders and routers get what they need by themselves, and the connection s
   let reread = 0;
   const links = { reread: async () => void reread++ };
   const running = keepCredential({
-    context: { environment: { home } as never, identity: {} as never, log: silentLogger, db: asConnection },
+    context: { environment: { home } as never, log: silentLogger, db: asConnection },
     ...{ identifier, links, ...credentialRenewal(asConnection), signal: ending.signal },
   });
   const untilAre = async (what: string, trusted: number, by: Buffer | undefined) =>
