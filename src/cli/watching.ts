@@ -31,8 +31,12 @@ interface WatchOptions {
   signal?: AbortSignal;
 }
 
+/** Between two looks, in times of what the last one took, and at most so long: who watches a large domain does not keep it busy. */
+const restFactor = 9;
+const longestRestMs = 10_000;
+
 /**
- * Polls every second until it is finished, or the signal is aborted.
+ * Polls every second, or less often where an answer takes long, until it is finished, or the signal is aborted.
  * @throws BrambleError ERR_ADMIN_UNREACHABLE when nobody answers the first time, or for too long
  */
 export async function watch(options: WatchOptions): Promise<void> {
@@ -52,7 +56,9 @@ export async function watch(options: WatchOptions): Promise<void> {
     }
   };
   for (;;) {
+    const beganAt = performance.now();
     const looked = await lookAgain();
+    const restMs = Math.max(intervalMs, Math.min(restFactor * (performance.now() - beganAt), longestRestMs));
     const text = shownLines(looked.text);
     if (text !== shown) {
       if (output.isTTY === true && shown !== undefined) output.write(`\u001b[${rowsOf(shown, output)}A\u001b[J`);
@@ -61,7 +67,7 @@ export async function watch(options: WatchOptions): Promise<void> {
     }
     if (looked.over) return;
     try {
-      await delay(intervalMs, undefined, signal === undefined ? {} : { signal });
+      await delay(restMs, undefined, signal === undefined ? {} : { signal });
     } catch {
       return;
     }

@@ -40,7 +40,10 @@ function effectTerms(
   accountIds: readonly string[] | undefined,
 ): SqlFragment {
   const own = accountIds === undefined ? null : ownDevices(q, accountIds);
-  const ofThese = (alias: string) => (own === null ? q`` : q`join own_device o on o.id = ${q(alias)}.device_id`);
+  const handedOver =
+    own === null
+      ? q`handed h join delivery d on d.id = h.delivery_id`
+      : q`handed h cross join lateral (${deliveryOf(q)}) d`;
   return q`
     ${own === null ? q`` : q`${own},`}
     at_work as materialized (
@@ -49,18 +52,28 @@ function effectTerms(
                            ${instances.map(({ until }) => until?.toISOString() ?? 'infinity')}::text[]::timestamptz[])
         as w(instance_id, from_at, until_at)
     ), handed as materialized (
-      select c.account_id, c.delivery_id from command c ${ofThese('c')} join at_work w on w.instance_id = c.sent_instance
+      select c.account_id, c.delivery_id from ${own === null ? q`command c` : ofOwnDevices(q, 'command', 'c')}
+        join at_work w on w.instance_id = c.sent_instance
        where c.sent_at between w.from_at and w.until_at
     ), effect as materialized (
       select d.id, d.account_id, d.device_id, d.item, d.state, d.released_at, d.handed_out_at, d.compiled_by
-        from delivery d ${ofThese('d')}
+        from ${own === null ? q`delivery d` : ofOwnDevices(q, 'delivery', 'd')}
        where d.compiled_by = ${release} and d.released_at >= ${since}
        union
       select d.id, d.account_id, d.device_id, d.item, d.state, d.released_at, d.handed_out_at, d.compiled_by
-        from handed h join delivery d on d.id = h.delivery_id
+        from ${handedOver}
     ), ordered as materialized (
       select account_id from handed where delivery_id is null
     )`;
+}
+
+/** Looked up one by one, whatever the planner knows of the rows; likewise the next. */
+function deliveryOf(q: Queryable): SqlFragment {
+  return q`select x.* from delivery x where x.id = h.delivery_id offset 0`;
+}
+
+function ofOwnDevices(q: Queryable, table: 'command' | 'delivery', alias: string): SqlFragment {
+  return q`own_device o cross join lateral (select x.* from ${q(table)} x where x.device_id = o.id offset 0) ${q(alias)}`;
 }
 
 /** The devices of the accounts; what is asked for some accounts is looked up by these. */
@@ -74,7 +87,7 @@ function isLatest(q: Queryable, release: string): SqlFragment {
     e.compiled_by = ${release} and e.item = any(${[...accountItems]}::text[])
     and not exists (select from delivery v
                      where v.device_id = e.device_id and v.item = e.item and v.state = 'done'
-                       and v.compiled_by <> ${release} and v.released_at > e.released_at)`;
+                       and v.compiled_by <> ${release} and v.released_at > e.released_at offset 0)`;
 }
 
 /** A device has it from this release, and nothing later of another. */
@@ -138,7 +151,7 @@ export async function listToReplace(
      where (${deliveryStates.among(q, ['done'], 'e')} or ${deliveryStates.in(q, 'carried', 'e')})
        and ${isLatest(q, atWork.release)}
        and not exists (select from delivery n where n.device_id = e.device_id and n.item = e.item
-                          and n.compiled_by is distinct from ${atWork.release} and ${deliveryStates.in(q, 'open', 'n')})`;
+                          and n.compiled_by is distinct from ${atWork.release} and ${deliveryStates.in(q, 'open', 'n')} offset 0)`;
 }
 
 /** The reason that such a delivery ends with. */
@@ -156,7 +169,7 @@ export async function withdrawQueued(
 ): Promise<DeviceItem[]> {
   return await tx<DeviceItem[]>`
     with ${ownDevices(tx, accountIds)}, queued as materialized (
-      select d.id, d.account_id from own_device o join delivery d on d.device_id = o.id
+      select d.id, d.account_id from ${ofOwnDevices(tx, 'delivery', 'd')}
        where d.compiled_by = ${release} and d.released_at >= ${since}
          and d.item = any(${[...accountItems]}::text[]) and ${deliveryStates.among(tx, ['released'], 'd')} and d.handed_out_at is null
     ), locked as materialized (

@@ -32,6 +32,8 @@ import { registeredPlatforms } from '../../src/platforms/registered/platforms.ts
 import * as effectivePolicies from '../../src/policies/effective-policy-store.ts';
 import { successorServes } from '../../src/registry/successor.ts';
 import * as gateSamples from '../../src/upgrade/gates/gate-samples.ts';
+import { readEffects } from '../../src/upgrade/operations/effects.ts';
+import { sendAgain } from '../../src/upgrade/operations/send-again.ts';
 import type { NewInstance } from '../../src/upgrade/state/upgrade-plan.ts';
 import { readDestinations, type Upgrade } from '../../src/upgrade/state/upgrade-store.ts';
 import * as waveStore from '../../src/upgrade/state/wave-store.ts';
@@ -439,6 +441,24 @@ export const hotStatements: readonly HotStatement[] = [
     of: [countIdentities],
     maxRows: few,
     run: (q) => countIdentities(q),
+  },
+  {
+    name: 'upgrade effects: a page, and a step of sending again',
+    of: [readEffects, sendAgain],
+    // Of 25 accounts; and all of the log.
+    maxRows: few,
+    before: async (q, { upgradeId }) => {
+      await q`update upgrade set state = 'reversed', finished_at = now(), plan = '{"options": {}}'`;
+      await q`
+        insert into upgrade_event (upgrade_id, generation, state, message, at)
+        values (${upgradeId}, 1, 'admin-fenced', 'x', now() - interval '2 days')`;
+      await q`update delivery set compiled_by = '1.1.0' where state = 'done'`;
+      for (const name of ['here', 'there']) await insertTestProcess(q, { name, kind: 'server', release: '1.0.0' });
+    },
+    run: async (q) => {
+      await readEffects(q, { limit: 25, after: 'person-5' });
+      await sendAgain(q, registeredPlatforms, { by: 'ada', limit: 25 });
+    },
   },
   {
     name: 'upgrade status: who has moved',

@@ -2,22 +2,35 @@
  * Which instances are of an earlier release, and which accounts are still there: counted from the accounts' rows,
  * whatever a plan says.
  */
-import type { Queryable, Transaction } from '../../database/connection.ts';
+import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
 import { lockInstances } from '../../instances/instance-locks.ts';
 
-export interface PlacedInstance {
+interface InstanceBehind {
   id: string;
   name: string;
+}
+
+export interface PlacedInstance extends InstanceBehind {
   accounts: number;
 }
 
 /**
- * Instances that were not retired and are not of this release, with their accounts. The release is the one desired for
- * the process; if none is desired, the one it registered with.
+ * Instances that were not retired and are not of this release. The release is the one desired for the process; if none is
+ * desired, the one it registered with.
  */
+export async function findInstancesBehind(q: Queryable, release: string): Promise<InstanceBehind[]> {
+  return await q<InstanceBehind[]>`select i.id, i.name ${instancesBehind(q, release)}`;
+}
+
+/** The same with their accounts, which are counted: for who needs the numbers. */
 export async function listInstancesBehind(q: Queryable, release: string): Promise<PlacedInstance[]> {
   return await q<PlacedInstance[]>`
     select i.id, i.name, (select count(*)::int from account a where a.instance_id = i.id) as accounts
+      ${instancesBehind(q, release)}`;
+}
+
+function instancesBehind(q: Queryable, release: string): SqlFragment {
+  return q`
       from instance i
       cross join lateral (
         select coalesce((select d.release from desired_process d where d.name = i.name and d.kind = 'server'),

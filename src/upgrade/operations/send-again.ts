@@ -19,7 +19,7 @@ import { accountItems } from '../../devices/delivery-items.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import { listComponents } from '../../registry/components.ts';
 import { isAtWork } from '../components/component-readiness.ts';
-import { listInstancesBehind } from '../components/instances-behind.ts';
+import { findInstancesBehind } from '../components/instances-behind.ts';
 import { lockLatestUpgrade, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
 import { type Operator, wrongState } from './operator-actions.ts';
 import { assertAccounts, assertPlanned, readAtWork } from './release-at-work.ts';
@@ -110,7 +110,7 @@ async function divideByInstance(
       release !== undefined && release !== upgrade.toRelease && isAtWork(components, { name, kind: 'server' }, release)
     );
   };
-  const old = new Set((await listInstancesBehind(q, upgrade.toRelease)).filter(isBack).map(({ name }) => name));
+  const old = new Set((await findInstancesBehind(q, upgrade.toRelease)).filter(isBack).map(({ name }) => name));
   return {
     back: placed.filter(({ instance }) => old.has(instance)).map(({ id }) => id),
     away: placed.filter(({ instance }) => !old.has(instance)),

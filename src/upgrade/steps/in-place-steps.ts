@@ -13,7 +13,7 @@ import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
 import { overdueText } from '../components/absent-process-text.ts';
 import { isAtWork } from '../components/component-readiness.ts';
-import { listInstancesBehind } from '../components/instances-behind.ts';
+import { findInstancesBehind } from '../components/instances-behind.ts';
 import { findCanaries } from '../plan/canaries.ts';
 import { planReplacements } from '../plan/in-place-plan.ts';
 import { readInstanceFacts } from '../plan/plan-facts.ts';
@@ -44,7 +44,7 @@ export async function divideReplacements(context: StepContext, read: Upgrade): P
 async function joinReplacements(tx: Transaction, upgrade: Upgrade, host: string): Promise<number> {
   const { replacements } = upgrade.progress;
   const known = new Set(replacements.map(({ instanceId }) => instanceId));
-  const joining = (await listInstancesBehind(tx, upgrade.toRelease)).filter(({ id }) => !known.has(id));
+  const joining = (await findInstancesBehind(tx, upgrade.toRelease)).filter(({ id }) => !known.has(id));
   if (joining.length === 0) return 0;
   const { instances } = await readInstanceFacts(tx, host);
   const accounts = await tx<{ name: string; instance: string }[]>`
@@ -202,7 +202,7 @@ async function noteTime(
 /** After the waves: instances that were added since, or still run the previous release; undefined if there are none. */
 export async function replaceLatecomers(context: StepContext, read: Upgrade): Promise<StepOutcome | undefined> {
   const known = new Set(read.progress.replacements.map(({ instanceId }) => instanceId));
-  const joining = (await listInstancesBehind(context.db, read.toRelease)).filter(({ id }) => !known.has(id));
+  const joining = (await findInstancesBehind(context.db, read.toRelease)).filter(({ id }) => !known.has(id));
   if (joining.length === 0) return undefined;
   return await stepTransaction(context, 'join-waves', read, async (tx, upgrade) => {
     await joinReplacements(tx, upgrade, context.host);

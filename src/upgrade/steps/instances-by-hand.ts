@@ -7,7 +7,7 @@
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
 import { readDomain } from '../../domain/domain.ts';
-import { listInstancesBehind } from '../components/instances-behind.ts';
+import { findInstancesBehind } from '../components/instances-behind.ts';
 import { upgradeStates } from '../state/upgrade-states.ts';
 import {
   describePosition,
@@ -42,7 +42,7 @@ export async function joinUpgrade(
   upgrade: Upgrade,
   { id, name, srpIdentifier }: { id: string; name: string; srpIdentifier: string },
 ): Promise<void> {
-  const behind = await listInstancesBehind(tx, upgrade.toRelease);
+  const behind = await findInstancesBehind(tx, upgrade.toRelease);
   const home =
     behind.find(({ name: old }) => upgrade.plan.instances.some(({ replaces }) => replaces === old)) ?? behind[0];
   if (home === undefined) return;

@@ -9,7 +9,7 @@
 import type { AccountId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
 import type { AskedMove, HeldMove } from '../../moves/batch-store.ts';
-import { listInstancesBehind } from '../components/instances-behind.ts';
+import { findInstancesBehind } from '../components/instances-behind.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
 import { upgradeStates } from '../state/upgrade-states.ts';
 import { readOpenUpgrade, type Upgrade } from '../state/upgrade-store.ts';
@@ -92,7 +92,7 @@ function replacementFor(newInstances: readonly NewInstance[], instanceId: string
 /** An account that was made at an instance of the new release has no assignment, and would be given one. */
 async function heldByEmptying(q: Queryable, upgrade: Upgrade, moves: readonly AskedMove[]): Promise<HeldMove[]> {
   const { newInstances } = upgrade.progress;
-  const behind = (await listInstancesBehind(q, upgrade.toRelease)).map(({ id }) => id);
+  const behind = (await findInstancesBehind(q, upgrade.toRelease)).map(({ id }) => id);
   const emptied = newInstances.filter(({ replacesId }) => behind.includes(replacesId));
   const asked = moves.filter(({ toInstanceId }) => emptied.some(({ replacesId }) => replacesId === toInstanceId));
   const rows = await q<{ accountId: AccountId; account: string; toId: string }[]>`

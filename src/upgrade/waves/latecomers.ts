@@ -9,7 +9,7 @@ import type { Queryable, Transaction } from '../../database/connection.ts';
 import { createMoveBatch } from '../../moves/batch-store.ts';
 import { listComponents } from '../../registry/components.ts';
 import { missingOf } from '../components/component-readiness.ts';
-import { listInstancesBehind } from '../components/instances-behind.ts';
+import { findInstancesBehind } from '../components/instances-behind.ts';
 import { createShares } from '../state/shares.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
@@ -103,7 +103,7 @@ async function shareLatecomers(tx: Transaction, { id }: Upgrade, takers: readonl
 
 /** Accounts that are not where they are to go, or at an earlier release, whether a wave has them or not. */
 export async function countStragglers(q: Queryable, upgrade: Upgrade): Promise<number> {
-  const behind = (await listInstancesBehind(q, upgrade.toRelease)).map(({ id }) => id);
+  const behind = (await findInstancesBehind(q, upgrade.toRelease)).map(({ id }) => id);
   const [row] = await q<{ count: number }[]>`
     select count(*)::int as count
       from account a left join upgrade_assignment s on s.account_id = a.id and s.upgrade_id = ${upgrade.id}
