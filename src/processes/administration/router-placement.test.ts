@@ -119,6 +119,14 @@ test('a domain keeps a router that is at work', limited, async () => {
   await assert.rejects(remove('router-2'), { code: 'ERR_NOT_FOUND' });
 });
 
+test('of the last two at work, removed at once, one stays', limited, async () => {
+  await add();
+  await registerTestRouter(db, 'router-2');
+  const removed = await Promise.allSettled(['router-1', 'router-2'].map(remove));
+  assert.deepEqual(removed.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+  assert.equal((await listed()).length, 1);
+});
+
 test(
   'the first host gets its router back by an administration service there, with the key that it had',
   limited,
