@@ -111,3 +111,29 @@ test('before the upgrade is finalized no process is given a role', limited, asyn
   await assert.rejects(useRoles(home, ownFeatures), { code: 'ERR_FEATURE_LOCKED' });
   assert.deepEqual(await rolesState(home), { state: 'prepared' });
 });
+
+test(
+  'every role gets another password, which is used once the script was carried out, and the former ends',
+  limited,
+  async (t) => {
+    const { home, db, url } = await externalDomain(t);
+    await db.unsafe(await rolesScript(home));
+    await useRoles(home, ownFeatures);
+    const former = await readRoleCredentials(home);
+    const script = await rolesScript(home, { renew: true });
+    assert.deepEqual(await readRoleCredentials(home), former, 'until it is carried out processes use the former');
+    await assert.rejects(useRoles(home, ownFeatures), { code: 'ERR_DATABASE_ROLE' });
+    await db.unsafe(script);
+    assert.deepEqual(await findRoleFaults(home), []);
+    await useRoles(home, ownFeatures);
+    const renewed = await readRoleCredentials(home);
+    for (const [role, credential] of former) {
+      assert.notEqual(renewed.get(role)?.password, credential.password);
+      const lost = openDatabase(urlForRole(url, credential), { applicationName: 'test', max: 1 });
+      await assert.rejects(lost`select 1`, { code: '28P01' });
+      await lost.end();
+    }
+    await db.unsafe(await rolesScript(home));
+    assert.deepEqual(await findRoleFaults(home), [], 'the script without it keeps them');
+  },
+);

@@ -31,17 +31,26 @@ export async function rolesState(home: string): Promise<RolesState> {
   return { state: (await readRoleCredentials(home, preparedFolder)).size > 0 ? 'prepared' : 'single' };
 }
 
-/** SQL for a superuser of the database: makes the roles, or mends them. Their credentials are kept in the home. */
-export async function rolesScript(home: string): Promise<string> {
-  const { url } = await homeDatabase(home);
+/**
+ * SQL for a superuser of the database: makes the roles, or mends them. Their credentials are kept in the home.
+ * @param renew gives every role another password
+ * @throws BrambleError ERR_DATABASE_ROLE for other passwords in an embedded PostgreSQL
+ */
+export async function rolesScript(home: string, { renew = false }: { renew?: boolean } = {}): Promise<string> {
+  const { url, embedded } = await homeDatabase(home);
+  if (renew && embedded) {
+    throw new BrambleError(
+      'ERR_DATABASE_ROLE',
+      'The embedded PostgreSQL is reached by its own host alone: no other computer can use passwords of its roles.',
+    );
+  }
   const inUse = await readRoleCredentials(home);
   const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
   try {
-    const prepared = await readRoleCredentials(home, preparedFolder);
-    const credentials = await credentialsFor(db, new Map([...prepared, ...inUse]));
+    const credentials = await credentialsFor(db, renew ? new Map() : await credentialsOf(home));
     const statements = [...(await roleStatements(db, credentials)), ...(await rightStatements(db))];
     // A role that a later release added is prepared too.
-    const unused = new Map([...credentials].filter(([role]) => !inUse.has(role)));
+    const unused = new Map([...credentials].filter(([role, { password }]) => inUse.get(role)?.password !== password));
     if (unused.size > 0) await writeRoleCredentials(home, unused, preparedFolder);
     return [
       '-- All or nothing. Devices are served in the meantime: if a lock is not available this stops, and can be run ' +
@@ -102,7 +111,7 @@ export async function useRoles(home: string, features: readonly Feature[]): Prom
   }
 }
 
-/** The credentials in use, or, for a role without one, the prepared one. */
+/** The credentials in use, and those that are prepared for their roles instead. */
 async function credentialsOf(home: string): Promise<RoleCredentials> {
-  return new Map([...(await readRoleCredentials(home, preparedFolder)), ...(await readRoleCredentials(home))]);
+  return new Map([...(await readRoleCredentials(home)), ...(await readRoleCredentials(home, preparedFolder))]);
 }

@@ -15,6 +15,7 @@ interface Flags {
   sql: boolean;
   check: boolean;
   use: boolean;
+  renew: boolean;
 }
 
 const stateText = {
@@ -45,15 +46,16 @@ function addRoles(database: Command, frame: Frame, setExitCode: (code: number) =
         false,
       )
       .option('--check', 'check that every role can log in and has exactly the rights that it needs', false)
+      .option('--renew', 'print that SQL with another password for every role, for when a host was lost', false)
       .option('--use', 'check the roles, and use them from the next `bramble up` on', false)
       .action(async (flags: Flags, command) => {
-        if (Number(flags.sql) + Number(flags.check) + Number(flags.use) > 1) {
-          throw new BrambleError('ERR_USAGE', 'Give only one of --sql, --check and --use.');
+        if ([flags.sql, flags.renew, flags.check, flags.use].filter(Boolean).length > 1) {
+          throw new BrambleError('ERR_USAGE', 'Give only one of --sql, --renew, --check and --use.');
         }
         const home = homeFolder(frame.environment);
         const roles = await import('../../setup/database-roles.ts');
-        if (flags.sql) {
-          const sql = await roles.rolesScript(home);
+        if (flags.sql || flags.renew) {
+          const sql = await roles.rolesScript(home, { renew: flags.renew });
           frame.print(frame.wantsJson(command) ? shownJson({ sql }, 2) : sql);
         } else if (flags.check) showFaults(command, frame, await roles.findRoleFaults(home), setExitCode);
         else if (flags.use) {
