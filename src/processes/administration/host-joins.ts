@@ -1,12 +1,12 @@
 /**
- * Answers hosts that were invited and ask to join, and stores the releases that they fetch. Every turn starts from the database,
- * so several administration services may do this at once.
+ * Answers hosts that were invited and ask to join. Every turn starts from the database, so several administration services may do
+ * this at once.
  */
-import { join } from 'node:path';
 import { recorded } from '../../access/audit/record.ts';
 import { createBell } from '../../base/bell.ts';
 import type { Clock } from '../../base/clock.ts';
 import { BrambleError, isBrambleError, messageOf } from '../../base/errors.ts';
+import { jsonOrUndefined } from '../../base/shallow-json.ts';
 import { takeTurns } from '../../base/turns.ts';
 import { lockMasterKeyFiles } from '../../component/master-key-ring.ts';
 import { lateLookMs, ringAtChanges } from '../../database/change-notices.ts';
@@ -15,8 +15,6 @@ import { administrationTransaction } from '../../database/release-lock.ts';
 import { readRoleCredentials } from '../../database/roles/role-credentials.ts';
 import type { DatabaseRole } from '../../database/roles/role-rights.ts';
 import { type MasterKeys, masterKeyContents } from '../../database/sealed-value.ts';
-import { fetchesReleases, writeHostSigner } from '../../distribution/host-signer.ts';
-import { pruneStored, storedReleases, storeRelease } from '../../distribution/release-store.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { readMasterKeyState } from '../../domain/master-key.ts';
@@ -31,18 +29,14 @@ import {
   storeAnswer,
   takeRequests,
 } from '../../hosts/host-store.ts';
-import { listHosts } from '../../hosts/hosts.ts';
 import { hostKeyOf, isProven, type JoinAnswer, joinRequestShape, sealAnswer } from '../../hosts/join-messages.ts';
 import { closeJoiningUnlessInvited, lockInvitations } from '../../hosts/joining-role.ts';
 import { openSecrets } from '../../hosts/sealed-invitation.ts';
 import { readDomainTrust } from '../../instances/domain-trust.ts';
 import { pemOf } from '../../link/trusted-authorities.ts';
 import type { Logger } from '../../process/log/logger.ts';
-import { listDesiredProcesses } from '../../registry/desired-processes.ts';
-import { readInstalled } from '../../release/archive.ts';
 import { routerAddresses } from '../../routers/router-addresses.ts';
-
-import { readOpenUpgrade } from '../../upgrade/state/upgrade-store.ts';
+import { storeOwnRelease } from './release-storage.ts';
 
 interface HostJoins {
   db: Database;
@@ -109,7 +103,7 @@ async function admit(joins: HostJoins, tx: Transaction, open: OpenRequest): Prom
 
 async function answer(joins: HostJoins, tx: Transaction, open: OpenRequest): Promise<void> {
   const { secret } = openSecrets(joins.masterKeys, open);
-  const request = joinRequestShape.safeParse(jsonOf(open.request));
+  const request = joinRequestShape.safeParse(jsonOrUndefined(open.request));
   const isTheirs = isProven(secret, open.request, open.proof);
   if (!isTheirs || !request.success || request.data.invitation !== open.id || request.data.host !== open.host) {
     throw new BrambleError('ERR_HOST_INVITATION', 'Its request does not prove that it was invited.');
@@ -148,63 +142,6 @@ async function answerFor(joins: HostJoins, tx: Transaction, open: OpenRequest): 
     srpPort: routers[0]?.port ?? 0,
     signer: { fingerprint, refused, unsigned: unsigned.map(({ manifest }) => manifest) },
   };
-}
-
-/** The release of this process, if there is a host that may need it. It is that of the domain, and of what is to run. */
-async function storeOwnRelease({ db, release, name, host, home, log }: HostJoins): Promise<void> {
-  if ((await listHosts(db)).length === 0) return;
-  await acceptReleases(db, home);
-  const stored = await storedReleases(db);
-  const own = stored.has(release) ? (await readInstalled(join(home, 'releases', release))).manifestSha256 : undefined;
-  if (own !== stored.get(release)) {
-    // Which of them is meant is not known here, and two services would replace each other's for ever.
-    log.warn(
-      { release, stored: stored.get(release), own },
-      'the database holds another build of this release, which other hosts fetch; one of the two hosts has to be given the other build',
-    );
-  }
-  const wanted = await wantedReleases(db, release);
-  if (stored.has(release) && [...stored.keys()].every((one) => wanted.includes(one))) return;
-  await administrationTransaction(db, release, (tx) =>
-    recorded(
-      tx,
-      {
-        actor: name,
-        operation: 'release store',
-        subjects: [release],
-        from: { component: name, host },
-        when: 'changed',
-      },
-      async () => {
-        await pruneStored(tx, wanted);
-        if (!stored.has(release)) await storeRelease(tx, home, release);
-      },
-    ),
-  );
-  log.info({ release, wanted }, 'releases were stored for other hosts, and old ones removed');
-}
-
-/** From now on this home takes releases from other hosts, as those that joined do: from whom the domain does at this moment. */
-async function acceptReleases(db: Database, home: string): Promise<void> {
-  if (fetchesReleases(home)) return;
-  const { fingerprint, unsigned, refused } = await readReleaseSigner(db);
-  const manifests = unsigned.map(({ manifest }) => manifest);
-  await writeHostSigner(home, { fingerprint, refused, unsigned: manifests });
-}
-
-/** What runs, is to run, or is what an open upgrade leads to. */
-async function wantedReleases(db: Database, own: string): Promise<string[]> {
-  const [desired, upgrade] = await Promise.all([listDesiredProcesses(db), readOpenUpgrade(db)]);
-  const ofUpgrade = upgrade === undefined ? [] : [upgrade.fromRelease, upgrade.toRelease];
-  return [...new Set([own, ...desired.map((process) => process.release), ...ofUpgrade])];
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Answers whenever a host asks, until the signal is aborted; failures are retried. */
