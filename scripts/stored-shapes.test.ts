@@ -16,7 +16,7 @@ const intended: Readonly<Record<string, string>> = {
   'upgrade.progress':
     'startedAt, and of a check overriddenBy and overriddenAt, are further fields, as is origin of a new instance, which 1.3.0 keeps',
   'component.detail':
-    'clockAheadMs, masterKeys, routeSigner and authorities are further fields, and 1.3.0 keeps and shows what it does not know',
+    'clockAheadMs, masterKeys, routeSignerSerial and authorities are further fields, and 1.3.0 keeps and shows what it does not know',
   'upgrade.plan':
     'further options with defaults, by which only the new coordinator acts; 1.3.0 keeps keys that it does not know',
   'desired_process.settings router': 'a router of 1.3 ignores `balancers`, which only a supervisor of 1.4 gives it',
