@@ -39,7 +39,7 @@ interface Measured {
   peakMb: number;
 }
 
-const driven = { devices: 20, connections: 4, aloneMs: 15_000 };
+const driven = { devices: 20, connections: 4, aloneMs: 15_000, warmUpMs: 2000 };
 
 export async function benchBackup(options: { accounts: number; say: (text: string) => void }): Promise<BackupFigures> {
   const { accounts, say } = options;
@@ -62,6 +62,7 @@ export async function benchBackup(options: { accounts: number; say: (text: strin
     const beside = async (...args: string[]) => {
       const ended = new AbortController();
       const connects = drive(600_000, ended.signal);
+      await delay(driven.warmUpMs);
       const command = await run(domain.home, ...args).finally(() => ended.abort());
       return { command, connects: await connects };
     };
@@ -129,7 +130,7 @@ async function devicesToDrive(domain: RunningDomain, folder: string) {
   const requests = readBenchDevices(file).map((device) => connectRequest(device, host, 'signature'));
   return async (durationMs: number, signal?: AbortSignal): Promise<DriveResult> =>
     await driveConnects({
-      ...{ requests, durationMs, connections: driven.connections, warmUpMs: 2000 },
+      ...{ requests, durationMs, connections: driven.connections, warmUpMs: driven.warmUpMs },
       target: { host: hostname, port: Number(port), tls: true },
       ...(signal === undefined ? {} : { signal }),
     });
