@@ -20,6 +20,7 @@ import { storeAuthority, storeDomainAuthority } from '../../domain/authorities.t
 import { generateAuthorities } from '../../domain/authority-creation.ts';
 import { ownRelease } from '../../registry/own-release.ts';
 import { installArchive } from '../../release/archive.ts';
+import { until } from '../../testing/condition.ts';
 import { insertUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { insertTestDomain, insertTestInstance, insertTestProcess } from '../../upgrade/steps/domain-fixture.ts';
 
@@ -92,6 +93,15 @@ export async function startCoordinator(): Promise<ChildProcess> {
   });
   children.add(child);
   return child;
+}
+
+/** Only then does it end in order: the one before it may have come to the end in the very moment in which it was killed. */
+export async function untilAtWork(child: ChildProcess): Promise<void> {
+  await until('the last coordinator is at work', 60_000, async () => {
+    const rows =
+      await db`select 1 from component where name = 'upgrade-coordinator' and process_id = ${child.pid ?? 0}`;
+    return rows.length === 1;
+  });
 }
 
 /** States in which a gate judges; the table is there from the expansion on. */

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { readMigrations } from '../../database/migration-files.ts';
 import { ownRelease } from '../../registry/own-release.ts';
 import { migrationFolder } from '../../release/program.ts';
-import { until, untilDone } from '../../testing/condition.ts';
+import { untilDone } from '../../testing/condition.ts';
 import { exitWithin } from '../../testing/process.ts';
 import { readLatestUpgrade } from '../../upgrade/state/upgrade-store.ts';
 import { superviseOnce } from '../../upgrade/steps/domain-fixture.ts';
@@ -14,6 +14,7 @@ import {
   observeRequests,
   prepare,
   startCoordinator,
+  untilAtWork,
 } from './coordinator-process-fixture.ts';
 
 test('a coordinator process that is killed (kill -9) at each state is followed by one that goes on to the end', async () => {
@@ -66,12 +67,7 @@ test('a coordinator process that is killed (kill -9) at each state is followed b
       from delivery d join account_move m on m.id = d.move_id where d.cause = 'move'`;
   assert.deepEqual([...owed], [{ accounts: 4, items: 3 }], 'each device was owed everything anew');
   assert.equal((await db`select 1 from instance`).length, 2);
-  // The one before it may have come to the end in the very moment in which it was killed: this one may just begin.
-  await until('the last coordinator is at work', 60_000, async () => {
-    const rows =
-      await db`select 1 from component where name = 'upgrade-coordinator' and process_id = ${child.pid ?? 0}`;
-    return rows.length === 1;
-  });
+  await untilAtWork(child);
   child.kill('SIGTERM');
   assert.equal(await exitWithin(child, 60_000, 'the last coordinator'), 0);
 });

@@ -16,6 +16,7 @@ import {
   prepare,
   sealedRelease,
   startCoordinator,
+  untilAtWork,
 } from './coordinator-process-fixture.ts';
 
 /** All that it logs and all moves: whenever there is more, something was just committed. */
@@ -69,6 +70,7 @@ test('a coordinator process that is killed (kill -9) behind each step of reversi
     select 1 from account_move m join move_batch b on b.id = m.batch_id
      where b.purpose = 'reverse' and m.committed_at is not null group by m.account_id having count(*) > 1`;
   assert.equal(twice.length, 0, 'everybody came home once');
+  await untilAtWork(child);
   child.kill('SIGTERM');
   assert.equal(await exitWithin(child, 60_000, 'the last coordinator'), 0);
 });
