@@ -83,6 +83,8 @@ async function runFiles(env: NodeJS.ProcessEnv): Promise<boolean> {
     execArgv: [
       // What a test that timed out still has open must not keep its file from ending.
       '--test-force-exit',
+      '--import',
+      join(import.meta.dirname, 'test-output.ts'),
       ...nodeOptions,
     ],
   });
