@@ -25,6 +25,7 @@ const [former, again] = [await emptyDatabase(), await emptyDatabase()];
 describe('a domain over two hosts, made again of a backup', { timeout: 420_000 }, () => {
   let folder: string;
   let formerHome: string;
+  let formerAddress: string;
   let domain: RunningDomain;
   let berlin: FurtherHost;
   let fleet: RunningFleet;
@@ -65,6 +66,8 @@ describe('a domain over two hosts, made again of a backup', { timeout: 420_000 }
     await until('the accounts have moved', 120_000, async () => (await accountsAt(domain, 'berlin-1')).length === 3);
     await queueForAll();
     await assertNothingLost(domain, fleet, { enqueued: commands });
+    const [service] = await domain.sql`select loopback_url as url from component where kind = 'administration'`;
+    formerAddress = String(service?.['url']);
     ({ file } = await commandJson<{ file: string }>(domain, 'backup', 'create', '--to', folder, ...secret));
   });
 
@@ -80,6 +83,13 @@ describe('a domain over two hosts, made again of a backup', { timeout: 420_000 }
     assert.equal(made.code, 0, made.stderr);
     assert.match(made.stdout, /berlin: stop the supervisor there.*`bramble host invite`/s);
     domain = await startDomain({ archive, home, externalDatabase: again, beforeStart: makeRoles });
+    // The services of the backup have a lease for some seconds yet, under addresses where nobody listens.
+    await until('its own administration service is at work', 60_000, async () => {
+      const alive = await domain.sql`
+        select from component where kind = 'administration' and lease_until > clock_timestamp() and stopped_at is null
+           and loopback_url <> ${formerAddress}`;
+      return alive.length === 1;
+    });
     assert.deepEqual(await hostStates(), { own: 'first', berlin: 'awaited' });
     assert.match(
       (await domain.command('host', 'list')).stdout,
