@@ -14,8 +14,8 @@ create table host (
 create table host_invitation (
   id              uuid primary key,
   host            text not null unique,    -- a new invitation replaces the previous one
-  secret          bytea not null,          -- sealed under the master key; the invitation has it in clear
-  secret_key_id   text not null,
+  secrets         bytea not null,          -- sealed under the master key; the invitation has it in clear
+  key_id          text not null,
   database_url    text not null,           -- as the host reaches it, without user and password
   administers     boolean not null,        -- whether administration services may run there
   invited_by      text not null,

@@ -38,7 +38,7 @@ export async function forgetHosts(tx: Transaction): Promise<string[]> {
 interface NewInvitation {
   id: string;
   host: string;
-  secret: { ciphertext: Buffer; keyId: string };
+  secrets: { ciphertext: Buffer; keyId: string };
   databaseUrl: string;
   administers: boolean;
   invitedBy: string;
@@ -49,8 +49,8 @@ interface NewInvitation {
 export async function insertInvitation(tx: Transaction, given: NewInvitation): Promise<Date> {
   await tx`delete from host_invitation where host = ${given.host}`;
   const [row] = await tx<{ expiresAt: Date }[]>`
-    insert into host_invitation (id, host, secret, secret_key_id, database_url, administers, invited_by, expires_at)
-    values (${given.id}, ${given.host}, ${given.secret.ciphertext}, ${given.secret.keyId}, ${given.databaseUrl},
+    insert into host_invitation (id, host, secrets, key_id, database_url, administers, invited_by, expires_at)
+    values (${given.id}, ${given.host}, ${given.secrets.ciphertext}, ${given.secrets.keyId}, ${given.databaseUrl},
             ${given.administers}, ${given.invitedBy}, now() + make_interval(hours => ${given.validHours}))
     returning expires_at as "expiresAt"`;
   if (row === undefined) throw new TypeError('an insert without a conflict returned no row');
@@ -81,8 +81,8 @@ export async function openInvitationsBefore(q: Queryable, time: Date): Promise<s
 export interface OpenRequest {
   id: string;
   host: string;
-  secret: Buffer;
-  secretKeyId: string;
+  secrets: Buffer;
+  keyId: string;
   databaseUrl: string;
   administers: boolean;
   request: string;
@@ -101,7 +101,7 @@ export async function hasInvitationWork(q: Queryable): Promise<boolean> {
 /** Requests to answer, locked; a concurrent call skips them. */
 export async function takeRequests(tx: Transaction, most: number): Promise<OpenRequest[]> {
   return await tx<OpenRequest[]>`
-    select id, host, secret, secret_key_id as "secretKeyId", database_url as "databaseUrl", administers, request, proof
+    select id, host, secrets, key_id as "keyId", database_url as "databaseUrl", administers, request, proof
       from host_invitation
      where answered_at is null and request is not null and proof is not null and expires_at > now()
      order by requested_at limit ${most} for update skip locked`;
@@ -132,13 +132,13 @@ export async function isAnyInvited(q: Queryable): Promise<boolean> {
   return (await q`select 1 from host_invitation limit 1`).length > 0;
 }
 
-/** The sealed secret of an invitation for another host that is still open. */
+/** The sealed secrets of an invitation for another host that is still open. */
 export async function openInvitationBeside(
   q: Queryable,
   host: string,
-): Promise<{ id: string; secret: Buffer; secretKeyId: string } | undefined> {
-  const [row] = await q<{ id: string; secret: Buffer; secretKeyId: string }[]>`
-    select id, secret, secret_key_id as "secretKeyId" from host_invitation
+): Promise<{ id: string; secrets: Buffer; keyId: string } | undefined> {
+  const [row] = await q<{ id: string; secrets: Buffer; keyId: string }[]>`
+    select id, secrets, key_id as "keyId" from host_invitation
      where host <> ${host} and expires_at > now() limit 1`;
   return row;
 }

@@ -22,20 +22,20 @@ export function sealSecrets(
 /** @throws BrambleError ERR_MASTER_KEY or ERR_SEALED_VALUE when they cannot be opened */
 export function openSecrets(
   keys: MasterKeys,
-  { id, secret, secretKeyId }: { id: string; secret: Buffer; secretKeyId: string },
+  { id, secrets, keyId }: { id: string; secrets: Buffer; keyId: string },
 ): InvitationSecrets {
-  return invitationSecretsShape.parse(JSON.parse(openValue(keys, placeOf(id), secret, secretKeyId).toString()));
+  return invitationSecretsShape.parse(JSON.parse(openValue(keys, placeOf(id), secrets, keyId).toString()));
 }
 
 function placeOf(id: string): string {
-  return `host_invitation/${id}/secret`;
+  return `host_invitation/${id}/secrets`;
 }
 
 /** Sealed again when the master key is rotated. */
 export const sealedInvitations = sealedColumn<{ id: string }>({
   table: 'host_invitation',
-  column: 'secret',
-  keyId: 'secret_key_id',
+  column: 'secrets',
+  keyId: 'key_id',
   recorded: false,
   boundTo: ['id'],
   place: ({ id }) => placeOf(id),

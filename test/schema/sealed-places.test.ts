@@ -59,7 +59,7 @@ const sealing: Readonly<Record<string, readonly string[]>> = {
   'src/database/sealed-place.ts': names,
   'src/devices/announcements.ts': ['device.unlock_token', 'device.bootstrap_token'],
   'src/domain/authorities.ts': ['authority.private_key', 'domain_key.private_key', 'domain_key_other.private_key'],
-  'src/hosts/sealed-invitation.ts': ['host_invitation.secret'],
+  'src/hosts/sealed-invitation.ts': ['host_invitation.secrets'],
   'src/notices/mail-server-store.ts': ['notice_mail_server.password'],
   'src/notices/sealed-webhook.ts': ['notice_target.sealed'],
   'src/processes/administration/push-settings-store.ts': ['setting/push'],

@@ -113,10 +113,10 @@ test('the roles are made beside a transaction that holds one table and wants ano
 test('who holds an invitation takes few sessions, and reads, adds and removes nothing', limited, async (t) => {
   const roles = await withRoles(t);
   await roles.db`
-    insert into host_invitation (id, host, secret, secret_key_id, database_url, administers, invited_by, expires_at)
+    insert into host_invitation (id, host, secrets, key_id, database_url, administers, invited_by, expires_at)
     values (gen_random_uuid(), 'berlin', 'secret', 'key', 'postgres://db/bramble', false, 'ada', now() + interval '1 hour')`;
   const join = roles.as('join');
-  for (const column of ['secret', 'database_url', 'invited_by', 'proof', 'host', '*'])
+  for (const column of ['secrets', 'database_url', 'invited_by', 'proof', 'host', '*'])
     await assertDenied(join.unsafe(`select ${column} from host_invitation`), `it reads ${column}`);
   await assertDenied(join`insert into host_invitation (id) values (gen_random_uuid())`, 'it invites');
   await assertDenied(join`delete from host_invitation`, 'it withdraws invitations');

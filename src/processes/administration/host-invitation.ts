@@ -40,7 +40,7 @@ export async function inviteHost(
   const secret = newSecret();
   const expiresAt = await insertInvitation(tx, {
     ...{ id, host: name, databaseUrl, administers, validHours, invitedBy: administrator },
-    secret: sealSecrets(context.masterKeys, id, { secret, password: role.password }),
+    secrets: sealSecrets(context.masterKeys, id, { secret, password: role.password }),
   });
   await recordEvent(tx, { kind: 'host-invited', subject: name, message: `${administrator} invited the host ${name}` });
   const invitation = invitationText({
