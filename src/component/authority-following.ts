@@ -10,7 +10,7 @@ import { messageOf } from '../base/errors.ts';
 import { takeTurns } from '../base/turns.ts';
 import { lateLookMs, ringAtChanges } from '../database/change-notices.ts';
 import type { Database } from '../database/connection.ts';
-import { readCredential } from '../link/credential.ts';
+import { readCredential, type SrpCredential } from '../link/credential.ts';
 import { certificatesIn, issuerAmong, pemOf, type Trust } from '../link/trusted-authorities.ts';
 import type { ComponentContext } from './component-process.ts';
 import { changeCredential } from './credential-file.ts';
@@ -63,18 +63,31 @@ async function followAuthorities(following: AuthorityFollowing): Promise<void> {
 /** @returns the authority that issues, if the credential is of another */
 async function followOnce({ context, identifier, trust, links }: AuthorityFollowing): Promise<string | null> {
   const { home } = context.environment;
-  const present = await readCredential(home, identifier);
-  const { authorities, issues, bridges } = await trust(present.domainAuthorityPem);
-  const [own] = certificatesIn(present.certificatePem);
-  if (issues === null || own === undefined) return null;
+  const { domainAuthorityPem: roots } = await readCredential(home, identifier);
+  const following = await trust(roots);
+  const { authorities, issues } = following;
+  if (issues === null) return null;
+  // The domain's answer takes its time: a successor may be in the file by now.
+  const { credential, isChanged } = await changeCredential(home, identifier, (present) => {
+    if (present.domainAuthorityPem !== roots) throw new TypeError('its credential was replaced meanwhile');
+    return inLineWith(present, following);
+  });
+  if (isChanged)
+    context.log.info({ identifier, authorities: authorities.length }, 'the trusted domain authorities have changed');
+  await links.reread();
+  return issuerAmong(new X509Certificate(credential.certificatePem), authorities) === issues ? null : issues;
+}
+
+/** The same certificate, with the bridges behind it, and what its holder trusts; null if they are in the file. */
+function inLineWith(
+  present: SrpCredential,
+  { authorities, bridges }: Trust,
+): Pick<SrpCredential, 'certificatePem' | 'domainAuthorityPem'> | null {
+  const { raw } = new X509Certificate(present.certificatePem);
+  const certificatePem = pemOf([raw, ...bridges]);
   const domainAuthorityPem = pemOf(authorities);
   const isInLine =
     domainAuthorityPem === pemOf(certificatesIn(present.domainAuthorityPem)) &&
-    pemOf([own, ...bridges]) === pemOf(certificatesIn(present.certificatePem));
-  if (!isInLine) {
-    await changeCredential(home, identifier, { domainAuthorityPem, certificatePem: pemOf([own, ...bridges]) });
-    context.log.info({ identifier, authorities: authorities.length }, 'the trusted domain authorities have changed');
-  }
-  await links.reread();
-  return issuerAmong(new X509Certificate(own), authorities) === issues ? null : issues;
+    certificatePem === pemOf(certificatesIn(present.certificatePem));
+  return isInLine ? null : { certificatePem, domainAuthorityPem };
 }

@@ -7,17 +7,24 @@ import { credentialPath, readCredential, type SrpCredential } from '../link/cred
 
 let last: Promise<unknown> = Promise.resolve();
 
-/** @throws BrambleError ERR_SRP_CREDENTIAL */
+/**
+ * @param change what is to be different from the file as it is by then; null for nothing
+ * @returns the credential that the file holds now
+ * @throws BrambleError ERR_SRP_CREDENTIAL
+ */
 export async function changeCredential(
   home: string,
   identifier: string,
-  change: Partial<SrpCredential>,
-): Promise<void> {
+  change: (present: SrpCredential) => Partial<SrpCredential> | null,
+): Promise<{ credential: SrpCredential; isChanged: boolean }> {
   const changed = last.then(async () => {
     const present = await readCredential(home, identifier);
-    const text = `${JSON.stringify({ ...present, ...change }, null, 2)}\n`;
-    await writeWholeFile(credentialPath(home, identifier), text, 'w');
+    const different = change(present);
+    if (different === null) return { credential: present, isChanged: false };
+    const credential = { ...present, ...different };
+    await writeWholeFile(credentialPath(home, identifier), `${JSON.stringify(credential, null, 2)}\n`, 'w');
+    return { credential, isChanged: true };
   });
   last = changed.catch(() => undefined);
-  await changed;
+  return await changed;
 }

@@ -36,7 +36,7 @@ export async function keepCredentialFresh(options: CredentialRenewal): Promise<v
       if (await options.isDue(present)) {
         restMs = retryMs(present, clock.now());
         const { certificatePem, privateKeyPem } = await options.renew(present, signal);
-        await changeCredential(home, identifier, { certificatePem, privateKeyPem });
+        await changeCredential(home, identifier, () => ({ certificatePem, privateKeyPem }));
         await links.reread();
         restMs = renewalCheckMs;
         context.log.info({ identifier }, 'SRP credential renewed');
