@@ -13,6 +13,7 @@ import { ownDatabase } from './own-database.ts';
 import { readKeptPassphrase } from './passphrase-file.ts';
 import { assertLongEnough } from './passphrase-key.ts';
 import { isApart } from './scheduled-backup.ts';
+import { assertSupervisorMay } from './supervisor-view.ts';
 
 const applicationName = 'bramble/backup';
 
@@ -29,6 +30,7 @@ export type NewSchedule = Pick<
 export async function setSchedule(home: string, wanted: NewSchedule, user: string): Promise<Date> {
   assertLongEnough(await readKeptPassphrase(wanted.passphraseFile));
   await assertWritable(wanted.folder);
+  await assertSupervisorMay(home, { ...wanted, file: wanted.passphraseFile });
   await readHomeFiles(home);
   const now = new Date();
   const dueAt = local.nextDue(wanted.daily, now);

@@ -30,12 +30,32 @@ test('the unit is of the home, its ports and the user; and of the release that a
   assert.ok(lines.includes(`ExecStart="${process.execPath}" "${home}/releases/%i/bramble.mjs" up`));
 });
 
+test('besides the home it may write where it is told to, and where scheduled backups go', async () => {
+  const schedule = {
+    ...{
+      format: 1,
+      daily: '02:30',
+      folder: '/mnt/backups',
+      passphraseFile: '/etc/bramble/passphrase',
+      scratch: '/srv/x',
+    },
+    ...{ onOtherFileSystem: true, keep: null, verifies: true, setBy: 'ada', setAt: new Date().toISOString() },
+  };
+  const writable = async (...words: string[]) =>
+    /^ReadWritePaths=(.*)$/m.exec((await bramble('install', '--print', ...words)).output)?.[1];
+  assert.equal(await writable(), `"${home}"`);
+  assert.equal(await writable('--writable', '/mnt/a b', '/mnt/c'), `"${home}" "-/mnt/a b" "-/mnt/c"`);
+  await writeFile(join(home, 'backup-schedule.json'), JSON.stringify(schedule));
+  assert.equal(await writable('--writable', '/mnt/backups'), `"${home}" "-/mnt/backups" "-/srv/x"`);
+});
+
 test('a user or a path that a unit cannot have is refused', async () => {
   for (const words of [
     ['--user', 'root'],
     ['--user', 'a b'],
     ['--user', 'x\nExecStart=/bin/sh'],
     ['--node', '/x"y'],
+    ['--writable', '/x"y'],
   ]) {
     const { code, errors, output } = await bramble('install', '--print', ...words);
     assert.notEqual(code, 0);

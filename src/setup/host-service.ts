@@ -30,12 +30,14 @@ interface InstalledService {
 }
 
 /** @throws BrambleError ERR_CONFIGURATION, ERR_SERVICE_MANAGER when the home or the user cannot be those of a service */
-export async function planService(options: { home: string; node: string; user: string }): Promise<ServicePlan> {
-  const { home, user } = options;
+export async function planService(
+  options: Pick<UnitPlan, 'home' | 'node' | 'user' | 'writable'>,
+): Promise<ServicePlan> {
+  const { home, node, user, writable } = options;
   if (!/^[a-z_][a-z0-9_-]{0,30}$/.test(user) || user === 'root') {
     throw refused(`"${user}" cannot be the user of the service. Choose one of its own; it is created if there is none`);
   }
-  if (/[\p{Cc}"\\]/u.test(home + options.node)) {
+  if (/[\p{Cc}"\\]/u.test([home, node, ...writable].join(''))) {
     throw refused('A path with quotes, backslashes or control characters cannot be written into a unit');
   }
   const { publicPort, srpPort } = await readConfiguration(home);
@@ -45,7 +47,7 @@ export async function planService(options: { home: string; node: string; user: s
   const release = releases.includes(thisRelease.release) ? thisRelease.release : latest;
   if (release === undefined) throw refused(`No release is installed in ${home}: use bramble release install`);
   const lowPort = [publicPort, srpPort].some((port) => port > 0 && port < 1024);
-  const plan = { home, node: options.node, user, lowPort };
+  const plan = { home, node, user, writable, lowPort };
   return { ...plan, release, text: unitText(plan) };
 }
 

@@ -18,7 +18,14 @@ async function written(t: TestContext, changes: Partial<Parameters<typeof unitTe
   // What the command names has to be there.
   const home = join(folder, 'a home, 100 % of it $HOME');
   await mkdir(join(home, 'releases', '1.4.0'), { recursive: true });
-  const plan = { home, node: process.execPath, user: 'bramble', lowPort: false, ...changes };
+  const plan = {
+    home,
+    node: process.execPath,
+    user: 'bramble',
+    writable: ['/mnt/50 % of it'],
+    lowPort: false,
+    ...changes,
+  };
   await writeFile(join(folder, unitName), unitText(plan), { mode: 0o644 });
   await chmod(folder, 0o755);
   return { home, file: join(folder, unitOf('1.4.0')) };

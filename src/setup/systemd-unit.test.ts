@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { exitCode } from '../cli/exit-codes.ts';
 import { unitText } from './systemd-unit.ts';
 
-const plan = { home: '/var/lib/bramble', node: '/usr/bin/node', user: 'bramble', lowPort: false };
+const plan = { home: '/var/lib/bramble', node: '/usr/bin/node', user: 'bramble', writable: [], lowPort: false };
 
 function settingsOf(text: string): Map<string, string> {
   const lines = text.split('\n').filter((line) => /^[A-Z]\w*=/.test(line));
@@ -38,5 +38,6 @@ test('a port below 1024 is the one right that it is given, and only then', () =>
 test('homes of people are hidden, unless Bramble itself lies there', () => {
   assert.equal(settingsOf(unitText(plan)).get('ProtectHome'), 'yes');
   assert.equal(settingsOf(unitText({ ...plan, home: '/home/ada/bramble' })).get('ProtectHome'), 'read-only');
+  assert.equal(settingsOf(unitText({ ...plan, writable: ['/home/ada/backups'] })).get('ProtectHome'), 'read-only');
   assert.equal(settingsOf(unitText({ ...plan, home: '/homes/bramble' })).get('ProtectHome'), 'yes');
 });

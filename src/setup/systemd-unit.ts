@@ -13,6 +13,8 @@ export interface UnitPlan {
   /** Node.js, by its whole path. */
   readonly node: string;
   readonly user: string;
+  /** Folders beside the home, such as that of backups. */
+  readonly writable: readonly string[];
   /** Whether a port below 1024 is to be bound. */
   readonly lowPort: boolean;
 }
@@ -24,10 +26,10 @@ export function unitOf(release: string): string {
   return unitName.replace('@', `@${release}`);
 }
 
-export function unitText({ home, node, user, lowPort }: UnitPlan): string {
+export function unitText({ home, node, user, writable, lowPort }: UnitPlan): string {
   const capabilities = lowPort ? 'CAP_NET_BIND_SERVICE' : '';
   // Code and home may lie where people have theirs; what others have there is not shown.
-  const inHomes = [home, node].some((path) => /^\/(?:home|root|run\/user)(?:\/|$)/.test(path));
+  const inHomes = [home, node, ...writable].some((path) => /^\/(?:home|root|run\/user)(?:\/|$)/.test(path));
   return `[Unit]
 Description=Bramble %i, the supervisor of this host
 After=network-online.target postgresql.service
@@ -59,9 +61,10 @@ LimitNOFILE=131072
 AmbientCapabilities=${capabilities}
 CapabilityBoundingSet=${capabilities}
 NoNewPrivileges=yes
+# A folder that is not there (yet) keeps nothing from starting: it is marked by a minus.
 ProtectSystem=strict
 ProtectHome=${inHomes ? 'read-only' : 'yes'}
-ReadWritePaths="${escaped(home)}"
+ReadWritePaths=${[home, ...writable.map((path) => `-${path}`)].map((path) => `"${escaped(path)}"`).join(' ')}
 PrivateTmp=yes
 PrivateDevices=yes
 ProtectClock=yes

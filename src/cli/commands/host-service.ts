@@ -10,6 +10,7 @@ interface InstallFlags {
   print: boolean;
   user: string;
   node: string;
+  writable: string[];
 }
 
 export function addHostServiceCommands(services: Command, frame: Frame): void {
@@ -25,9 +26,16 @@ function addInstall(services: Command, frame: Frame): void {
       .option('--print', 'only print the unit', false)
       .option('--user <name>', 'user that everything runs as; created if there is none', 'bramble')
       .option('--node <path>', 'Node.js that it runs with', process.execPath)
-      .action(async ({ print, user, node }: InstallFlags, command) => {
+      .option(
+        '--writable <folder...>',
+        'where else than in the home it may write; a schedule of backups that is set is allowed its folders',
+        [],
+      )
+      .action(async ({ print, user, node, writable }: InstallFlags, command) => {
         const { installService, planService } = await import('../../setup/host-service.ts');
-        const plan = await planService({ home: resolve(homeFolder(frame.environment)), user, node: resolve(node) });
+        const home = resolve(homeFolder(frame.environment));
+        const folders = [...writable.map((path) => resolve(path)), ...(await scheduledFolders(home))];
+        const plan = await planService({ home, user, node: resolve(node), writable: [...new Set(folders)] });
         if (print) {
           frame.print(frame.wantsJson(command) ? shownJson({ unit: plan.text }, 2) : plan.text.trimEnd());
           return;
@@ -45,8 +53,15 @@ function addInstall(services: Command, frame: Frame): void {
         );
       }),
     'sudo BRAMBLE_HOME=/var/lib/bramble bramble service install',
+    'sudo BRAMBLE_HOME=/var/lib/bramble bramble service install --writable /mnt/backups',
     'bramble service install --print',
   );
+}
+
+async function scheduledFolders(home: string): Promise<string[]> {
+  const { readSchedule } = await import('../../processes/supervisor/backup-schedule.ts');
+  const schedule = await readSchedule(home);
+  return schedule === undefined ? [] : [schedule.folder, ...(schedule.scratch === null ? [] : [schedule.scratch])];
 }
 
 function addUninstall(services: Command, frame: Frame): void {

@@ -64,6 +64,13 @@ export async function lockHome(home: string, release: string, kind: Kind = 'supe
   }
 }
 
+/** The process that supervises the home; null for none. */
+export async function supervisorOf(home: string): Promise<number | null> {
+  const place: Place = { home, kind: 'supervisor' };
+  const highest = await highestNumber(place);
+  return highest === 0 ? null : ((await liveHolder(place, highest))?.pid ?? null);
+}
+
 /** Whether the home's file of that name is a lock that nobody holds: one is left wherever a supervisor was started, or looked for. */
 export async function isReleasedLock(home: string, name: string): Promise<boolean> {
   const [, kind, number] = /^(supervisor|backup)\.lock\.(\d+)$/.exec(name) ?? [];
