@@ -95,9 +95,14 @@ export function createFrame(streams: CommandStreams): Frame {
       frame.show(command, sent, () => shown(operation, sent, text));
     },
     watch: async (command, operation, request, text, isOver) => {
-      const client = await frame.client(command);
+      let client: AdministrationClient | undefined;
       const look = async (): Promise<Watched> => {
-        const sent = await client.send(operation, request);
+        client ??= await frame.client(command);
+        const sent = await client.send(operation, request).catch((error: unknown) => {
+          // What replaces the service announces an address of its own.
+          client = undefined;
+          throw error;
+        });
         return {
           text: frame.wantsJson(command) ? shownJson(sent) : paragraphs(style, shown(operation, sent, text)),
           over: isOver(readAnswer(operation, sent)),

@@ -1,13 +1,17 @@
 /** While an upgrade is under way several services answer, and not each takes everything: the command line finds the one that does. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
 import { after, test } from 'node:test';
+import { announceAddress } from '../component/service-address.ts';
 import { codeOf, startAdministration } from '../processes/administration/administration-fixture.ts';
-import { startCoordinatorEndpoint } from '../processes/coordinator/coordinator-endpoint-fixture.ts';
+import { startCoordinatorEndpoint, startTestUpgrade } from '../processes/coordinator/coordinator-endpoint-fixture.ts';
+import { ownRelease } from '../registry/own-release.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
+import { runCommandLine } from './program.ts';
 
 const limited = { timeout: 60_000 };
 const admin = await startAdministration();
@@ -16,17 +20,26 @@ const coordinator = await startCoordinatorEndpoint(admin.db, (_request, response
   response.on('finish', () => healthAnswered.resolve()).end('ok');
   return true;
 });
-/** The administration service, which is heard only after the coordinator was. */
-const late = createServer((socket) => {
-  socket.on('error', () => undefined);
-  void healthAnswered.promise.then(() => {
-    const onward = connect(Number(new URL(admin.url).port), '127.0.0.1').on('error', () => socket.destroy());
-    socket.pipe(onward).pipe(socket);
-    socket.on('close', () => onward.destroy());
+/** An address of the administration service, which is heard there once that is settled. */
+async function startWay(heard: () => Promise<void>): Promise<{ url: string; close: () => void }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket.on('error', () => undefined));
+    void heard().then(() => {
+      const onward = connect(Number(new URL(admin.url).port), '127.0.0.1').on('error', () => socket.destroy());
+      socket.pipe(onward).pipe(socket);
+      socket.on('close', () => onward.destroy());
+    });
   });
-});
-await new Promise<void>((resolve) => late.listen(0, '127.0.0.1', resolve));
-const lateUrl = `http://127.0.0.1:${(late.address() as AddressInfo).port}`;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close };
+}
+/** Heard only after the coordinator was. */
+const late = await startWay(() => healthAnswered.promise);
 after(async () => {
   late.close();
   await coordinator.close();
@@ -35,7 +48,7 @@ after(async () => {
 
 async function bramble(...argv: string[]) {
   healthAnswered = Promise.withResolvers<void>();
-  return await runBramble({ ...admin, url: `${coordinator.url},${lateUrl}` }, argv);
+  return await runBramble({ ...admin, url: `${coordinator.url},${late.url}` }, argv);
 }
 
 async function send(url: string, method: string, path: string, body: string | Uint8Array<ArrayBuffer>, type: string) {
@@ -96,3 +109,27 @@ test(
     assert.match(exported.output, /^\{"format":"bramble-audit-1"/);
   },
 );
+
+test('a watch goes on at the address of the service that replaces the one it asked', limited, async () => {
+  const [major, minor] = ownRelease.split('.').map(Number);
+  await startTestUpgrade(admin.db, `${major}.${Number(minor) + 1}.0`);
+  const [former, next] = [await startWay(async () => undefined), await startWay(async () => undefined)];
+  await announceAddress(admin.home, 'admin-1', former.url);
+  let shown = '';
+  const output = new Writable({
+    write: (chunk, _encoding, done) => {
+      const isFirst = shown === '';
+      shown += String(chunk);
+      if (!isFirst) return done();
+      former.close();
+      void announceAddress(admin.home, 'admin-1', next.url)
+        .then(() => admin.db`update upgrade set state = 'reversed', finished_at = now()`)
+        .then(() => done(), done);
+    },
+  });
+  const environment = { BRAMBLE_HOME: admin.home, BRAMBLE_TOKEN: admin.token };
+  const streams = { input: Readable.from([]), output, errors: output, environment };
+  const code = await runCommandLine(['upgrade', 'status', '--watch'], streams);
+  next.close();
+  assert.deepEqual([code, /^state +reversed/m.test(shown)], [exitCode.ok, true], shown);
+});
