@@ -215,7 +215,7 @@ function accountNotes(options: PlanOptions, waves: readonly { name: string; acco
 /** @param leastMinutes that moving takes, without soaks */
 function windowNotes({ now }: PlanFacts, { windows }: PlanOptions, leastMinutes: number): string[] {
   if (windows.length === 0) return [];
-  const end = leastMinutes === 0 ? undefined : endWithin(windows, now, leastMinutes);
+  const end = leastMinutes === 0 ? undefined : endWithin(windows, now, leastMinutes * 60);
   return [
     `Nothing that devices notice starts outside of these windows: ${windows.join('; ')}.`,
     ...(end === undefined ? [] : [`If it starts now, sending ends on ${minuteText(end)} at the earliest.`]),

@@ -49,7 +49,7 @@ export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features
       readDurationSeconds(q, upgrade),
     ]);
   const waveReports = await Promise.all(
-    waves.map(async ({ runningSeconds: _running, soakingSeconds: _soaking, ...wave }) => {
+    waves.map(async ({ readAt: _readAt, soakingSeconds: _soaking, ...wave }) => {
       const moves = upgrade.plan.inPlace
         ? { ...noMoves, ...(await countReplacedAccounts(q, upgrade, wave.number)) }
         : await readWaveMoves(q, upgrade.id, wave.number);

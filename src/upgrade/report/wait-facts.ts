@@ -10,11 +10,10 @@ import { listInstancesBehind } from '../components/instances-behind.ts';
 import { supervisorsToWaitFor } from '../components/supervisors-behind.ts';
 import { listLockHolders } from '../fence/release-fence.ts';
 import { readDecisionSince } from '../state/awaited-decision.ts';
-import { scheduleAt } from '../state/schedule-windows.ts';
 import { finalDecision } from '../state/upgrade-states.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import { readPauseCause, type Upgrade } from '../state/upgrade-store.ts';
-import { acceptedBy, type Wave, type WaveMoves } from '../state/wave-store.ts';
+import { acceptedBy, runningSince, type Wave, type WaveMoves } from '../state/wave-store.ts';
 import {
   type AccountBehind,
   type BlockingSession,
@@ -84,7 +83,7 @@ export async function readWaits(
     updatedAt: upgrade.updatedAt,
     soakSeconds: options.soakSeconds,
     waveDeadlineSeconds: options.waveDeadlineSeconds,
-    schedule: scheduleAt(options.windows, now),
+    windows: options.windows,
     outOfReachRule: options,
     inPlace: upgrade.plan.inPlace,
     waves: waves.map((each) => waveFacts(each, each === wave ? open : [])),
@@ -107,7 +106,7 @@ function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
     name,
     state,
     startedAt,
-    runningSince: laterOf(startedAt, gate?.windowFrom),
+    runningSince: runningSince(wave),
     soakingAt,
     accounts,
     settled,
@@ -116,11 +115,6 @@ function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
     gateLacks,
     accepted,
   };
-}
-
-function laterOf(startedAt: Date | null, windowFrom: string | undefined): Date | null {
-  if (startedAt === null || windowFrom === undefined) return startedAt;
-  return new Date(Math.max(startedAt.getTime(), Date.parse(windowFrom)));
 }
 
 /** While the waves go on, that is what they are for. */

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { supervisorsText } from '../components/supervisors-behind.ts';
-import type { Schedule } from '../state/schedule-windows.ts';
 import { isFinal, isReversible, pausableStates, upgradeStates } from '../state/upgrade-states.ts';
 import type { WaveState } from '../state/wave-states.ts';
 import { type WaitFacts, type WaitKind, waitsOf } from './waits.ts';
@@ -41,10 +40,7 @@ const facts: fc.Arbitrary<WaitFacts> = fc.record({
   updatedAt: date,
   soakSeconds: fc.nat(600),
   waveDeadlineSeconds: fc.nat(600),
-  schedule: fc.constantFrom<Schedule>(
-    { kind: 'always' },
-    { kind: 'closed', next: { window: 'daily', opensAt: new Date(0), closesAt: new Date(1) } },
-  ),
+  windows: fc.constantFrom([], ['daily 01:00-04:00 UTC']),
   outOfReachRule: fc.record({
     outOfReach: fc.constantFrom('leave', 'pause', 'wait'),
     outOfReachSeconds: fc.nat(600),
@@ -182,7 +178,14 @@ test('accounts out of reach are counted, with what follows, until when, and the 
   };
   const ask = (outOfReach: 'leave' | 'pause' | 'wait', outOfReachSeconds: number, state: WaveState = 'running') => {
     const outOfReachRule = { outOfReach, outOfReachSeconds };
-    const given = { ...sample, state: 'moving', inPlace: false, now: new Date(90_000), outOfReachRule } as const;
+    const given = {
+      ...sample,
+      state: 'moving',
+      inPlace: false,
+      now: new Date(90_000),
+      windows: [],
+      outOfReachRule,
+    } as const;
     const waits = waitsOf({ ...given, waves: [{ ...wave, state }] });
     assert.deepEqual(
       waits.filter(({ what }) => what === 'wave'),
@@ -203,6 +206,26 @@ test('accounts out of reach are counted, with what follows, until when, and the 
   assert.deepEqual(ask('pause', 40), ['the upgrade pauses for them at the deadline', new Date(100_000), change]);
   assert.deepEqual(ask('wait', 40), ['the wave waits until they do', null, change]);
   assert.deepEqual(ask('wait', 40, 'soaking'), ['nothing is waiting for them', null, on]);
+});
+
+test('a deadline is told by the time in which windows are open', () => {
+  const [sample] = fc.sample(facts, { numRuns: 1, seed: 1 });
+  assert.ok(sample);
+  const runningSince = new Date('2026-11-26T02:00:00Z');
+  const wave: WaitFacts['waves'][number] = {
+    ...{ number: 1, name: 'canary', state: 'running', startedAt: runningSince, runningSince, soakingAt: null },
+    ...{ accounts: 3, settled: 1, outOfReach: 1, open: [], gateLacks: [], accepted: false },
+  };
+  const outOfReachRule = { outOfReach: 'pause', outOfReachSeconds: 3 * 3600 } as const;
+  for (const now of ['2026-11-26T12:00:00Z', '2026-11-27T01:30:00Z']) {
+    const waits = waitsOf({
+      ...{ ...sample, state: 'moving', inPlace: false, now: new Date(now), waves: [wave], outOfReachRule },
+      ...{ windows: ['daily 01:00-04:00 UTC'], waveDeadlineSeconds: 4 * 3600 },
+    });
+    const until = (kind: WaitKind) => waits.find(({ what }) => what === kind)?.until?.toISOString();
+    assert.equal(until('wave'), '2026-11-27T03:00:00.000Z');
+    assert.equal(until('out-of-reach'), '2026-11-27T02:00:00.000Z');
+  }
 });
 
 test('how much of a soak is left is said', () => {

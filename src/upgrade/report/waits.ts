@@ -15,7 +15,7 @@ import {
 } from '../../registry/supervisors.ts';
 import { occupiedText, type PlacedInstance } from '../components/instances-behind.ts';
 import { supervisorsText } from '../components/supervisors-behind.ts';
-import type { Schedule } from '../state/schedule-windows.ts';
+import { endWithin, scheduleAt } from '../state/schedule-windows.ts';
 import { isFinal, isReversible, type UpgradeState } from '../state/upgrade-states.ts';
 import type { PauseCause } from '../state/upgrade-store.ts';
 import type { WaveState } from '../state/wave-states.ts';
@@ -83,8 +83,7 @@ export interface WaitFacts {
   readonly updatedAt: Date;
   readonly soakSeconds: number;
   readonly waveDeadlineSeconds: number;
-  /** Its windows, as they are now. */
-  readonly schedule: Schedule;
+  readonly windows: readonly string[];
   readonly outOfReachRule: OutOfReachRule;
   readonly waves: readonly WaveFacts[];
   /** Instances are replaced, and nobody moves: the step says which one is waited for. */
@@ -318,7 +317,8 @@ function sessionWaits({ state, sessions }: WaitFacts): Wait[] {
   });
 }
 
-function windowWaits({ schedule, state }: WaitFacts): Wait[] {
+function windowWaits({ windows, now, state }: WaitFacts): Wait[] {
+  const schedule = scheduleAt(windows, now);
   if (schedule.kind !== 'closed' || (state !== 'moving' && state !== 'soaking')) return [];
   const { window, opensAt: until } = schedule.next;
   const why = `nothing new starts outside of the windows, what has started goes on; the next one is ${window}`;
@@ -343,20 +343,21 @@ function waveWaits(facts: WaitFacts): Wait[] {
       waits.push(wait('gate', `${named} is undecided: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
     }
   } else if (!facts.inPlace && wave.startedAt !== null && wave.settled + wave.outOfReach < wave.accounts) {
-    const until = deadlineOf(wave, facts);
+    const until = deadlineOf(wave, facts, facts.waveDeadlineSeconds);
     const why = `${wave.settled} of ${counted(wave.accounts, 'account')} of ${named} settled; the upgrade pauses at the deadline`;
     waits.push(wait('wave', why, { since: wave.startedAt, until, who: wave.open, command: 'bramble deliveries' }));
   }
   return waits;
 }
 
-function outOfReachWait({ now, outOfReachRule: rule }: WaitFacts, wave: WaveFacts): Wait {
+function outOfReachWait(facts: WaitFacts, wave: WaveFacts): Wait {
+  const { now, outOfReachRule: rule } = facts;
   const text = outOfReachText(wave.outOfReach, wave);
   if (wave.state === 'soaking')
     return wait('out-of-reach', `${text}: ${outOfReachFollows({ ...rule, outOfReach: 'leave' }, null)}`, {
       command: 'bramble deliveries',
     });
-  const deadline = rule.outOfReach === 'wait' ? null : later(wave.runningSince, rule.outOfReachSeconds);
+  const deadline = rule.outOfReach === 'wait' ? null : deadlineOf(wave, facts, rule.outOfReachSeconds);
   const until = deadline !== null && deadline > now ? deadline : null;
   const command = `bramble deliveries${holdsUp(rule) ? '; bramble upgrade set --out-of-reach leave' : ''}`;
   return wait('out-of-reach', `${text}: ${outOfReachFollows(rule, until)}`, { until, command });
@@ -387,11 +388,9 @@ function sendingWaits({ holds, silent }: WaitFacts): Wait[] {
   return [...waits, wait('silent-devices', why, { since: silent.since, until, who: silent.devices, command })];
 }
 
-/** It is counted from the time at which the present window opened, and does not run while none is open. */
-function deadlineOf({ runningSince }: WaveFacts, { schedule, waveDeadlineSeconds }: WaitFacts): Date | null {
-  if (runningSince === null || schedule.kind === 'closed') return null;
-  const opened = schedule.kind === 'open' ? schedule.opening.opensAt : runningSince;
-  return later(opened > runningSince ? opened : runningSince, waveDeadlineSeconds);
+/** It does not run while no window is open. */
+function deadlineOf({ runningSince }: WaveFacts, { windows }: WaitFacts, seconds: number): Date | null {
+  return (runningSince && endWithin(windows, runningSince, seconds)) ?? null;
 }
 
 /** `: 6 min left` */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { assertWindows, endWithin, openingText, scheduleAt } from './schedule-windows.ts';
+import { assertWindows, endWithin, openingText, openSeconds, scheduleAt } from './schedule-windows.ts';
 
 const at = (text: string) => new Date(text);
 const open = (window: string | string[], now: string) => scheduleAt([window].flat(), at(now)).kind === 'open';
@@ -64,12 +64,27 @@ test('clocks that are put forward or back shift a window, shorten or prolong it,
 
 test('what goes on only while a window is open takes as many of them as it needs', () => {
   const end = (windows: string[], minutes: number) =>
-    endWithin(windows, at('2026-11-27T20:00:00Z'), minutes)?.toISOString().slice(0, 16);
+    endWithin(windows, at('2026-11-27T20:00:00Z'), minutes * 60)
+      ?.toISOString()
+      .slice(0, 16);
   assert.equal(end([], 90), '2026-11-27T21:30');
   assert.equal(end(['daily 22:00-23:00 UTC'], 60), '2026-11-27T23:00');
   assert.equal(end(['daily 22:00-23:00 UTC'], 90), '2026-11-28T22:30');
   assert.equal(end(['Fri 22:00-23:00 UTC', 'Fri 22:30-24:00 UTC'], 150), '2026-12-04T22:30');
   assert.equal(end(['daily 22:00-22:01 UTC'], 1_000_000), undefined);
+});
+
+test('a time that is counted goes on with the next window, also where windows overlap', () => {
+  const hours = (windows: string[], until: string) =>
+    openSeconds(windows, at('2026-11-26T02:00:00Z'), at(until)) / 3600;
+  const night = 'daily 01:00-04:00 UTC';
+  assert.equal(hours([], '2026-11-26T12:00:00Z'), 10);
+  assert.equal(hours([night], '2026-11-26T03:30:00Z'), 1.5);
+  assert.equal(hours([night], '2026-11-26T12:00:00Z'), 2);
+  assert.equal(hours([night], '2026-11-27T03:00:00Z'), 4);
+  assert.equal(hours([night, 'daily 03:00-05:00 UTC'], '2026-11-27T00:00:00Z'), 3);
+  assert.equal(hours(['daily 12:00-13:00 UTC'], '2026-11-26T12:00:00Z'), 0);
+  assert.equal(hours([night], '2026-11-26T01:00:00Z'), 0, 'a clock that was put back');
 });
 
 test('what is no window, or never opens, is refused with what to write', () => {

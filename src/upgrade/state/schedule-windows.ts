@@ -26,7 +26,7 @@ interface Opening {
 
 export type Schedule =
   | { readonly kind: 'always' }
-  | { readonly kind: 'open'; readonly opening: Opening; readonly openSeconds: number }
+  | { readonly kind: 'open'; readonly opening: Opening }
   | { readonly kind: 'closed'; readonly next: Opening };
 
 const dayNames = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'];
@@ -96,27 +96,42 @@ export function scheduleAt(texts: readonly string[], now: Date): Schedule {
     .sort((a, b) => a.opensAt.getTime() - b.opensAt.getTime());
   const open = openings.filter(({ opensAt }) => opensAt <= now);
   const [last] = open.sort((a, b) => b.closesAt.getTime() - a.closesAt.getTime());
-  if (last !== undefined) {
-    return { kind: 'open', opening: last, openSeconds: (now.getTime() - last.opensAt.getTime()) / 1000 };
-  }
+  if (last !== undefined) return { kind: 'open', opening: last };
   const [next] = openings;
   if (next === undefined) throw refused(texts.join(', '), `never opens. Write windows ${example}.`);
   return { kind: 'closed', next };
 }
 
-/** When work of so many minutes that goes on only while a window is open ends at the earliest; undefined if it takes years. */
-export function endWithin(texts: readonly string[], from: Date, minutes: number): Date | undefined {
-  let [now, leftMs] = [from, minutes * 60_000];
-  for (let openings = 0; openings < 2000; openings++) {
-    const schedule = scheduleAt(texts, now);
-    if (schedule.kind === 'always') return new Date(now.getTime() + leftMs);
-    const { opensAt, closesAt } = schedule.kind === 'open' ? schedule.opening : schedule.next;
-    const begins = Math.max(now.getTime(), opensAt.getTime());
-    if (begins + leftMs <= closesAt.getTime()) return new Date(begins + leftMs);
-    leftMs -= closesAt.getTime() - begins;
-    now = closesAt;
+/** When so many seconds have passed while a window was open, counted from then; undefined if it takes years. */
+export function endWithin(texts: readonly string[], from: Date, seconds: number): Date | undefined {
+  let leftMs = seconds * 1000;
+  for (const { beginsMs, endsMs } of openTimes(texts, from)) {
+    if (beginsMs + leftMs <= endsMs) return new Date(beginsMs + leftMs);
+    leftMs -= endsMs - beginsMs;
   }
   return undefined;
+}
+
+/** Of the seconds between the two, those in which a window was open. */
+export function openSeconds(texts: readonly string[], from: Date, until: Date): number {
+  let sumMs = 0;
+  for (const { beginsMs, endsMs } of openTimes(texts, from)) {
+    if (beginsMs >= until.getTime()) break;
+    sumMs += Math.min(endsMs, until.getTime()) - beginsMs;
+  }
+  return sumMs / 1000;
+}
+
+/** The times in which a window is open, one after the other, for some years from then on. */
+function* openTimes(texts: readonly string[], from: Date): Generator<{ beginsMs: number; endsMs: number }> {
+  let now = from;
+  for (let openings = 0; openings < 2000; openings++) {
+    const schedule = scheduleAt(texts, now);
+    if (schedule.kind === 'always') return yield { beginsMs: now.getTime(), endsMs: Number.POSITIVE_INFINITY };
+    const { opensAt, closesAt } = schedule.kind === 'open' ? schedule.opening : schedule.next;
+    yield { beginsMs: Math.max(now.getTime(), opensAt.getTime()), endsMs: closesAt.getTime() };
+    now = closesAt;
+  }
 }
 
 /** Those that have not ended, of the days around now. */

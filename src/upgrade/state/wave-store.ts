@@ -26,8 +26,8 @@ export interface Wave {
   startedAt: Date | null;
   soakingAt: Date | null;
   finishedAt: Date | null;
-  /** Seconds since it started or was resumed, and since its soak began; by the database's clock. */
-  runningSeconds: number;
+  /** The database's time, and by it the seconds since its soak began. */
+  readAt: Date;
   soakingSeconds: number;
 }
 
@@ -46,11 +46,15 @@ export async function insertWaves(
 export async function listWaves(q: Queryable, id: UpgradeId): Promise<Wave[]> {
   return await q<Wave[]>`
     select w.number, w.name, w.state, w.gate, w.started_at as "startedAt", w.soaking_at as "soakingAt",
-           w.finished_at as "finishedAt",
-           coalesce(extract(epoch from clock_timestamp() - greatest((w.gate->>'windowFrom')::timestamptz, w.started_at)), 0)
-             ::float8 as "runningSeconds",
+           w.finished_at as "finishedAt", clock_timestamp() as "readAt",
            coalesce(extract(epoch from clock_timestamp() - w.soaking_at), 0)::float8 as "soakingSeconds"
       from upgrade_wave w where w.upgrade_id = ${id} order by w.number`;
+}
+
+/** Since when its deadlines are counted: since its start, or since the upgrade was resumed. */
+export function runningSince({ startedAt, gate }: Pick<Wave, 'startedAt' | 'gate'>): Date | null {
+  if (startedAt === null || gate?.windowFrom === undefined) return startedAt;
+  return new Date(Math.max(startedAt.getTime(), Date.parse(gate.windowFrom)));
 }
 
 /** A wave is in a state that a step does not expect. A retry does not help, so the upgrade pauses. */

@@ -104,6 +104,12 @@ export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<
   };
 }
 
+/** A window in so many hours from now, and for how many it is open: one that has begun for negative ones. */
+export function windowIn(hours: number, length: number): string {
+  const hour = (ahead: number) => `${String((new Date().getUTCHours() + ahead + 24) % 24).padStart(2, '0')}:00`;
+  return `daily ${hour(hours)}-${hour(hours + length)} UTC`;
+}
+
 /** Steps and lets the world go on until the upgrade is in one of the states; at most 200 rounds. */
 export async function until(
   { world, upgrade }: Scene,

@@ -7,13 +7,11 @@ import { pauseByOperator, resumeByOperator } from '../operations/operator-action
 import { changeByOperator } from '../operations/options-change.ts';
 import { readUpgradeReport } from '../report/report.ts';
 import { listWaves } from '../state/wave-store.ts';
-import { countAt, operator, type Scene, scene, until } from './scene-fixture.ts';
+import { countAt, operator, type Scene, scene, until, windowIn } from './scene-fixture.ts';
 import type { StepContext } from './step-context.ts';
 
 const limited = { timeout: 120_000 };
-/** Of the hour after the next one. */
-const later = (hours: number) => `${String((new Date().getUTCHours() + hours) % 24).padStart(2, '0')}:00`;
-const closed = () => [`daily ${later(2)}-${later(3)} UTC`];
+const closed = () => [windowIn(2, 1)];
 
 async function looks(it: Scene, context: StepContext, times: number, options = {}): Promise<void> {
   for (let look = 0; look < times; look++) {
@@ -84,6 +82,21 @@ test(
     );
   },
 );
+
+test('a deadline that is longer than its window is counted over several of them', limited, async () => {
+  const it = await scene({ windows: [windowIn(-1, 3)], waveDeadlineSeconds: 4 * 3600 });
+  const context = it.context('one');
+  await until(it, context, ['moving']);
+  for (let round = 0; round < 50 && !(await statesOf(it)).includes('running'); round++) {
+    await looks(it, context, 1, { maxMoves: 0 });
+  }
+  await it.db`update upgrade_wave set started_at = started_at - interval '1 day' where state = 'running'`;
+  await looks(it, context, 3, { maxMoves: 0 });
+  assert.equal((await it.upgrade()).state, 'moving', 'the windows of today and of yesterday were open for less');
+  await it.db`update upgrade_wave set started_at = started_at - interval '1 day' where state = 'running'`;
+  const paused = await until(it, context, ['paused'], { maxMoves: 0 });
+  assert.match(paused.pauseReason ?? '', /^wave 1 has not settled in 14400 s/);
+});
 
 test('accounts that come after the waves wait for a window, too', limited, async () => {
   const it = await scene();

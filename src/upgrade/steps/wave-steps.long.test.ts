@@ -8,7 +8,7 @@ import { changeByOperator } from '../operations/options-change.ts';
 import { readUpgradeReport } from '../report/report.ts';
 import { reportText } from '../report/report-text.ts';
 import { listWaves } from '../state/wave-store.ts';
-import { countAt, endUnasked, operator, type Scene, scene, until } from './scene-fixture.ts';
+import { countAt, endUnasked, operator, type Scene, scene, until, windowIn } from './scene-fixture.ts';
 import type { StepContext } from './step-context.ts';
 
 const limited = { timeout: 120_000 };
@@ -131,6 +131,14 @@ for (const [outOfReach, outOfReachSeconds] of [
       assert.equal(wait?.until === null, outOfReach === 'wait');
       await it.db`update upgrade_wave set started_at = started_at - interval '2 hours' where number = 1`;
       if (outOfReach === 'pause') {
+        const windows = async (change: { windows: string[] }) =>
+          await it.db.begin((tx) =>
+            changeByOperator(tx, { ...operator, change, platforms: registeredPlatforms, host: 'here' }),
+          );
+        await windows({ windows: [windowIn(2, 1)] });
+        await looks(it, context, 5);
+        assert.equal((await it.upgrade()).state, 'moving', 'no window was open: its time did not run');
+        await windows({ windows: [] });
         assert.match((await until(it, context, ['paused'])).pauseReason ?? '', /do not connect.*--out-of-reach leave/);
         await resume(it);
       } else if (outOfReach === 'wait') {

@@ -27,7 +27,7 @@ import { recordGateAnswer } from '../waves/gate-record.ts';
 import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from '../waves/latecomers.ts';
 import { awaitOutOfReach, leaveThem, outOfReachText } from '../waves/out-of-reach-rule.ts';
 import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
-import { heldBySchedule, secondsInWindow } from '../waves/schedule.ts';
+import { heldBySchedule, runningSeconds } from '../waves/schedule.ts';
 import { replaceLatecomers, replaceWave, watchReplaced } from './in-place-steps.ts';
 import { completeInstances } from './instance-steps.ts';
 import { pauseStep, pauseUpgrade } from './pausing.ts';
@@ -156,7 +156,7 @@ async function watchMoves(
     });
   }
   const { waveDeadlineSeconds } = upgrade.plan.options;
-  if (secondsInWindow(schedule, wave.runningSeconds) > waveDeadlineSeconds) {
+  if (runningSeconds(upgrade.plan.options, wave) > waveDeadlineSeconds) {
     const reason = `wave ${wave.number} has not settled in ${waveDeadlineSeconds} s: ${counted(open, 'account is', 'accounts are')} open`;
     return await pauseStep(context, upgrade, reason, { moves });
   }
@@ -172,7 +172,7 @@ async function heldByOutOfReach(
   wave: Wave,
   moves: WaveMoves,
 ): Promise<StepOutcome | undefined> {
-  const verdict = awaitOutOfReach(upgrade.plan.options, moves.outOfReach, wave.runningSeconds);
+  const verdict = awaitOutOfReach(upgrade.plan.options, moves.outOfReach, runningSeconds(upgrade.plan.options, wave));
   if (verdict === 'go-on') return undefined;
   const text = outOfReachText(moves.outOfReach, wave);
   if (verdict === 'wait') return waitingFor(text);

@@ -9,7 +9,7 @@ import { counted } from '../../base/counted.ts';
 
 export type OutOfReachRule = Pick<PlanOptions, 'outOfReach' | 'outOfReachSeconds'>;
 
-/** @param runningSeconds since the wave began, or was resumed */
+/** @param runningSeconds since the wave began, or was resumed, without those in which no window was open */
 export function awaitOutOfReach(
   rule: OutOfReachRule,
   accounts: number,

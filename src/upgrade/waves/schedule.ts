@@ -3,8 +3,9 @@ import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { databaseTime } from '../../database/database-time.ts';
 import { listAbsent } from '../components/absent-processes.ts';
-import { openingText, type Schedule, scheduleAt } from '../state/schedule-windows.ts';
+import { openingText, openSeconds, type Schedule, scheduleAt } from '../state/schedule-windows.ts';
 import { readDestinations, readOpenWindows } from '../state/upgrade-store.ts';
+import { runningSince, type Wave } from '../state/wave-store.ts';
 
 /** @throws BrambleError ERR_UPGRADE_WINDOW */
 export async function readSchedule(q: Queryable, { windows }: Pick<PlanOptions, 'windows'>): Promise<Schedule> {
@@ -35,8 +36,11 @@ export function heldBySchedule(schedule: Schedule): string | undefined {
   return schedule.kind === 'closed' ? openingText(schedule.next) : undefined;
 }
 
-/** Of these seconds up to now, those since the present window opened; 0 while none is open: no deadline runs meanwhile. */
-export function secondsInWindow(schedule: Schedule, seconds: number): number {
-  if (schedule.kind === 'always') return seconds;
-  return schedule.kind === 'closed' ? 0 : Math.min(seconds, schedule.openSeconds);
+/** For how long the wave has been running while a window was open: otherwise no deadline runs. */
+export function runningSeconds(
+  { windows }: Pick<PlanOptions, 'windows'>,
+  wave: Pick<Wave, 'startedAt' | 'gate' | 'readAt'>,
+): number {
+  const since = runningSince(wave);
+  return since === null ? 0 : openSeconds(windows, since, wave.readAt);
 }
