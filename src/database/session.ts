@@ -11,8 +11,11 @@ import { type DatabaseAddress, type DatabaseHost, readDatabaseAddress } from '..
 import { addArrayTypes } from './array-types.ts';
 import { firstHost } from './first-host.ts';
 import { connectSocket, isAnswering, secureSocket } from './server-socket.ts';
-import { type SilenceLimits, silenceLimits, watchSilence } from './silence-watch.ts';
+import { createSharedQuestions, type SilenceLimits, silenceLimits, watchSilence } from './silence-watch.ts';
 import { sqlState } from './sql-state.ts';
+
+/** Of all sessions of this process. */
+const isServerThere = createSharedQuestions(isAnswering, () => performance.now());
 
 export type Sql = postgres.Sql<Record<string, never>>;
 
@@ -164,7 +167,7 @@ async function openAt(
     {
       isBusy: running.isBusy,
       received: () => socket?.bytesRead ?? 0,
-      isServerThere: async (withinMs) => at === undefined || (await isAnswering(at, withinMs)),
+      isServerThere: async (limits) => at === undefined || (await isServerThere(at, limits)),
       onVanished: () => close(true),
     },
     options.silence ?? silenceLimits,

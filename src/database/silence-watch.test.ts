@@ -8,6 +8,7 @@ import { createTestDatabase } from './database-fixture.ts';
 import { startForwarder } from './forwarder-fixture.ts';
 import { openSession } from './session.ts';
 import { Sessions } from './sessions.ts';
+import { createSharedQuestions } from './silence-watch.ts';
 
 const limited = { timeout: 60_000 };
 const applicationName = 'bramble/test';
@@ -68,6 +69,57 @@ test('with the session of the statement go those of its pool that nobody uses', 
     { code: /^CONNECTION_/ },
   );
   await until('all three are closed', 20_000, async () => forwarder.open() === 0);
+});
+
+test('many sessions that wait ask their server no more often than a few', limited, async (t) => {
+  const forwarder = await startForwarder(t, url);
+  const other = await openSession(url, { applicationName });
+  t.after(() => other.close());
+  await other.run((sql) => sql`select pg_advisory_lock(2)`);
+  const silence = { everyMs: 100, answerMs: 30_000 };
+  const waiting = Array.from({ length: 20 }, async () => {
+    const session = await openSession(forwarder.url, { applicationName, silence });
+    t.after(() => session.close());
+    await session.run((sql) => sql`select pg_advisory_lock_shared(2)`);
+  });
+  await until('all wait at the server', 20_000, async () => {
+    const rows = await other.run((sql) => sql`select 1 from pg_locks where locktype = 'advisory' and not granted`);
+    return rows.length === waiting.length;
+  });
+  const [before, sinceMs] = [forwarder.connections(), performance.now()];
+  await until('it was asked twenty times', 40_000, async () => forwarder.connections() - before >= 20);
+  const asked = forwarder.connections() - before;
+  const halves = (performance.now() - sinceMs) / (silence.everyMs / 2);
+  assert.ok(asked <= halves + 3, `${asked} questions in ${halves} halves of the time between two looks`);
+  await other.run((sql) => sql`select pg_advisory_unlock(2)`);
+  await Promise.all(waiting);
+});
+
+test('a question is shared by those who ask the same server soon after, whether it is answered yet or not', async () => {
+  let nowMs = 0;
+  const asked: PromiseWithResolvers<boolean>[] = [];
+  const isThere = createSharedQuestions(
+    () => {
+      const answer = Promise.withResolvers<boolean>();
+      asked.push(answer);
+      return answer.promise;
+    },
+    () => nowMs,
+  );
+  const limits = { everyMs: 2000, answerMs: 6000 };
+  const [one, another] = ['one', 'another'].map((name) => ({ name, port: 5432 }));
+  assert.ok(one && another);
+  const answers = [isThere(one, limits)];
+  nowMs = 999;
+  answers.push(isThere(one, limits), isThere(another, limits));
+  assert.equal(asked.length, 2);
+  asked[0]?.resolve(true);
+  answers.push(isThere(one, limits));
+  nowMs = 1000;
+  answers.push(isThere(one, limits));
+  assert.equal(asked.length, 3);
+  for (const { resolve } of asked) resolve(false);
+  assert.deepEqual(await Promise.all(answers), [true, true, false, true, false]);
 });
 
 for (const tls of [false, true]) {

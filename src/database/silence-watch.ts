@@ -5,8 +5,10 @@
  * for a sign of life in a connection of its own.
  *
  * Invariant: a session is given up only if a statement runs, nothing was received since the question, and the server had the
- * whole time for an answer. One that answers anybody at all may take as long as it likes.
+ * whole time for an answer. One that answers anybody at all may take as long as it likes. And
+ * however many sessions of a process wait, it asks a server no more often than for two: it may be struggling as it is.
  */
+import type { DatabaseHost } from '../base/database-address.ts';
 
 export interface SilenceLimits {
   /** How often is looked whether anything was received meanwhile. */
@@ -22,12 +24,12 @@ interface WatchedSession {
   readonly isBusy: () => boolean;
   /** Bytes so far. */
   readonly received: () => number;
-  readonly isServerThere: (withinMs: number) => Promise<boolean>;
+  readonly isServerThere: (limits: SilenceLimits) => Promise<boolean>;
   readonly onVanished: () => void;
 }
 
 /** @returns what ends the watch */
-export function watchSilence(session: WatchedSession, { everyMs, answerMs }: SilenceLimits): () => void {
+export function watchSilence(session: WatchedSession, limits: SilenceLimits): () => void {
   let last = -1;
   let isAsking = false;
   let isOver = false;
@@ -37,7 +39,7 @@ export function watchSilence(session: WatchedSession, { everyMs, answerMs }: Sil
     const wasSilent = silentSince === last;
     last = silentSince;
     if (!wasSilent || !session.isBusy()) return;
-    const isThere = await session.isServerThere(answerMs);
+    const isThere = await session.isServerThere(limits);
     if (!isThere && !isOver && session.isBusy() && session.received() === silentSince) session.onVanished();
   };
   const timer = setInterval(() => {
@@ -46,10 +48,29 @@ export function watchSilence(session: WatchedSession, { everyMs, answerMs }: Sil
     void look().finally(() => {
       isAsking = false;
     });
-  }, everyMs);
+  }, limits.everyMs);
   timer.unref();
   return () => {
     isOver = true;
     clearInterval(timer);
+  };
+}
+
+/**
+ * One question for all sessions that would ask the same server within half the time between two looks. A session that shares an
+ * earlier one was silent since then as well, and its next look asks anew.
+ */
+export function createSharedQuestions(
+  ask: (server: DatabaseHost, withinMs: number) => Promise<boolean>,
+  nowMs: () => number,
+): (server: DatabaseHost, limits: SilenceLimits) => Promise<boolean> {
+  const latest = new Map<string, { askedMs: number; answer: Promise<boolean> }>();
+  return async (server, { everyMs, answerMs }) => {
+    const key = `${server.name}:${server.port}`;
+    const known = latest.get(key);
+    if (known !== undefined && nowMs() - known.askedMs < everyMs / 2) return await known.answer;
+    const answer = ask(server, answerMs);
+    latest.set(key, { askedMs: nowMs(), answer });
+    return await answer;
   };
 }
