@@ -2,7 +2,8 @@
 -- home; this is what others see of it, and how they notice that nothing is done. Release 1.3 knows nothing of it.
 create table backup_schedule (
   host        text primary key,
-  daily       text not null,                   -- time of day, by the host's clock
+  daily       text not null,                   -- time of day, in that zone
+  zone        text not null,                   -- the host's own, as its last run had it
   folder      text not null,
   keep        integer,
   verifies    boolean not null,
@@ -17,4 +18,4 @@ create table backup_schedule (
 );
 
 select audit_attach('backup_schedule', '{insert,"update of daily, folder, keep, verifies",delete}', '{}', 'array[r.host]',
-  '{host,daily,folder,keep,verifies,set_by,set_at}');
+  '{host,daily,zone,folder,keep,verifies,set_by,set_at}');

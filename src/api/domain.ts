@@ -81,6 +81,7 @@ const domainStatus = z.object({
       z.object({
         host: z.string(),
         daily: z.string(),
+        zone: z.string().describe('The time zone of `daily`: the host’s own.'),
         folder: z.string(),
         keep: z.number().nullable(),
         verifies: z.boolean(),

@@ -19,6 +19,7 @@ import {
   dueNow,
   lastDue,
   nextDue,
+  ownZone,
   passed,
   readSchedule,
   readScheduleState,
@@ -98,7 +99,7 @@ async function attempt(
     if (verified !== null) made = { ...made, path: verified.file };
     // Not before: as long as new ones are no good, the old ones are all there is.
     const removed = keep === null ? [] : await removeOldBackups(folder, made.head, keep);
-    if (await knowsSchedules(db)) await noteGoodBackup(db, host, made.path, dueAt);
+    if (await knowsSchedules(db)) await noteGoodBackup(db, { host, zone: ownZone() }, made.path, dueAt);
     return { outcome: 'passed', made, verified, removed };
   } catch (error) {
     if (signal?.aborted !== true) {
@@ -114,7 +115,7 @@ async function attempt(
 
 async function tell(db: Database, host: string, event: Parameters<typeof recordEvent>[1], failure: string) {
   await recordEvent(db, event);
-  if (await knowsSchedules(db)) await noteFailedBackup(db, host, failure);
+  if (await knowsSchedules(db)) await noteFailedBackup(db, { host, zone: ownZone() }, failure);
 }
 
 async function make(

@@ -36,7 +36,7 @@ export async function setSchedule(home: string, wanted: NewSchedule, user: strin
   const dueAt = local.nextDue(wanted.daily, now);
   const { daily, folder, keep, verifies } = wanted;
   await onDomain(home, user, 'set', async (tx, host) => {
-    await writeSchedule(tx, { host, daily, folder, keep, verifies, setBy: user }, dueAt);
+    await writeSchedule(tx, { host, daily, zone: local.ownZone(), folder, keep, verifies, setBy: user }, dueAt);
     const onOtherFileSystem = await isApart(folder, home);
     await local.removeSchedule(home);
     await local.writeSchedule(home, { format: 1, ...wanted, onOtherFileSystem, setBy: user, setAt: now.toISOString() });

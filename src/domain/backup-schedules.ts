@@ -7,13 +7,17 @@ import { hasTable } from '../database/has-table.ts';
 
 interface HostSchedule {
   host: string;
-  /** `02:30`, by the host's clock. */
+  /** `02:30`, in that zone. */
   daily: string;
+  /** The host's own, such as `Europe/Berlin`, as its last run had it. */
+  zone: string;
   folder: string;
   keep: number | null;
   verifies: boolean;
   setBy: string;
 }
+
+type HostInZone = Pick<HostSchedule, 'host' | 'zone'>;
 
 export interface ScheduledBackups extends HostSchedule {
   /** When the first one after the last good one is to begin. */
@@ -36,20 +40,20 @@ export async function knowsSchedules(q: Queryable): Promise<boolean> {
 
 export async function listScheduledBackups(q: Queryable): Promise<ScheduledBackups[]> {
   return await q<ScheduledBackups[]>`
-    select host, daily, folder, keep, verifies, set_by as "setBy", due_at as "dueAt", good_at as "goodAt",
+    select host, daily, zone, folder, keep, verifies, set_by as "setBy", due_at as "dueAt", good_at as "goodAt",
            good_file as "goodFile", tried_at as "triedAt", failure,
            due_at < now() - make_interval(hours => ${overdueAfterHours}) as overdue
       from backup_schedule order by host`;
 }
 
 export async function writeSchedule(tx: Transaction, schedule: HostSchedule, dueAt: Date): Promise<void> {
-  const { host, daily, folder, keep, verifies, setBy } = schedule;
+  const { host, daily, zone, folder, keep, verifies, setBy } = schedule;
   await tx`
-    insert into backup_schedule (host, daily, folder, keep, verifies, set_by, due_at)
-    values (${host}, ${daily}, ${folder}, ${keep}, ${verifies}, ${setBy}, ${dueAt})
+    insert into backup_schedule (host, daily, zone, folder, keep, verifies, set_by, due_at)
+    values (${host}, ${daily}, ${zone}, ${folder}, ${keep}, ${verifies}, ${setBy}, ${dueAt})
     on conflict (host) do update
-       set daily = excluded.daily, folder = excluded.folder, keep = excluded.keep, verifies = excluded.verifies,
-           set_by = excluded.set_by, set_at = now(), due_at = excluded.due_at, failure = null`;
+       set daily = excluded.daily, zone = excluded.zone, folder = excluded.folder, keep = excluded.keep,
+           verifies = excluded.verifies, set_by = excluded.set_by, set_at = now(), due_at = excluded.due_at, failure = null`;
 }
 
 /** False if none was set for the host. */
@@ -58,13 +62,18 @@ export async function deleteSchedule(tx: Transaction, host: string): Promise<boo
 }
 
 /** A schedule that was taken away meanwhile stays away. */
-export async function noteGoodBackup(q: Queryable, host: string, file: string, dueAt: Date): Promise<void> {
+export async function noteGoodBackup(
+  q: Queryable,
+  { host, zone }: HostInZone,
+  file: string,
+  dueAt: Date,
+): Promise<void> {
   await q`
     update backup_schedule
-       set good_at = now(), good_file = ${file}, tried_at = now(), failure = null, due_at = ${dueAt}
+       set good_at = now(), good_file = ${file}, tried_at = now(), failure = null, due_at = ${dueAt}, zone = ${zone}
      where host = ${host}`;
 }
 
-export async function noteFailedBackup(q: Queryable, host: string, failure: string): Promise<void> {
-  await q`update backup_schedule set tried_at = now(), failure = ${failure} where host = ${host}`;
+export async function noteFailedBackup(q: Queryable, { host, zone }: HostInZone, failure: string): Promise<void> {
+  await q`update backup_schedule set tried_at = now(), failure = ${failure}, zone = ${zone} where host = ${host}`;
 }

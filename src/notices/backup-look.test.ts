@@ -12,7 +12,15 @@ const db = openDatabase(database.url, { applicationName: 'bramble/test' });
 after(async () => await db.end({ timeout: 5 }));
 
 const hours = (number: number) => new Date(Date.now() + number * 3_600_000);
-const schedule = { host: 'berlin', daily: '02:30', folder: '/mnt', keep: 7, verifies: true, setBy: 'ada' };
+const schedule = {
+  host: 'berlin',
+  daily: '02:30',
+  zone: 'Europe/Berlin',
+  folder: '/mnt',
+  keep: 7,
+  verifies: true,
+  setBy: 'ada',
+};
 const told = async () => {
   await tellConditions(db, [backupLook(db)], (_, error) => assert.fail(String(error)));
   const rows = await db<{ kind: string; message: string }[]>`select kind, message from event order by id`;
@@ -31,11 +39,11 @@ test('an overdue backup is told once a day, with what is known of why, until the
   );
   assert.match(first, /Does its supervisor run/);
   assert.deepEqual([more, await told()], [[], []]);
-  await noteFailedBackup(db, 'berlin', 'the disk is full');
+  await noteFailedBackup(db, schedule, 'the disk is full');
   await db`update notice_condition set again_at = now()`;
   assert.match((await told()).join(), /It was tried at .*: the disk is full/);
-  await noteGoodBackup(db, 'berlin', '/mnt/a.backup', hours(20));
+  await noteGoodBackup(db, { ...schedule, zone: 'UTC' }, '/mnt/a.backup', hours(20));
   assert.deepEqual(await told(), ['backup-caught-up: the backup that berlin was to make is not overdue any more']);
   const [now] = await listScheduledBackups(db);
-  assert.deepEqual([now?.overdue, now?.failure, now?.goodFile], [false, null, '/mnt/a.backup']);
+  assert.deepEqual([now?.overdue, now?.failure, now?.goodFile, now?.zone], [false, null, '/mnt/a.backup', 'UTC']);
 });

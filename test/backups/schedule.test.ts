@@ -14,6 +14,8 @@ interface Shown {
   hosts: { host: string; goodFile: string | null; failure: string | null }[];
 }
 
+// Of this process and of the commands that it runs.
+process.env['TZ'] = 'Europe/Berlin';
 const domain = await stillDomain();
 
 describe('a schedule of backups', { timeout: 300_000 }, () => {
@@ -59,7 +61,7 @@ describe('a schedule of backups', { timeout: 300_000 }, () => {
     const [file = ''] = await backups();
     const after = await show();
     assert.deepEqual([after.code, after.shown.hosts[0]?.goodFile], [0, join(domain.folder, file)]);
-    assert.match((await schedule()).stdout, /^berlin +02:30 +.*, the newest 2 +each +\d{4}-/m);
+    assert.match((await schedule()).stdout, /^berlin +02:30 Europe\/Berlin +.*, the newest 2 +each +\d{4}-/m);
     const [text] =
       await domain.sql`select (select json_agg(s) from backup_schedule s)::text || (select json_agg(r) from audit_record r)::text as all`;
     assert.match(String(text?.['all']), /backup schedule set/);
@@ -128,7 +130,7 @@ describe('a schedule of backups', { timeout: 300_000 }, () => {
     const { code, shown } = await show();
     assert.deepEqual([code, shown.missingHere], [1, true]);
     assert.match((await schedule()).stdout, /has no schedule: `bramble backup schedule set`/);
-    await domain.sql`insert into backup_schedule (host, daily, folder, verifies, set_by, due_at) values ('gone', '01:00', '/x', false, 'ada', now())`;
+    await domain.sql`insert into backup_schedule (host, daily, zone, folder, verifies, set_by, due_at) values ('gone', '01:00', 'UTC', '/x', false, 'ada', now())`;
     assert.equal((await schedule('off', '--host', 'gone')).code, 0);
     assert.equal((await schedule('off')).code, 0);
     assert.deepEqual((await show()).shown.hosts, []);

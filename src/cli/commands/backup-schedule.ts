@@ -50,7 +50,7 @@ function scheduleText(shown: Shown, style: Style): string {
   if (hosts.length === 0) return 'No backups are scheduled: `bramble backup schedule set`.';
   const table = columns(style, hosts, {
     host: (row) => row.host,
-    'every day at': (row) => row.daily,
+    'every day at': (row) => `${row.daily} ${row.zone}`,
     to: (row) => `${row.folder}${row.keep === null ? '' : `, the newest ${row.keep}`}`,
     tried: (row) => (row.verifies ? 'each' : 'no'),
     'last good': (row) => timeText(row.goodAt),

@@ -51,6 +51,11 @@ export function isTimeOfDay(text: string): boolean {
   return timeOfDay.safeParse(text).success;
 }
 
+/** In which this process takes times of day: the host's, unless `TZ` says otherwise. */
+export function ownZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
 /** When a backup was last to begin. Once on each day, also on one of 23 or 25 hours. */
 export function lastDue(daily: string, now: Date): Date {
   const today = dueOn(daily, now, 0);
