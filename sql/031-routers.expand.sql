@@ -13,6 +13,18 @@ create table router (
   removed_at   timestamptz                     -- from then on nobody dials it, and it is not registered any more
 );
 
+-- They are matched in their order. An address too many would be dialled no more, and nobody would notice.
+do $$
+declare
+  addresses integer := (select jsonb_array_length(value -> 'addresses') from setting where key = 'routers');
+  routers integer := (select count(*) from desired_process where kind = 'router');
+begin
+  if addresses > 0 and addresses <> routers then
+    raise exception 'the domain has % routers, and % addresses in the setting "routers": which belongs to which is not known', routers, addresses
+      using hint = 'Leave one address for each router there, in the order of their names, and go on with the upgrade.';
+  end if;
+end $$;
+
 insert into router (name, host, link_host, srp_port, server_name)
 select p.name, p.host, a.address ->> 'host', (a.address ->> 'port')::integer, a.address ->> 'serverName'
   from (select row_number() over (order by place) as number, address

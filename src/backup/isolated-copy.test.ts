@@ -37,14 +37,14 @@ test('of a domain of 1.3 they are forgotten where 1.3 reads them, and the expans
   const { url } = await createEarlierTestDatabase(lastOf13);
   const db = await open({ url });
   const address = { host: 'mdm.example.org', port: 3101, serverName: 'x' };
-  await db`insert into setting (key, value) values ('routers', ${db.json({ addresses: [address] })})`;
+  await db`insert into setting (key, value) values ('routers', ${db.json({ addresses: [address, address] })})`;
   await db`
     insert into desired_process (name, kind, host, release, state, settings)
-    values ('router-1', 'router', 'here', '1.3.0', 'running', '{}')`;
+    values ('router-1', 'router', 'here', '1.3.0', 'running', '{}'), ('router-2', 'router', 'here', '1.3.0', 'running', '{}')`;
   await isolateCopy(db, home);
   const [setting] = await db`select value from setting where key = 'routers'`;
-  assert.deepEqual(setting?.['value'], { addresses: [nobody] });
+  assert.deepEqual(setting?.['value'], { addresses: [nobody, nobody] });
   const step = { folder: migrationFolder(), release: '1.4.0', applicationName: 'bramble/test' };
   await migrate(url, { ...step, contract: false });
-  assert.deepEqual([...(await listRouterAddresses(db))], [nobody]);
+  assert.deepEqual([...(await listRouterAddresses(db))], [nobody, nobody]);
 });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createEarlierTestDatabase } from '../../src/database/database-fixture.ts';
+import { hasTable } from '../../src/database/has-table.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { sqlState } from '../../src/database/sql-state.ts';
 import { seedDomain } from '../../src/devices/device-fixture.ts';
@@ -48,6 +49,24 @@ test('the table has what the setting has while 1.3 reads that, and alone from th
   assert.deepEqual([...(await listRouterAddresses(db))], [address]);
   await assert.rejects(writeSetting(), (error) => sqlState(error) === '23514');
   await db`insert into setting (key, value) values ('another', '{}')`;
+});
+
+test('as long as there is an address too many, or a router, the expansion is refused and changes nothing', async () => {
+  const { url, db, writeSetting, readSetting } = await domainOf13();
+  const expand = () => migrate(url, { ...step, contract: false });
+  const addRouter = (name: string) => db`
+    insert into desired_process (name, kind, host, release, state, settings)
+    values (${name}, 'router', 'here', '1.3.0', 'running', '{}')`;
+  await writeSetting();
+  await assert.rejects(expand(), /has 0 routers, and 1 addresses in the setting "routers"/);
+  await addRouter('router-1');
+  await addRouter('router-2');
+  await assert.rejects(expand(), /has 2 routers, and 1 addresses in the setting "routers"/);
+  assert.equal(await hasTable(db, 'router'), false);
+  assert.deepEqual(await readSetting(), { addresses: [address] });
+  await db`delete from desired_process where name = 'router-2'`;
+  await expand();
+  assert.deepEqual([...(await listRouterAddresses(db))], [address]);
 });
 
 test('a domain that was made without the setting has an empty table, and loses nothing', async () => {
