@@ -70,6 +70,29 @@ const deliveryCount = z.object({
   suspects: z.number(),
 });
 
+/** Before the waves. What a rehearsal measured is of the copy; what waves take is a minimum, by the rates of the domain. */
+export const expectedTimes = z.object({
+  rehearsed: z
+    .object({
+      at: z.string(),
+      takenAt: z.string().describe('When the backup was taken; both times are ISO 8601.'),
+      awaySeconds: z.number().describe('From the last answer of the administration to the first of the new release.'),
+      expandSeconds: z.number().describe('Of that: expanding the schema.'),
+      backfills: z.array(z.object({ migration: z.string(), rows: z.number(), seconds: z.number() })),
+    })
+    .nullable()
+    .describe(
+      'Measured by the newest rehearsal of this upgrade on this host; null if there is none, or it said no go.',
+    ),
+  waves: z
+    .object({ count: z.number(), sendSeconds: z.number(), soakSeconds: z.number(), leastSeconds: z.number() })
+    .nullable()
+    .describe(
+      'Sending under the plan’s budget, observing each wave, and both together; null once the checks have passed.',
+    ),
+});
+export type ExpectedTimes = z.output<typeof expectedTimes>;
+
 export const releasePair = z.object({ from: z.string(), to: z.string() });
 
 export const upgradeReport = z.object({
@@ -88,6 +111,7 @@ export const upgradeReport = z.object({
   finishedAt: instant.nullable(),
   seconds: z.number().describe('From planned to the end, or to now.'),
   plan: upgradePlanSchema,
+  expected: expectedTimes.optional().describe('Until the administration is back.'),
   checks: z.array(checkResult).optional(),
   newInstances: z.array(z.object({ name: z.string(), replaces: z.string() })),
   replacements: z

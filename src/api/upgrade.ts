@@ -5,7 +5,7 @@ import { byName, name } from './shapes.ts';
 import { typedText } from './typed-text.ts';
 import { optionsChangeSchema } from './upgrade-options.ts';
 import { upgradePlanSchema } from './upgrade-plan.ts';
-import { releasePair, upgradeReport } from './upgrade-report.ts';
+import { expectedTimes, releasePair, upgradeReport } from './upgrade-report.ts';
 
 /** The signature findings that an operator accepts by name. */
 const acceptance = {
@@ -33,7 +33,11 @@ export const startBody = z.looseObject({
 });
 
 /** A preview; one of 1.1 does not name the releases. */
-const previewedPlan = z.object({ release: releasePair.optional(), plan: upgradePlanSchema });
+const previewedPlan = z.object({
+  release: releasePair.optional(),
+  plan: upgradePlanSchema,
+  expected: expectedTimes.optional(),
+});
 const tag = 'upgrade';
 
 export const upgradeOperations = {

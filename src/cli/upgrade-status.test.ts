@@ -1,9 +1,12 @@
 /** What `bramble upgrade status` and `report` print of a paused upgrade: each thing once. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { readDomain } from '../domain/domain.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { startTestUpgrade } from '../processes/coordinator/coordinator-endpoint-fixture.ts';
 import { ownRelease } from '../registry/own-release.ts';
+import { testRehearsal } from '../upgrade/plan/rehearsal-fixture.ts';
+import { recordRehearsal } from '../upgrade/plan/rehearsal-record.ts';
 import { finalDecision } from '../upgrade/state/upgrade-states.ts';
 import { runBramble } from './command-line-fixture.ts';
 
@@ -11,6 +14,18 @@ const admin = await startAdministration();
 after(async () => await admin.close());
 
 const timesIn = (text: string, what: string): number => text.split(what).length - 1;
+
+test('the status says how long the administration will be away, as rehearsed, and what the waves take at least', async () => {
+  const [major, minor] = ownRelease.split('.').map(Number);
+  const later = `${major}.${Number(minor) + 1}.0`;
+  await startTestUpgrade(admin.db, later);
+  const { domainId } = await readDomain(admin.db);
+  await recordRehearsal(admin.home, { ...testRehearsal, domainId, fromRelease: ownRelease, toRelease: later });
+  const { output } = await runBramble(admin, ['upgrade', 'status']);
+  assert.match(output, /^fence +the administration is away for about 62\.5 s, of which 61\.0 s expand the schema/m);
+  assert.match(output, /^backfill +002-devices 40\.0 s \(1 row\)$/m);
+  await admin.db`truncate upgrade cascade`;
+});
 
 test('the status of a paused upgrade says once why, and of each gate one word', async () => {
   const [major, minor] = ownRelease.split('.').map(Number);

@@ -91,12 +91,12 @@ function planOptions(command: Command): Command {
     );
 }
 
-function plannedText({ plan, release }: AnswerOf<typeof upgradeOperations.plan>, preview: boolean): string {
+function plannedText({ plan, release, expected }: AnswerOf<typeof upgradeOperations.plan>, preview: boolean): string {
   const head = release === undefined ? '' : `Upgrade ${release.from} → ${release.to}\n\n`;
   const next = preview
     ? 'Nothing was saved. Run the same command without --preview to save the plan.'
     : 'The plan is saved. Next: `bramble upgrade start`, which runs the checks first.';
-  return `${head}${planText(plan)}\n${next}`;
+  return `${head}${planText(plan, expected)}\n${next}`;
 }
 
 /** What `--options` says of the same instances stays. */

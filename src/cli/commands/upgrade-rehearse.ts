@@ -79,7 +79,10 @@ function rehearsalText(rehearsal: Rehearsal, style: Style): string {
       'fence',
       `the administration would be away for about ${seconds(fenceMs(rehearsal))}; devices are served meanwhile`,
     ],
-    ['recorded', 'on this host, for the check "rehearsal", and for plans that an administration of 1.4 or later makes'],
+    [
+      'recorded',
+      'on this host, for the check "rehearsal", and for plans and the status of an administration of 1.4 or later',
+    ],
   ]);
 }
 

@@ -6,6 +6,7 @@ import type { OptionsChange } from '../../api/upgrade-options.ts';
 import type { UpgradeReport } from '../../api/upgrade-report.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { expectedLines } from '../../upgrade/report/expected-times-text.ts';
 import { overrideText } from '../../upgrade/report/override-text.ts';
 import { emptiedText, gateWord, reportText, shownWaits } from '../../upgrade/report/report-text.ts';
 import { waitLines } from '../../upgrade/report/wait-text.ts';
@@ -220,6 +221,7 @@ function shortText(answer: UpgradeReport, style: Style): string {
   if (!answer.coordinator.atWork && !finalStates.has(answer.state)) {
     entries.push(['coordinator', style.yellow('not running')]);
   }
+  if (answer.expected !== undefined) entries.push(...expectedLines(answer.expected));
   entries.push(...overrideEntries(answer.checks ?? []));
   const { moved, reversed } = answer.accounts;
   if (isHomeward(answer) && moved > 0) entries.push(['moved back', `${reversed} of ${counted(moved, 'account')}`]);

@@ -5,8 +5,10 @@ import { after, test } from 'node:test';
 import { fastify } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { createToken } from '../../access/administrator-tokens.ts';
+import type { ExpectedTimes } from '../../api/upgrade-report.ts';
 import { openDatabase, type Transaction } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
+import { readDomain } from '../../domain/domain.ts';
 import { readReleaseSigner } from '../../domain/release-signer.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import {
@@ -19,6 +21,8 @@ import { testSigner, writeTestArchive } from '../../release/signed-archive-fixtu
 import { errorAnswer } from '../../rest/http-errors.ts';
 import { jsonCaller } from '../../rest/json-call-fixture.ts';
 import { trustRelease } from '../fence/release-trust.ts';
+import { testRehearsal } from '../plan/rehearsal-fixture.ts';
+import { recordRehearsal } from '../plan/rehearsal-record.ts';
 import { readUpgradeReport } from '../report/report.ts';
 import { reportText } from '../report/report-text.ts';
 import { readLatestUpgrade } from '../state/upgrade-store.ts';
@@ -191,6 +195,7 @@ async function planningService() {
       code?: string;
       message?: string;
       state?: string;
+      expected?: ExpectedTimes;
     }>();
 }
 const post = await planningService();
@@ -228,6 +233,25 @@ test('a preview installs nothing, and so does a plan that is refused', async () 
   assert.equal((await post({ archive, canaries: ['nobody'] })).code, 'ERR_UPGRADE_CANARY');
   assert.equal((await post({ archive, instances: { nowhere: {} } }, '/upgrade/start')).code, 'ERR_UPGRADE_INSTANCE');
   assert.deepEqual(await installed(), []);
+});
+
+test('a preview and the status say what the newest rehearsal measured, be it later than the plan', async () => {
+  const archive = await archiveOf('1.1.0');
+  const { domainId } = await readDomain(db);
+  const rehearse = async (expandMs: number) =>
+    await recordRehearsal(home, { ...testRehearsal, domainId, times: { ...testRehearsal.times, expandMs } });
+  const { expected: unmeasured } = await post({ archive, preview: true, soakSeconds: 7 });
+  assert.equal(unmeasured?.rehearsed, null);
+  assert.deepEqual([unmeasured?.waves?.count, unmeasured?.waves?.soakSeconds], [2, 7]);
+  await rehearse(2000);
+  assert.equal((await post({ archive, preview: true })).expected?.rehearsed?.awaySeconds, 3.5);
+  assert.equal((await post({ archive })).expected?.rehearsed?.awaySeconds, 3.5);
+  await rehearse(4000);
+  const status = async () => (await call('GET', '/upgrade')).answer['expected'] as ExpectedTimes | undefined;
+  assert.equal((await status())?.rehearsed?.awaySeconds, 5.5, 'of the newest rehearsal');
+  await setState('moving');
+  assert.equal(await status(), undefined);
+  await db`truncate upgrade cascade`;
 });
 
 test('a plan that was not started is replaced only when that is said', async () => {

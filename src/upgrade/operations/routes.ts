@@ -19,6 +19,7 @@ import { type Acceptance, judgementText } from '../../release/signer-judgement.t
 import { type ServedRequest, serve } from '../../rest/serve.ts';
 import { unknownKey } from '../../rest/unknown-keys.ts';
 import { judgeRelease, trustRelease } from '../fence/release-trust.ts';
+import { expectedTimes } from '../plan/expected-times.ts';
 import { readRehearsal } from '../plan/rehearsal-record.ts';
 import { type ChosenTarget, chooseTarget, differencesTo } from '../plan/upgrade-archive.ts';
 import { type Report, readUpgradeReport } from '../report/report.ts';
@@ -62,7 +63,10 @@ type View = (upgrade: Upgrade) => Promise<Report>;
 /** Register under /api/v1. */
 export function upgradeRoutes(options: UpgradeRoutesOptions): FastifyPluginAsync {
   const { db } = options;
-  const view: View = async (upgrade) => await readUpgradeReport(db, upgrade, options.features);
+  const view: View = async (upgrade) => ({
+    ...(await readUpgradeReport(db, upgrade, options.features)),
+    ...(await expectationsOf(options, upgrade)),
+  });
   const viewLatest = async () => {
     const upgrade = await readLatestUpgrade(db);
     if (upgrade !== undefined) return await view(upgrade);
@@ -137,7 +141,8 @@ function planningRoutes(options: UpgradeRoutesOptions, view: View): FastifyPlugi
       if (preview) {
         return await write(async (tx) => {
           const release = { from: (await readDomain(tx)).release, to: order.target.release };
-          return { release, plan: await previewPlan(tx, order) };
+          const plan = await previewPlan(tx, order);
+          return { release, plan, expected: expectedTimes(plan, 'planned', order.target.rehearsed) };
         });
       }
       await write((tx) => tryPlan(tx, order));
@@ -164,6 +169,17 @@ function planningRoutes(options: UpgradeRoutesOptions, view: View): FastifyPlugi
       return await view(started);
     });
   };
+}
+
+/** By the newest rehearsal of it, which may be later than the plan. */
+async function expectationsOf(
+  { db, home }: UpgradeRoutesOptions,
+  { plan, state, pausedFrom, fromRelease, toRelease }: Upgrade,
+): Promise<Pick<Report, 'expected'>> {
+  const { domainId } = await readDomain(db);
+  const rehearsal = await readRehearsal(home, { domainId, fromRelease, toRelease });
+  const expected = expectedTimes(plan, pausedFrom ?? state, rehearsal);
+  return expected === undefined ? {} : { expected };
 }
 
 function acceptanceOf({ acceptSigner, acceptUnsigned }: Target): Acceptance {

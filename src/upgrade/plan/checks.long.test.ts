@@ -28,6 +28,7 @@ import type { CheckOptions } from './checks/check.ts';
 import { runChecks } from './checks.ts';
 import { listAccountTables, lossesOf } from './loss-manifest.ts';
 import { obstaclesOf, rehearseMigration } from './rehearsal.ts';
+import { testRehearsal } from './rehearsal-fixture.ts';
 import { recordRehearsal } from './rehearsal-record.ts';
 
 const database = await createTestDatabase();
@@ -202,12 +203,7 @@ test('each check says what it found: errors, warnings that can be overridden, an
   const [{ domainId } = { domainId: '' }] = await db<
     { domainId: string }[]
   >`select domain_id as "domainId" from domain`;
-  await recordRehearsal(home, {
-    ...{ domainId, fromRelease: '1.0.0', toRelease: '1.1.0', rehearsedAt: 'x', rehearsedBy: 'ada' },
-    backup: { id: 'x', file: '/b', takenAt: '2026-11-27T08:00:00Z' },
-    ...{ rows: 9, accounts: 1, found: [], moving: null, obstacles: ['1.0.0 did not start.'] },
-    times: { restoreMs: 1, expandMs: 1, migrations: [], oldStartMs: null, newStartMs: 1 },
-  });
+  await recordRehearsal(home, { ...testRehearsal, domainId, obstacles: ['1.0.0 did not start.'] });
   await db`update component set release = '0.9.0' where name = 'lost'`;
   await rm(join(home, 'keys', 'master.json'));
   const worse = await found();

@@ -6,10 +6,11 @@ import { planOptionsSchema } from '../../api/upgrade-options.ts';
 import { upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { isBrambleError } from '../../base/errors.ts';
 import { planText } from '../report/report-text.ts';
+import { expectedTimes } from './expected-times.ts';
 import { planUpgrade } from './plan.ts';
 import type { PlanFacts } from './plan-facts.ts';
 import { facts, options } from './plan-facts-fixture.ts';
-import type { Rehearsal } from './rehearsal-record.ts';
+import { testRehearsal } from './rehearsal-fixture.ts';
 
 test('supervisors of an earlier release are listed with what brings the new one', () => {
   const behind = { ...facts, supervisorsBehind: ['one (1.1 or earlier)'] };
@@ -18,25 +19,35 @@ test('supervisors of an earlier release are listed with what brings the new one'
   assert.doesNotMatch(planUpgrade(facts, options).notes.join(' '), /Supervisors/);
 });
 
-test('what a rehearsal with data measured, and found against the upgrade, stands in the plan', () => {
-  const rehearsed: Rehearsal = {
-    ...{ domainId: 'x', fromRelease: '1.0.0', toRelease: '1.1.0', rehearsedAt: 'x', rehearsedBy: 'ada' },
-    backup: { id: 'x', file: '/b', takenAt: '2026-11-27T08:00:00Z' },
-    ...{ rows: 900, accounts: 24, found: [], obstacles: [], moving: null },
-    times: { restoreMs: 9000, expandMs: 61_000, migrations: [], oldStartMs: 800, newStartMs: 1500 },
-  };
-  const notesWith = (change: Partial<Rehearsal>) =>
-    planUpgrade({ ...facts, target: { ...facts.target, rehearsed: { ...rehearsed, ...change } } }, options).notes;
-  assert.ok(
-    notesWith({}).includes(
-      'Rehearsed with the data of 2026-11-27T08:00:00Z (24 accounts, 900 rows): the schema was expanded in 61.0 s, and the ' +
-        'administration would be away for about 62.5 s.',
-    ),
-  );
+test('the preview says what the newest rehearsal measured, and what the waves take with the plan’s own options', () => {
+  const plan = planUpgrade(facts, { ...options, canaries: ['a0'], soakSeconds: 1200 });
+  const text = planText(plan, expectedTimes(plan, 'planned', testRehearsal));
   assert.match(
-    notesWith({ obstacles: ['1.0.0 did not start.'] }).join(),
-    /What speaks against it: 1\.0\.0 did not start\./,
+    text,
+    /\nTime\n {2}fence: the administration is away for about 62\.5 s, of which 61\.0 s expand the schema, as rehearsed with the data of 2026-11-27 /,
   );
+  assert.match(text, /\n {2}backfill: 002-devices 40\.0 s \(1 row\)\n/);
+  assert.match(
+    text,
+    /\n {2}waves: at least 82\.5 min: 2\.5 min of sending, and 4 waves, each observed for 20\.0 min\n/,
+  );
+  const unmeasured = planText(plan, expectedTimes(plan, 'planned', undefined));
+  assert.doesNotMatch(unmeasured, /fence:|backfill:/);
+  assert.match(unmeasured, /\nTime\n {2}waves: at least 82\.5 min/);
+});
+
+test('times are expected until the administration is back, and those of the waves while their options stand', () => {
+  const plan = planUpgrade(facts, options);
+  const fenced = expectedTimes(plan, 'admin-fenced', testRehearsal);
+  assert.deepEqual([fenced?.rehearsed?.awaySeconds, fenced?.waves], [62.5, null]);
+  assert.equal(expectedTimes(plan, 'admin-upgraded', testRehearsal), undefined);
+});
+
+test('a rehearsal that said no go measured nothing that is expected; why it did stands in the plan', () => {
+  const failed = { ...testRehearsal, obstacles: ['1.0.0 did not start.'] };
+  const plan = planUpgrade({ ...facts, target: { ...facts.target, rehearsed: failed } }, options);
+  assert.ok(plan.notes.includes('Rehearsed with the data of 2026-11-27T08:00:00Z, it was no go: 1.0.0 did not start.'));
+  assert.equal(expectedTimes(plan, 'planned', failed)?.rehearsed, null);
   assert.doesNotMatch(planUpgrade(facts, options).notes.join(), /ehearsed/);
 });
 

@@ -22,7 +22,6 @@ import { planReplacements, replacementNotes } from './in-place-plan.ts';
 import { assertLimits } from './instance-limits.ts';
 import type { InstanceFacts, PlanFacts } from './plan-facts.ts';
 import { assertInstanceOptions, planInstances } from './planned-instances.ts';
-import { rehearsalText } from './rehearsal-record.ts';
 import { placedForReuse, planReuse, planReused, reuseNotes, reuseWaves, settledForReuse } from './reuse-plan.ts';
 import { assignWaves, type PlacedAccount } from './wave-assignment.ts';
 
@@ -237,12 +236,11 @@ function releaseNotes({ target, supervisorsBehind }: PlanFacts, step: ReleaseSte
   ];
 }
 
-/** How long the administration will be away, where that was measured. */
+/** What it measured is not of the plan: `expected-times.ts`. */
 function rehearsalNotes({ rehearsed }: PlanFacts['target']): string[] {
-  if (rehearsed === undefined) return [];
-  const text = rehearsalText(rehearsed);
-  const verdict = rehearsed.obstacles.length === 0 ? '' : ` What speaks against it: ${rehearsed.obstacles.join(' ')}`;
-  return [`${text[0]?.toUpperCase()}${text.slice(1)}.${verdict}`];
+  if (rehearsed === undefined || rehearsed.obstacles.length === 0) return [];
+  const { backup, obstacles } = rehearsed;
+  return [`Rehearsed with the data of ${backup.takenAt}, it was no go: ${obstacles.join(' ')}`];
 }
 
 function notesOf(

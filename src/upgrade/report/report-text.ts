@@ -1,11 +1,12 @@
 /** The upgrade's report in words, for a terminal: pure text, a line a fact. */
 import type { Unchanged } from '../../api/operation.ts';
 import type { UpgradePlan } from '../../api/upgrade-plan.ts';
-import type { UpgradeReport } from '../../api/upgrade-report.ts';
+import type { ExpectedTimes, UpgradeReport } from '../../api/upgrade-report.ts';
 import { counted } from '../../base/counted.ts';
 import { durationText, timesInText, timeText } from '../../base/time-text.ts';
 import { supervisorText } from '../../registry/supervisors.ts';
 import { notReturnedText } from '../components/absent-process-text.ts';
+import { expectedLines } from './expected-times-text.ts';
 import { overrideText } from './override-text.ts';
 import { waitLines } from './wait-text.ts';
 
@@ -100,11 +101,18 @@ export function shownWaits({ waits, waitingFor, pauseReason }: WaitsOfReport) {
 }
 
 /** The plan before it is started. */
-export function planText(plan: UpgradePlan): string {
-  return plan.inPlace ? inPlaceText(plan) : wavesText(plan);
+export function planText(plan: UpgradePlan, expected?: ExpectedTimes): string {
+  const times =
+    expected === undefined
+      ? []
+      : section(
+          'Time',
+          expectedLines(expected).map(([what, time]) => `  ${what}: ${time}`),
+        );
+  return plan.inPlace ? inPlaceText(plan, times) : wavesText(plan, times);
 }
 
-function inPlaceText({ replacements, waves, notes }: UpgradePlan): string {
+function inPlaceText({ replacements, waves, notes }: UpgradePlan, times: readonly string[]): string {
   const lines = [
     'Replaced in place, one process after the other',
     ...replacements.map(({ name, host, processes, wave }) => {
@@ -116,6 +124,7 @@ function inPlaceText({ replacements, waves, notes }: UpgradePlan): string {
       '  memory for one more process at a time on each host; no additional instance, host or SRP credential',
     ]),
     ...section('Sends', ['  nothing to devices']),
+    ...times,
     ...section(
       'Notes',
       notes.map((note) => `  ${note}`),
@@ -130,7 +139,7 @@ function plannedWaveLine({ number, name, accounts, leastRequests }: UpgradePlan[
   return `  ${number}. ${name}: ${counted(accounts, 'account')}, ${gate}`;
 }
 
-function wavesText(plan: UpgradePlan): string {
+function wavesText(plan: UpgradePlan, times: readonly string[]): string {
   const { needs, sends } = plan;
   const lines = [
     'New instances',
@@ -156,6 +165,7 @@ function wavesText(plan: UpgradePlan): string {
     `  ${counted(sends.itPolicies, 'IT policy')}, ` +
       `${counted(sends.serviceBooks, 'set of service books', 'sets of service books')}, ` +
       `${counted(sends.synchronizations, 'synchronization')}; with this budget at least ${durationText(sends.leastMinutes * 60)}`,
+    ...times,
     ...section(
       'Locked until finalized',
       plan.lockedFeatures.map((feature) => `  ${feature.name}`),
