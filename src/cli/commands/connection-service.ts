@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { connectionServiceOperations } from '../../api/connection-services.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { assertNewFile } from '../../base/output-file.ts';
 import { collect, collectNames } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { cell, columns } from '../text-output.ts';
@@ -57,6 +58,7 @@ function addAdd(services: Command, frame: Frame): void {
       .option('--host <name>', 'the host whose supervisor is to run it')
       .option('--credential <file>', 'where to write the credential when the host is another one')
       .action(async (name: string, { instances, allow, host, credential }: AddFlags, command) => {
+        if (credential !== undefined) await assertNewFile(credential, '--credential');
         const client = await frame.client(command);
         const body = { name, instances, allowedHosts: allow, host };
         const added = await client.send(connectionServiceOperations.add, { body });

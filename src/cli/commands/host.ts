@@ -1,5 +1,4 @@
 /** `bramble host` and `bramble join`: further hosts of the domain. */
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
@@ -10,12 +9,14 @@ import type { AnswerOf } from '../../api/operation.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { readInputFile } from '../../base/input-file.ts';
+import { assertNewFile } from '../../base/output-file.ts';
 import { timeText } from '../../base/time-text.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 import { homeFolder } from '../administration-access.ts';
 import { number } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
+import { shellWord } from '../shell-word.ts';
 import { columns, facts } from '../text-output.ts';
 
 export function addHostCommands(program: Command, frame: Frame): void {
@@ -77,12 +78,7 @@ function addInvite(hosts: Command, frame: Frame): void {
       .option('--out <file>', 'write the invitation to this file, which only you can read, instead of printing it')
       .action(async (name: string, { hours, databaseUrl, administration, out }: InviteFlags, command) => {
         // Before the host's earlier invitation is replaced by one that could not be written.
-        if (out !== undefined && existsSync(out)) {
-          throw new BrambleError(
-            'ERR_INPUT',
-            `${out} is there already. Name another file with --out, or remove this one.`,
-          );
-        }
+        if (out !== undefined) await assertNewFile(out, '--out');
         const client = await frame.client(command);
         const body = {
           name,
@@ -216,8 +212,9 @@ function addJoin(program: Command, frame: Frame): void {
       .action(async ({ invitation, listen }: JoinFlags, command) => {
         const { joinDomain } = await import('../../setup/join-domain.ts');
         if (invitation === undefined) frame.errors.write('Paste the invitation, a single line:\n');
+        const home = resolve(homeFolder(frame.environment));
         const joined = await joinDomain({
-          home: resolve(homeFolder(frame.environment)),
+          home,
           invitation: invitation === undefined ? await firstLine(frame.input) : await readInputFile(invitation),
           listenAddress: listen,
           onStep: (step) => frame.errors.write(`${step} …\n`),
@@ -227,7 +224,8 @@ function addJoin(program: Command, frame: Frame): void {
           command,
           joined,
           ({ domain, host, program }) =>
-            `This computer has joined the domain ${domain} as the host ${host}. Run it with:\n  ${process.execPath} ${program} up`,
+            `This computer has joined the domain ${domain} as the host ${host}. Run it with:\n` +
+            `  BRAMBLE_HOME=${shellWord(home)} ${shellWord(process.execPath)} ${shellWord(program)} up`,
         );
       }),
     'BRAMBLE_HOME=/var/lib/bramble bramble join --invitation berlin-2.invitation',

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { readAnswer } from '../../api/client.ts';
 import { instanceOperations } from '../../api/instances.ts';
 import type { AnswerOf } from '../../api/operation.ts';
+import { assertNewFile } from '../../base/output-file.ts';
 import { timeText } from '../../base/time-text.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
@@ -44,6 +45,7 @@ function addAdd(instances: Command, frame: Frame): void {
       .option('--host <name>', 'the host whose supervisor is to run it (default: that of the administration service)')
       .option('--credential <file>', 'where to write the credential when the host is another one')
       .action(async (name: string, { host, credential }: { host?: string; credential?: string }, command) => {
+        if (credential !== undefined) await assertNewFile(credential, '--credential');
         const client = await frame.client(command);
         const added = await client.send(instanceOperations.add, { body: { name, host } });
         await showHolder(frame, command, added, credential);

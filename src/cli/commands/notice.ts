@@ -11,6 +11,7 @@ import {
 import { writeDurably } from '../../base/durable-file.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { readInputFile } from '../../base/input-file.ts';
+import { assertNewFile } from '../../base/output-file.ts';
 import { readPresent } from '../../base/present-file.ts';
 import { shownValue } from '../../base/shown-text.ts';
 import { timeText } from '../../base/time-text.ts';
@@ -188,6 +189,7 @@ function targetText({ name, addresses, kinds }: TargetView, style: Style): strin
 async function keyFrom(frame: Frame, path: string): Promise<string> {
   if (path === '-' || (await readPresent(path)) !== null) return await typedSecret(frame, path);
   const key = webhookKeyPrefix + randomBytes(32).toString('base64');
+  await assertNewFile(path, '--key-file');
   await writeDurably(path, `${key}\n`, { mode: 0o600, flag: 'wx' });
   return key;
 }
