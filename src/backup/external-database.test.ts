@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { addressOfDatabase } from '../base/database-address.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { readRestored } from '../domain/restored-domain.ts';
@@ -14,6 +15,7 @@ import { createDomain } from '../setup/create-domain.ts';
 import { createBackup } from './create-backup.ts';
 import { checkRestore, restoreBackup } from './restore-backup.ts';
 import { resumeRestored } from './restored-domain.ts';
+import { whyUnusable } from './unused-database.ts';
 
 const program = { release: thisRelease.release, migrations: migrationFolder() };
 const passphrase = 'correct horse battery staple';
@@ -81,4 +83,13 @@ test('it is made with the coordinator’s role, and restored by the owner of a d
   });
   await resumeRestored(owner.url, { user: 'bea', host: 'here' });
   assert.equal((await readRestored(target))?.stopped, null);
+});
+
+test('one that cannot be reached, or does not admit the user, is named', async () => {
+  const nowhere = whyUnusable('postgres://a:secret@127.0.0.1:1/none', 'bramble/test', 0);
+  const message = /cannot be reached at 127\.0\.0\.1:1\/none: .*ECONNREFUSED.* Nothing was changed\.$/;
+  await assert.rejects(nowhere, { code: 'ERR_DATABASE_UNAVAILABLE', message });
+  const { url } = await createTestDatabase(empty);
+  const unknown = await whyUnusable(addressOfDatabase(url, 'none'), 'bramble/test', 0);
+  assert.match(unknown?.why ?? '', /answers: database "none" does not exist/);
 });

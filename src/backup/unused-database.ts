@@ -1,5 +1,9 @@
 /** Databases that a domain can be put into: empty, or as an attempt that was interrupted has left them, with our tables and no domain. */
+import { addressWithoutCredential } from '../base/database-address.ts';
+import { messageOf } from '../base/errors.ts';
 import { type Database, withDatabase } from '../database/connection.ts';
+import { sqlState } from '../database/sql-state.ts';
+import { unreachableOr } from '../database/unreachable-database.ts';
 
 interface Unusable {
   why: string;
@@ -12,13 +16,23 @@ const newOne = 'Create a new, empty one';
 /**
  * @param migrations how many will have been applied to it; one that has more is not what an attempt of the same has left
  * @returns undefined if it can be used
+ * @throws BrambleError ERR_DATABASE_UNAVAILABLE
  */
 export async function whyUnusable(
   url: string,
   applicationName: string,
   migrations: number,
 ): Promise<Unusable | undefined> {
-  return await withDatabase(url, applicationName, async (db) => await look(db, migrations));
+  return await withDatabase(url, applicationName, async (db) => await look(db, migrations)).catch((cause: unknown) => {
+    // Of a role, a password or a database that the server does not know.
+    if (/^(28...|3D000)$/.test(sqlState(cause) ?? '')) {
+      return {
+        why: `the server at ${addressWithoutCredential(url)} answers: ${messageOf(cause)}`,
+        remedy: 'Correct the address',
+      };
+    }
+    throw unreachableOr(cause, url, 'Correct the address, or start its server. Nothing was changed.');
+  });
 }
 
 async function look(db: Database, migrations: number): Promise<Unusable | undefined> {

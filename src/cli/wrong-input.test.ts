@@ -1,6 +1,6 @@
 /** What is typed wrongly: it is said in one message with a code, and nothing is done. */
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { optionsChangeSchema, planOptionsSchema } from '../api/upgrade-options.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
+import { writeTestArchive } from '../release/signed-archive-fixture.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
 
@@ -55,14 +56,25 @@ test('a file that cannot be read is said before any service is asked', limited, 
   }
 });
 
-test('an invitation is not replaced by one that could not be written', limited, async () => {
+test('what is shown only once is not made where it could not be written', limited, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'bramble-invitation-'));
   after(() => rm(folder, { recursive: true, force: true }));
   const file = join(folder, 'there');
   await writeFile(file, 'before');
   const environment = { BRAMBLE_URL: 'http://127.0.0.1:9', BRAMBLE_TOKEN: 'none' };
-  const said = await bramble(['host', 'invite', 'berlin-2', '--out', file], { environment });
-  assert.match(said.errors, /is there already\. Name another file.*\(ERR_INPUT\)/);
+  const commands = [
+    ['host', 'invite', 'berlin-2', '--out'],
+    ['instance', 'add', 'berlin-2', '--credential'],
+    ['connection-service', 'add', 'mds', '--instances', 'one', '--credential'],
+  ];
+  for (const argv of commands) {
+    const there = await bramble([...argv, file], { environment });
+    assert.match(there.errors, /is there already\. Name another file with --.* Nothing was done\. \(ERR_INPUT\)/);
+    const nowhere = await bramble([...argv, join(folder, 'missing', 'file')], { environment });
+    assert.match(nowhere.errors, /There is no folder .*missing\. Make it, .*\(ERR_INPUT\)/);
+  }
+  const hook = ['notice', 'add', 'webhook', 'https://hooks.example.org', '--key-file', join(folder, 'missing', 'key')];
+  assert.match((await bramble(hook, { environment })).errors, /There is no folder .*\(ERR_INPUT\)/);
 });
 
 test('an import says which line is no JSON, and what is skipped', limited, async () => {
@@ -282,4 +294,17 @@ test('the help of a plan, and of its change, names each of its options, as a fla
     }
     assert.doesNotMatch(output, /…|soakSeconds/);
   }
+});
+
+test('a database that cannot be reached is named, and nothing is left of the attempt', limited, async () => {
+  const home = await mkdtemp(join(tmpdir(), 'bramble-no-database-'));
+  after(() => rm(home, { recursive: true, force: true }));
+  const archive = await writeTestArchive(home, '99.0.0', {});
+  const argv = ['domain', 'create', '--archive', archive, '--database-url', 'postgres://a:secret@127.0.0.1:1/none'];
+  const said = await bramble([...argv, '--accept-unsigned', '99.0.0'], {
+    environment: { BRAMBLE_HOME: join(home, 'home') },
+  });
+  assert.match(said.errors, /cannot be reached at 127\.0\.0\.1:1\/none: .*ECONNREFUSED.*\(ERR_DATABASE_UNAVAILABLE\)/);
+  assert.equal(said.code, exitCode.unreachable);
+  assert.deepEqual(await readdir(join(home, 'home')), []);
 });

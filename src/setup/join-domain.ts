@@ -11,14 +11,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { addressWithoutCredential } from '../base/database-address.ts';
-import { BrambleError, messageOf } from '../base/errors.ts';
+import { BrambleError } from '../base/errors.ts';
 import { readPresent } from '../base/present-file.ts';
 import { jsonOrUndefined } from '../base/shallow-json.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
-import { isUnreachable } from '../database/connection-loss.ts';
 import { urlForRole, writeRoleCredentials } from '../database/roles/role-credentials.ts';
 import { processRoles } from '../database/roles/role-rights.ts';
 import { sqlState } from '../database/sql-state.ts';
+import { unreachableOr } from '../database/unreachable-database.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import { writeHostSigner } from '../distribution/host-signer.ts';
 import { fetchRelease } from '../distribution/release-fetch.ts';
@@ -145,13 +145,8 @@ async function inDatabase<Result>(url: string, work: (db: Database) => Promise<R
   try {
     return await work(db);
   } catch (cause) {
-    if (!isUnreachable(cause)) throw cause;
-    throw new BrambleError(
-      'ERR_DATABASE_UNAVAILABLE',
-      `The configuration database cannot be reached at ${addressWithoutCredential(url)}: ${messageOf(cause)}. Check that this host reaches that ` +
-        'address, then run the command again with the same invitation.',
-      { cause },
-    );
+    const advice = 'Check that this host reaches that address, then run the command again with the same invitation.';
+    throw unreachableOr(cause, url, advice);
   } finally {
     await db.end({ timeout: 5 });
   }

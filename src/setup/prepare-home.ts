@@ -13,6 +13,7 @@ import { BrambleError } from '../base/errors.ts';
 import { openDatabase } from '../database/connection.ts';
 import { startEmbedded } from '../database/embedded/server.ts';
 import { hasTable } from '../database/has-table.ts';
+import { unreachableOr } from '../database/unreachable-database.ts';
 import { type Configuration, readConfiguration } from '../process/configuration.ts';
 import { installRead, readArchive } from '../release/archive.ts';
 import { type Acceptance, type Judgement, judgeSigner, noSigner } from '../release/signer-judgement.ts';
@@ -77,7 +78,11 @@ export async function prepareHome(plan: HomePlan): Promise<PreparedHome> {
     'url' in database
       ? database.url
       : (await startEmbedded({ folder: join(plan.home, 'postgres'), settings: database.settings })).url;
-  const present = await presentDomain(databaseUrl);
+  const present = await presentDomain(databaseUrl).catch(async (cause: unknown) => {
+    if (!('url' in database)) throw cause;
+    if (!wasConfigured) await rm(configurationPath(plan.home));
+    throw unreachableOr(cause, databaseUrl, 'Correct the address, or start its server. Nothing was made.');
+  });
   if (present !== undefined) {
     // Master keys are made before the domain: a home without any has not made this one.
     if ('url' in database && !(await isPresent(join(plan.home, 'keys', 'master.json')))) {
