@@ -26,11 +26,11 @@ import { readDomain } from '../domain/domain.ts';
 import { setDomainRelease } from '../domain/domain-changes.ts';
 import type { Platforms } from '../platforms/port.ts';
 import { verifyInstalled } from '../release/archive.ts';
-import { releaseStep } from '../upgrade/fence/release-step.ts';
 import { planUpgrade } from '../upgrade/plan/plan.ts';
 import { readPlanFacts } from '../upgrade/plan/plan-facts.ts';
 import { listColumns, obstaclesOf } from '../upgrade/plan/rehearsal.ts';
 import { type Rehearsal, recordRehearsal } from '../upgrade/plan/rehearsal-record.ts';
+import { assertLaterProgram } from './later-program.ts';
 
 interface RehearseOptions {
   file: string;
@@ -63,7 +63,7 @@ export async function rehearseUpgrade(options: RehearseOptions): Promise<Rehears
   const backup = await openBackup(file, passphrase, (done, of) => onProgress('reading', done, of));
   await assertReadable(backup, program);
   const { domain } = backup.head;
-  releaseStep(domain.release, program.release);
+  await assertLaterProgram({ home, from: domain.release, own: program.release, file });
   const releases = join(home, 'releases');
   for (const release of [domain.release, program.release]) await verifyInstalled(join(releases, release));
   const binaries = await installBinaries(join(home, 'postgres'), null);
