@@ -2,7 +2,7 @@
 import type { DestinationWish } from '../../api/upgrade-options.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { hostsForInstances, unusableText } from '../components/usable-hosts.ts';
+import { assertUsableHosts, hostsForInstances } from '../components/usable-hosts.ts';
 import { readInstanceFacts } from '../plan/plan-facts.ts';
 import { assertInstanceOptions, planInstances, wishesFor } from '../plan/planned-instances.ts';
 import { recordUpgradeEvent, replacePlan, type Upgrade } from '../state/upgrade-store.ts';
@@ -46,11 +46,10 @@ export async function planDestinations(
   assertInstanceOptions({ ...facts, takenNames }, { instances: wishes });
   const instances = facts.instances.filter(({ name }) => Object.hasOwn(added, name));
   const planned = planInstances({ instances, takenNames, target: { release: toRelease } }, { instances: wishes });
-  const usable = await hostsForInstances(tx, coordinatorName, host);
-  const elsewhere = planned.filter((one) => !usable.includes(one.host));
-  if (elsewhere.length > 0) {
-    throw refused(`Nothing can be added on ${elsewhere.map((one) => one.host).join(', ')}, ${unusableText(usable)}.`);
-  }
+  assertUsableHosts(
+    planned.map((one) => one.host),
+    await hostsForInstances(tx, coordinatorName, host),
+  );
   const wished = { ...plan.options.instances };
   for (const [name, destinations] of Object.entries(added)) {
     const all = [...wishesFor(plan.options, name), ...destinations];

@@ -15,9 +15,11 @@ import type { Platforms } from '../../platforms/port.ts';
 import { setDesiredProcess } from '../../registry/desired-processes.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import { listInstancesBehind, occupiedText } from '../components/instances-behind.ts';
+import { assertJoined } from '../components/usable-hosts.ts';
 import { checkNames } from '../plan/check-names.ts';
 import { planUpgrade } from '../plan/plan.ts';
 import { readPlanFacts, type TargetRelease } from '../plan/plan-facts.ts';
+import { wishesFor } from '../plan/planned-instances.ts';
 import { closeUpgrade } from '../state/upgrade-close.ts';
 import { isFinal, isPausable, isReversible, undoTransition, upgradeStates } from '../state/upgrade-states.ts';
 import { administrationsBefore, hasReached } from '../state/upgrade-steps.ts';
@@ -59,10 +61,21 @@ export interface PlanOrder extends Operator {
   replace?: boolean;
 }
 
-/** Makes the plan without writing anything. */
+/**
+ * Makes the plan without writing anything, whether or not another waits to be started.
+ * @throws BrambleError as `writePlan`.
+ */
 export async function previewPlan(tx: Transaction, order: PlanOrder): Promise<UpgradePlan> {
+  const open = await readOpenUpgrade(tx);
+  if (open !== undefined) assertNotStarted(open);
   const { target, host, features, platforms } = order;
   const options = planOptionsSchema.parse(order.options ?? {});
+  const wishes = Object.keys(options.instances).flatMap((old) => wishesFor(options, old));
+  await assertJoined(
+    tx,
+    wishes.flatMap((wish) => wish.host || []),
+    { coordinator: coordinatorName, otherwise: host },
+  );
   return planUpgrade(await readPlanFacts(tx, target, { host, features, platforms }, options), options);
 }
 
@@ -91,9 +104,14 @@ export async function writePlan(tx: Transaction, order: PlanOrder): Promise<Upgr
 }
 
 /** @throws BrambleError ERR_UPGRADE_OPEN */
+function assertNotStarted({ state, progress }: Upgrade): void {
+  if (state !== 'planned' || hasReached(progress.step, 'started')) throw upgradeOpen();
+}
+
+/** @throws BrambleError ERR_UPGRADE_OPEN */
 function assertNoneOpen(open: Upgrade | undefined, { replace = false }: PlanOrder): void {
   if (open === undefined) return;
-  if (open.state !== 'planned' || hasReached(open.progress.step, 'started')) throw upgradeOpen();
+  assertNotStarted(open);
   if (replace) return;
   throw alreadyPlanned(open);
 }

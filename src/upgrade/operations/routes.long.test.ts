@@ -232,6 +232,9 @@ test('a preview installs nothing, and so does a plan that is refused', async () 
   assert.equal((await post({ archive: await archiveOf('1.3.0') })).code, 'ERR_RELEASE_STEP');
   assert.equal((await post({ archive, canaries: ['nobody'] })).code, 'ERR_UPGRADE_CANARY');
   assert.equal((await post({ archive, instances: { nowhere: {} } }, '/upgrade/start')).code, 'ERR_UPGRADE_INSTANCE');
+  const nowhere = await post({ archive, instances: { east: { host: 'nowhere' } } });
+  assert.equal(nowhere.code, 'ERR_UPGRADE_INSTANCE');
+  assert.match(nowhere.message ?? '', /Nothing can be added on nowhere, .*usable: /);
   assert.deepEqual(await installed(), []);
 });
 
@@ -273,7 +276,9 @@ test('a plan that was not started is replaced only when that is said', async () 
     'planned',
     'said again, it goes on with what it began',
   );
-  assert.equal((await post({ archive, replace: true })).code, 'ERR_UPGRADE_OPEN', 'it was started');
+  for (const given of [{ replace: true }, { preview: true }]) {
+    assert.equal((await post({ archive, ...given })).code, 'ERR_UPGRADE_OPEN', 'it was started');
+  }
 });
 
 test('before its instances exist, the report counts every account as still at the old release', async () => {
