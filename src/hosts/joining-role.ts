@@ -3,11 +3,12 @@
  * administration itself sets the password and ends sessions, as nobody but a superuser could otherwise.
  *
  * Invariant: the role has a password only while there is an invitation, and another one each time the first is made: what an invitation
- * contains is of no use once the invitations of its time are over. Where one is made and where the last one ends, that is part of the transaction.
+ * contains is of no use once the invitations of its time are over, and what was set for the role by it is gone. Where one is made and
+ * where the last one ends, that is part of the transaction.
  */
 import { advisoryLock, lockClass } from '../database/advisory-locks.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
-import { currentDatabase } from '../database/roles/rights-in-force.ts';
+import { currentDatabase, resetStatements } from '../database/roles/rights-in-force.ts';
 import { scramVerifier } from '../database/roles/role-credentials.ts';
 import { roleName } from '../database/roles/role-rights.ts';
 import { isAnyInvited } from './host-store.ts';
@@ -38,6 +39,7 @@ export async function admitJoining(
 ): Promise<void> {
   await as(tx, role, async () => {
     if (isFirst) await endSessions(tx);
+    await resetSettings(tx);
     await setPassword(tx, `'${scramVerifier(password)}'`);
   });
 }
@@ -48,6 +50,7 @@ export async function closeJoiningUnlessInvited(tx: Transaction): Promise<void> 
   if (role === undefined || (await isAnyInvited(tx))) return;
   await as(tx, role, async () => {
     await endSessions(tx);
+    await resetSettings(tx);
     await setPassword(tx, 'null');
     // Who logged in between the two can still change the password.
     await endSessions(tx);
@@ -80,6 +83,11 @@ async function endSessions(tx: Transaction, inTransactionFor?: number): Promise<
 /** As the role itself: every role may change its own password. */
 async function setPassword(tx: Transaction, password: string): Promise<void> {
   await tx.unsafe(`alter role current_user password ${password}`);
+}
+
+/** As the role itself: what one host has set for the role, such as a search path, would be in force for every later one. */
+async function resetSettings(tx: Transaction): Promise<void> {
+  for (const statement of resetStatements('current_user', await currentDatabase(tx))) await tx.unsafe(statement);
 }
 
 async function as<Result>(tx: Transaction, role: string, work: () => Promise<Result>): Promise<Result> {

@@ -107,6 +107,11 @@ export async function withOwner<Result>(tx: Transaction, work: () => Promise<Res
   return result;
 }
 
+/** What takes away the settings of a role, which every role may change for itself. @param role as SQL */
+export function resetStatements(role: string, database: string): string[] {
+  return [`alter role ${role} reset all`, `alter role ${role} in database ${quoted(database)} reset all`];
+}
+
 export function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }

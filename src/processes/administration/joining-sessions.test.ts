@@ -8,7 +8,7 @@ import { type Database, openDatabase } from '../../database/connection.ts';
 import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
 import { establishRoles } from '../../database/roles/role-setup.ts';
 import { sqlState } from '../../database/sql-state.ts';
-import { lookForAnswer } from '../../hosts/host-store.ts';
+import { lookForAnswer, postRequest } from '../../hosts/host-store.ts';
 import { type Invitation, readInvitation } from '../../hosts/invitation.ts';
 import { until } from '../../testing/condition.ts';
 import { configureForHosts, startAdministration } from './administration-fixture.ts';
@@ -113,6 +113,25 @@ test(
     });
   },
 );
+
+test('what who was invited has set for the role is gone with the next invitation', limited, async () => {
+  for (const setting of ['search_path = nowhere', 'default_transaction_read_only = on']) {
+    const oslo = await invite('oslo');
+    const mallory = session(oslo);
+    const set = async () => {
+      for (const where of ['', `in database "${bare.pathname.slice(1)}"`])
+        await mallory.unsafe(`alter role current_user ${where} set ${setting}`);
+    };
+    await set();
+    const beside = await invite('rome');
+    assert.ok(await postRequest(session(beside), beside.id, '{}', 'none'), `${setting}, while it was open`);
+    await set();
+    await expire(oslo, beside);
+    const next = await invite('bern');
+    assert.ok(await postRequest(session(next), next.id, '{}', 'none'), `${setting}, after it was over`);
+    await expire(next);
+  }
+});
 
 test('what it holds in a transaction is let go within seconds, though it is invited', limited, async () => {
   const [paris, bonn] = [await invite('paris'), await invite('bonn')];
