@@ -26,11 +26,17 @@ interface IdentityTurn<Answer> {
   readonly situation: string | null;
 }
 
+/**
+ * The answer that this message got meanwhile: whoever asked with a situation that ended before the turn came finds it by the
+ * present one.
+ */
+type Recall<Answer> = (situation: string) => Answer | undefined;
+
 export interface IdentityTurns<Answer> {
   /** @param situation what the answer depends on besides the message, as of now */
   take(
     request: { readonly token: string; readonly message: Uint8Array; readonly situation: string },
-    work: () => Promise<IdentityTurn<Answer>>,
+    work: (recall: Recall<Answer>) => Promise<IdentityTurn<Answer>>,
   ): Promise<Answer | 'busy'>;
 }
 
@@ -51,11 +57,14 @@ export function createIdentityTurns<Answer>(places: FairQueue): IdentityTurns<An
   return {
     async take({ token, message, situation }, work) {
       const asked = createHash('sha256').update(token).update(message).digest('base64');
-      const known = answers.get(asked);
-      if (known?.situation === situation) {
+      const recall: Recall<Answer> = (present) => {
+        const known = answers.get(asked);
+        if (known?.situation !== present) return undefined;
         answers.set(asked, known);
         return known.answer;
-      }
+      };
+      const known = recall(situation);
+      if (known !== undefined) return known;
       const running = underWay.get(asked);
       if (running !== undefined) return await running;
       const place = places.enter('requests', token);
@@ -63,7 +72,7 @@ export function createIdentityTurns<Answer>(places: FairQueue): IdentityTurns<An
       const working = (async () => {
         try {
           await place.turn();
-          const turn = await work();
+          const turn = await work(recall);
           if (turn.situation !== null) answers.set(asked, turn);
           return turn.answer;
         } finally {

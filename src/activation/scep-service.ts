@@ -122,9 +122,12 @@ export function createScepService(options: {
     work: (device: EnrollingDevice) => Promise<{ answer: Answer; remembers: boolean; issues: boolean }>,
   ): Promise<Answer | Miss | Busy> {
     const { token, message, situation } = request;
-    const outcome = await turns.take({ token, message, situation: situation(request.device) }, async () => {
+    const outcome = await turns.take({ token, message, situation: situation(request.device) }, async (recall) => {
       const device = await servedDevice(token);
       if ('kind' in device) return { answer: device, situation: null };
+      const before = situation(device);
+      const given = recall(before);
+      if (given !== undefined) return { answer: given, situation: before };
       const { answer, remembers, issues } = await work(device);
       // A certificate changes what the next answer depends on, so the situation is read again.
       const after = issues ? await enrollingDevice(db, instanceId, token) : device;
