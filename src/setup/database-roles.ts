@@ -67,10 +67,11 @@ export async function rolesScript(home: string, { renew = false }: { renew?: boo
 
 /** What is wrong with the roles and with what others may; empty when everything is in order. */
 export async function findRoleFaults(home: string): Promise<string[]> {
-  const { url } = await homeDatabase(home);
+  const { url, embedded } = await homeDatabase(home);
   const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
   try {
-    const locks = await checkLocks(db, await currentDatabase(db));
+    // Nobody is invited to an embedded PostgreSQL, and all others who may log in need the locks.
+    const locks = embedded ? [] : await checkLocks(db, await currentDatabase(db));
     return [...(await checkRoles(url, await credentialsOf(home))), ...locks];
   } finally {
     await db.end({ timeout: 5 });
