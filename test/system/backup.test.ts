@@ -86,17 +86,17 @@ describe('a backup of a domain', { timeout: 600_000 }, () => {
     assert.equal(failures.length, 1);
   });
 
-  test('it is tried: restored, compared, and the release started on it', async () => {
-    const verified = await commandJson<Verified>(domain, 'backup', 'verify', file, ...secret());
+  test('it is tried: restored, compared, and the release started on it', async (t) => {
+    const scratch = await mkdtemp(join(tmpdir(), 'bramble-scratch-'));
+    t.after(() => rm(scratch, { recursive: true, force: true }));
+    const where = ['--scratch', scratch, ...secret()];
+    const verified = await commandJson<Verified>(domain, 'backup', 'verify', file, ...where);
     assert.match(verified.found.started, /started on it, listed 6 accounts and 6 devices .* audit intact/);
     const [row] = await domain.sql`select domain_id, release from domain`;
     assert.deepEqual([verified.domainId, verified.release], [row?.['domain_id'], row?.['release']]);
     const recorded = JSON.parse(await readFile(join(domain.home, 'backup-verified.json'), 'utf8'));
     assert.equal(recorded.backups[0].sha256, verified.sha256);
-    assert.deepEqual(
-      (await readdir(tmpdir())).filter((name) => name.startsWith('bramble-verify-')),
-      [],
-    );
+    assert.deepEqual(await readdir(scratch), []);
   });
 
   test('what cannot be restored is refused before anything is made, and says what to do', async () => {

@@ -92,7 +92,7 @@ describe('an upgrade rehearsed with data', { timeout: 600_000 }, () => {
     });
     assert.match(
       found ?? '',
-      /works on it; rehearsed with the data of .* \(1 accounts, \d+ rows\): the schema was expanded in /,
+      /works on it; rehearsed with the data of .* \(1 account, \d+ rows\): the schema was expanded in /,
     );
   });
 });
