@@ -31,10 +31,16 @@ const upgradeEffects = z.object({
   until: instant.nullable().describe('When the upgrade ended; null while it is open.'),
   total: counts.nullable().describe('Of all accounts; null on pages behind the first, and for one account.'),
   accounts: z.array(counts.extend({ account: z.string(), instance: z.string() })).describe('By name.'),
-  next: z.string().nullable().describe('What `after` takes for the next page; null on the last one.'),
+  next: z
+    .string()
+    .nullable()
+    .describe('What `after` takes for the next page, also behind a short or empty one; null on the last one.'),
 });
 export type UpgradeEffects = z.output<typeof upgradeEffects>;
 const tag = 'upgrade';
+
+/** Accounts that one page is looked for among: it is short where few of them have effects. */
+export const mostLookedThrough = 5_000;
 
 /** Accounts that one request looks at; it holds the upgrade's row meanwhile. */
 export const mostSentAgain = 2_000;

@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { mostSentAgain } from '../api/upgrade-effects.ts';
+import { mostLookedThrough, mostSentAgain } from '../api/upgrade-effects.ts';
 import type { InstanceId } from '../base/ids.ts';
 import { seedDevice } from '../devices/device-fixture.ts';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
@@ -73,7 +73,7 @@ test('more accounts than a request takes are gone through one step after the oth
   await db`delete from delivery where state = 'owed'`;
   await db`
     insert into account (id, name, display_name, instance_id, epoch)
-    select gen_random_uuid(), 'many-' || n, 'x', ${instanceId}, 1 from generate_series(1, ${mostSentAgain}::int) n`;
+    select gen_random_uuid(), 'many-' || n, 'x', ${instanceId}, 1 from generate_series(1, ${mostSentAgain + mostLookedThrough}::int) n`;
   await addAffected('zoe');
   await db`update component set detail = jsonb_set(detail, '{serving}', 'true') || '{"links": [{"router": "r:1", "up": true, "reconnects": 0}]}'`;
   assert.match((await effects('--send-again')).output, /^2 deliveries are owed to devices of 2 accounts\.$/m);

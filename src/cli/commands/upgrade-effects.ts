@@ -15,6 +15,8 @@ import { columns, facts, type Style } from '../text-output.ts';
 type StepAgain = z.output<typeof upgradeEffectOperations.sendAgain.answer>;
 type SentAgain = Omit<StepAgain, 'next'>;
 
+type Query = { account?: string; after?: string; limit: number };
+
 interface Flags {
   sendAgain: boolean;
   after?: string;
@@ -82,15 +84,33 @@ async function list(
 ): Promise<void> {
   const [account, ...more] = accounts;
   if (more.length > 0) throw new BrambleError('ERR_USAGE', 'Name one account to list, or none for all of them.');
-  const query = { limit, ...(account === undefined ? {} : { account }), ...(after === undefined ? {} : { after }) };
+  const client = await frame.client(command);
+  const query: Query = {
+    limit,
+    ...(account === undefined ? {} : { account }),
+    ...(after === undefined ? {} : { after }),
+  };
+  const show = (effects: UpgradeEffects) =>
+    frame.show(command, effects, (value, style) => effectsText(shownValue(value), style));
   try {
-    await frame.ask(command, upgradeEffectOperations.list, { query }, effectsText);
+    show(await gather(query, async (page) => await client.call(upgradeEffectOperations.list, { query: page })));
   } catch (error) {
     // After a reversal the administration may be of a release without this operation; the database has it all.
     if (!(error instanceof AnsweredError) || error.status !== 404 || error.details['release'] === undefined)
       throw error;
-    frame.show(command, await readFromHome(frame, query), (value, style) => effectsText(shownValue(value), style));
+    show(await readFromHome(frame, query));
   }
+}
+
+/** As many as were asked for, if there are: pages are short where few accounts have effects. */
+async function gather(query: Query, read: (page: Query) => Promise<UpgradeEffects>): Promise<UpgradeEffects> {
+  let page = await read(query);
+  const { accounts, ...first } = page;
+  while (page.next !== null && accounts.length < query.limit) {
+    page = await read({ limit: query.limit - accounts.length, after: page.next });
+    accounts.push(...page.accounts);
+  }
+  return { ...first, accounts, next: page.next };
 }
 
 function sentAgainText({ accounts, deliveriesOwed, left }: SentAgain): string {
@@ -110,7 +130,7 @@ function releaseWithout(error: unknown): string | undefined {
   return typeof release === 'string' ? release : undefined;
 }
 
-async function readFromHome(frame: Frame, query: { account?: string; after?: string; limit: number }) {
+async function readFromHome(frame: Frame, query: Query): Promise<UpgradeEffects> {
   const [{ homeDatabase }, { openDatabase }, { readEffects }] = await Promise.all([
     import('../../setup/home-database.ts'),
     import('../../database/connection.ts'),
@@ -119,7 +139,9 @@ async function readFromHome(frame: Frame, query: { account?: string; after?: str
   const { url, host } = await homeDatabase(homeFolder(frame.environment));
   const db = openDatabase(url, { applicationName: `bramble/effects@${host}#${process.pid}`, max: 1 });
   try {
-    return await db.begin('isolation level repeatable read read only', (tx) => readEffects(tx, query));
+    return await db.begin('isolation level repeatable read read only', (tx) =>
+      gather(query, async (page) => await readEffects(tx, page)),
+    );
   } finally {
     await db.end({ timeout: 5 });
   }

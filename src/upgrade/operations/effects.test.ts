@@ -1,6 +1,7 @@
 /** What the new release sent is found by who compiled and who handed out; what devices have of it is sent again once. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { mostLookedThrough } from '../../api/upgrade-effects.ts';
 import type { InstanceId } from '../../base/ids.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
@@ -125,6 +126,23 @@ test('deliveries, commands, moves and requests are counted by account and in tot
     ['cy'],
   );
   await assert.rejects(readEffects(db, { limit: 2, account: 'eve' }), { code: 'ERR_NOT_FOUND' });
+});
+
+test('where few accounts have effects a page is short, and says where the next one begins', async () => {
+  const { accounts: others } = await insertTestInstance(db, { name: 'quiet', accounts: mostLookedThrough });
+  const pages: [string[], string | null][] = [];
+  for (let after: string | null = 'bea'; after !== null; after = pages.at(-1)?.[1] ?? null) {
+    const { accounts, next } = await readEffects(db, { limit: 2, after });
+    pages.push([accounts.map(({ account }) => account), next]);
+  }
+  const [{ last } = { last: null }] = await db<{ last: string }[]>`
+    select name as last from account where name > 'bea' order by name limit 1 offset ${mostLookedThrough - 1}`;
+  assert.deepEqual(pages, [
+    [['cy'], last],
+    [[], null],
+  ]);
+  await db`delete from account_epoch using account where account_id = id and name = any(${others}::text[])`;
+  await db`delete from account where name = any(${others}::text[])`;
 });
 
 test('an emptied instance counts as one of the new release from when it was upgraded until it was given back', async () => {

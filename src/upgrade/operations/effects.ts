@@ -1,11 +1,12 @@
 /**
  * What the new release of the last upgrade sent and wrote while it was at work, by account.
  *
- * Invariant: a page costs what its accounts cost. The total is one pass over the domain, which the first page alone makes.
+ * Invariant: a page costs what its accounts cost, and is looked for among a bounded number of accounts: it may be short, with more
+ * behind it. The total is one pass over the domain, which the first page alone makes.
  */
 import { countRequests, countRequestsAbout } from '../../access/audit/request-counts.ts';
-import type { EffectCounts, UpgradeEffects } from '../../api/upgrade-effects.ts';
-import type { Queryable } from '../../database/connection.ts';
+import { type EffectCounts, mostLookedThrough, type UpgradeEffects } from '../../api/upgrade-effects.ts';
+import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import { countSent, type ReleaseAtWork } from '../../deliveries/release-effects.ts';
 import { countMovesBetween } from '../../moves/move-reports.ts';
 import { readLatestUpgrade } from '../state/upgrade-store.ts';
@@ -15,9 +16,6 @@ const noCounts: EffectCounts = {
   ...{ handedOut: 0, itPolicies: 0, serviceBooks: 0, synchronizations: 0, identities: 0, done: 0, failed: 0, open: 0 },
   ...{ commands: 0, moves: 0, changes: 0, onDevices: 0, sendingAgain: 0 },
 };
-
-/** Accounts are looked through in steps: twice as many each time, where few of them have any effects. */
-const mostLookedThrough = 5_000;
 
 interface EffectsPage {
   readonly account?: string | undefined;
@@ -31,13 +29,11 @@ export async function readEffects(q: Queryable, page: EffectsPage): Promise<Upgr
   const atWork = await readAtWork(q, upgrade);
   const { id, fromRelease: from, toRelease: to, state } = upgrade;
   if (page.account !== undefined) await assertAccounts(q, [page.account]);
-  const accounts = atWork === undefined ? [] : await listAffected(q, atWork, page);
-  const shown = accounts.slice(0, page.limit);
+  const listed = atWork === undefined ? { accounts: [], next: null } : await listAffected(q, atWork, page);
   return {
     ...{ id, release: { from, to }, state, since: atWork?.since ?? null, until: upgrade.finishedAt },
     total: page.after === undefined && page.account === undefined ? await countAll(q, atWork) : null,
-    accounts: shown,
-    next: accounts.length > shown.length ? (shown.at(-1)?.account ?? null) : null,
+    ...listed,
   };
 }
 
@@ -59,27 +55,32 @@ async function countAll(q: Queryable, atWork: ReleaseAtWork | undefined): Promis
 
 type AffectedAccount = UpgradeEffects['accounts'][number];
 
-/** One more than the page shows, if there is one. */
+/** In steps: twice as many accounts each time, where few of them have any effects. */
 async function listAffected(
   q: Queryable,
   atWork: ReleaseAtWork,
   { account, after = '', limit }: EffectsPage,
-): Promise<AffectedAccount[]> {
-  const found: AffectedAccount[] = [];
-  let last: string | undefined = after;
-  for (
-    let step = limit + 1;
-    found.length <= limit && last !== undefined;
-    step = Math.min(2 * step, mostLookedThrough)
-  ) {
-    const named: NamedAccount[] = await q<NamedAccount[]>`
+): Promise<Pick<UpgradeEffects, 'accounts' | 'next'>> {
+  const named = async (which: SqlFragment, most: number) =>
+    await q<NamedAccount[]>`
       select a.id, a.name as account, i.name as instance from account a join instance i on i.id = a.instance_id
-       where ${account === undefined ? q`a.name > ${last}` : q`a.name = ${account}`}
-       order by a.name limit ${step}`;
-    found.push(...(await countOf(q, atWork, named)));
-    last = account === undefined && named.length === step ? named.at(-1)?.account : undefined;
+       where ${which} order by a.name limit ${most}`;
+  if (account !== undefined) {
+    return { accounts: await countOf(q, atWork, await named(q`a.name = ${account}`, 1)), next: null };
   }
-  return found;
+  const found: AffectedAccount[] = [];
+  let last = after;
+  let left = mostLookedThrough;
+  for (let step = limit + 1; found.length <= limit && left > 0; step *= 2) {
+    const most = Math.min(step, left);
+    const looked = await named(q`a.name > ${last}`, most);
+    found.push(...(await countOf(q, atWork, looked)));
+    if (looked.length < most && found.length <= limit) return { accounts: found, next: null };
+    last = looked.at(-1)?.account ?? last;
+    left -= looked.length;
+  }
+  const accounts = found.slice(0, limit);
+  return { accounts, next: found.length > limit ? (accounts.at(-1)?.account ?? null) : last };
 }
 
 interface NamedAccount {
