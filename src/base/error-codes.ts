@@ -128,6 +128,7 @@ export const errorCodes = {
     'ERR_ROUTER_IN_USE',
     'ERR_HOST_INVITATION',
     'ERR_HOST_IN_USE',
+    'ERR_HOST_REMOVED',
     'ERR_BUSY',
     'ERR_LINE_TOO_LONG',
     'ERR_COMPONENT_ALIVE',

@@ -71,6 +71,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_BACKUP_TARGET: exitCode.refused,
   ERR_BACKUP_RELEASE: exitCode.refused,
   ERR_HOST_INVITATION: exitCode.refused,
+  ERR_HOST_REMOVED: exitCode.refused,
 };
 
 /** For a failure; `status` is that of its HTTP answer, if there was one. */

@@ -131,7 +131,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   },
   router: { server: 'select', connection: 'select', administration: all, coordinator: 'select', supervisor: 'select' },
   router_request: { administration: 'select update delete', supervisor: 'select insert update' },
-  host: { administration: all, coordinator: 'select' },
+  host: { administration: all, coordinator: 'select', supervisor: 'select(name,public_key)' },
   host_master_key: { server: 'select', administration: 'select insert delete', coordinator: 'select' },
   host_invitation: {
     administration: all,

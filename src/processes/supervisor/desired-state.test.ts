@@ -24,6 +24,7 @@ function watch(t: TestContext, host: string) {
       looks += 1;
     },
     self: { host, release: '1.2.0', postgresBinaries: null },
+    assertAdmitted: async () => undefined,
     onEvent: journal.onEvent,
     signal: controller.signal,
   });

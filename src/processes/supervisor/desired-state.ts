@@ -12,7 +12,7 @@ import * as z from 'zod';
 import { createBell } from '../../base/bell.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { assertOwnSessions } from '../../database/pooler-check.ts';
-import { openSession, type Session } from '../../database/session.ts';
+import { openSession, type Session, type Sql } from '../../database/session.ts';
 import { isUndefinedTable } from '../../database/sql-state.ts';
 import type { OnEvent } from './events.ts';
 import { reportEveryMs, reportSelf, type SelfReport } from './self-report.ts';
@@ -38,6 +38,8 @@ interface WatchOptions {
   onDesired: (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string) => void;
   /** The supervisor's report about itself in the database. */
   self: SelfReport;
+  /** Asked of each session before anything else. @throws BrambleError ERR_HOST_REMOVED */
+  assertAdmitted: (sql: Sql) => Promise<void>;
   onEvent: OnEvent;
   signal: AbortSignal;
 }
@@ -53,7 +55,7 @@ interface ReportTrouble {
   code: string | null;
 }
 
-/** Returns when the signal is aborted. */
+/** Returns when the signal is aborted. @throws BrambleError ERR_HOST_REMOVED */
 export async function watchDesired(options: WatchOptions): Promise<void> {
   const { signal, onEvent } = options;
   let lost = false;
@@ -66,6 +68,7 @@ export async function watchDesired(options: WatchOptions): Promise<void> {
         lost = false;
       });
     } catch (error) {
+      if (isBrambleError(error, 'ERR_HOST_REMOVED')) throw error;
       if (!lost && !signal.aborted) {
         onEvent({ type: 'database-lost', code: codeOf(error), message: messageOf(error) });
         lost = true;
@@ -93,6 +96,7 @@ async function watchConnected(
   // Registered once: a listener for each look would be kept for the session's whole life.
   void session.lost.then(bell.ring);
   try {
+    await withDeadline(session.run(options.assertAdmitted));
     onConnected();
     await withDeadline(session.run((sql) => sql`listen bramble_desired`));
     let reportAtMs = 0;

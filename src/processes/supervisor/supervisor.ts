@@ -26,6 +26,7 @@ import { type BackupTimer, backupLog, startBackupTimer } from './backup-timer.ts
 import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts';
 import { type DesiredProcess, watchDesired } from './desired-state.ts';
 import type { OnEvent } from './events.ts';
+import { assertAdmitted } from './host-admission.ts';
 import { createHostReleases, type HostReleases } from './host-releases.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 import { openSockets } from './open-sockets.ts';
@@ -70,7 +71,7 @@ const defaultStopGraceMs = 10_000;
 /**
  * Supervises until the signal is aborted and all is stopped.
  * @throws BrambleError ERR_ALREADY_RUNNING, ERR_TAKE_OVER_NEWER, ERR_TAKE_OVER_INTERRUPTS, ERR_TAKE_OVER_REFUSED,
- * ERR_DATABASE_MAJOR, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN; later failures are reported as events and
+ * ERR_DATABASE_MAJOR, ERR_CONFIGURATION, ERR_ADDRESS_IN_USE, ERR_LISTEN, ERR_HOST_REMOVED; later failures are reported as events and
  * retried.
  */
 export async function runSupervisor(options: SupervisorOptions): Promise<void> {
@@ -88,6 +89,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const logTimer = setInterval(logRotation(home, slots, options), logCheckMs);
   const newSlot = slotMaker(home, configuration, sockets, slots, options);
   let desk: AdoptionDesk | undefined;
+  let isRemoved = false;
   let backups: BackupTimer | undefined;
   try {
     desk = await openAdoptionDesk({
@@ -133,17 +135,19 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
         reconcile(...desired);
       },
       self: { host: configuration.host, release, postgresBinaries },
+      assertAdmitted: async (sql) => await assertAdmitted(sql, home, configuration.host),
       onEvent,
       signal,
     });
   } catch (error) {
+    isRemoved = isBrambleError(error, 'ERR_HOST_REMOVED');
     if (!signal.aborted) {
       throw error;
     }
   } finally {
-    // If the end was requested, everything ends, even during a take-over. After a failure another supervisor may still
-    // come.
-    const leaves = !options.signal.aborted;
+    // If the end was requested, everything ends, even during a take-over, as it does on a host that was removed. After a
+    // failure another supervisor may still come.
+    const leaves = !options.signal.aborted && !isRemoved;
     if (leaves) {
       backups?.letGo();
       await desk?.close();
