@@ -104,6 +104,30 @@ test('the script mends what was changed, and the check names it', limited, async
   assert.deepEqual(await findRoleFaults(home), []);
 });
 
+test('what a lost host has set for its roles ends with their passwords', limited, async (t) => {
+  const { home, db, url } = await externalDomain(t);
+  await db.unsafe(await rolesScript(home));
+  await useRoles(home, ownFeatures);
+  const lost = openDatabase(urlForRole(url, (await readRoleCredentials(home)).get('server')), {
+    ...{ applicationName: 'test', max: 1 },
+  });
+  await lost.unsafe('alter role current_user set search_path = nowhere');
+  const database = new URL(url).pathname.slice(1);
+  await lost.unsafe(`alter role current_user in database "${database}" set default_transaction_read_only = on`);
+  await lost.end();
+  const faults = (await findRoleFaults(home)).join('\n');
+  assert.match(faults, /_server has a setting of its own, search_path=nowhere/);
+  assert.match(faults, /_server has a setting of its own, default_transaction_read_only=on/);
+  await db.unsafe(await rolesScript(home, { renew: true }));
+  assert.deepEqual(await findRoleFaults(home), []);
+  await useRoles(home, ownFeatures);
+  const server = openDatabase(urlForRole(url, (await readRoleCredentials(home)).get('server')), {
+    ...{ applicationName: 'test', max: 1 },
+  });
+  assert.equal((await server`select 1 from account`).length, 0);
+  await server.end();
+});
+
 test('before the upgrade is finalized no process is given a role', limited, async (t) => {
   const { home, db } = await externalDomain(t);
   await db.unsafe(await rolesScript(home));

@@ -34,6 +34,7 @@ export async function checkRoles(url: string, credentials: RoleCredentials): Pro
       processRoles.includes(role) || present.includes(roleName(database, role));
     const expected = databaseRoles.filter(isExpected);
     findings.push(...(await checkAttributes(db, database, expected)));
+    findings.push(...(await checkSettings(db, database)));
     findings.push(...(await checkMemberships(db, database, expected)));
     findings.push(...(await checkOwner(db, database)));
     for (const difference of await rightsDifference(db, database, present)) {
@@ -88,6 +89,17 @@ async function checkAttributes(q: Queryable, database: string, roles: readonly D
       ...(row.logsIn && name === roleName(database, ownerRole) ? [`${name} may log in.`] : []),
     ];
   });
+}
+
+/** Every role may change its own, and they begin with its next session. */
+async function checkSettings(q: Queryable, database: string): Promise<string[]> {
+  const names = [...databaseRoles, ownerRole].map((role) => roleName(database, role as DatabaseRole));
+  const rows = await q<{ name: string; setting: string }[]>`
+    select r.rolname as name, s.setting
+      from pg_db_role_setting d join pg_roles r on r.oid = d.setrole cross join unnest(d.setconfig) s(setting)
+     where r.rolname = any(${names})
+       and d.setdatabase in (0, (select oid from pg_database where datname = ${database})) order by 1, 2`;
+  return rows.map(({ name, setting }) => `${name} has a setting of its own, ${setting}, which it must not have.`);
 }
 
 async function checkMemberships(q: Queryable, database: string, expected: readonly DatabaseRole[]): Promise<string[]> {

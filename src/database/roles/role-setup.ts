@@ -9,7 +9,14 @@ import { advisoryLock, lockClass } from '../advisory-locks.ts';
 import { openDatabase, type Queryable } from '../connection.ts';
 import { inShortLocks } from '../short-locks.ts';
 import { lockStatements } from './lock-rights.ts';
-import { currentDatabase, grantStatements, listSequences, quoted, rightsDifference } from './rights-in-force.ts';
+import {
+  currentDatabase,
+  grantStatements,
+  listSequences,
+  quoted,
+  resetStatements,
+  rightsDifference,
+} from './rights-in-force.ts';
 import {
   newPassword,
   type RoleCredentials,
@@ -90,6 +97,10 @@ export async function roleStatements(q: Queryable, credentials: RoleCredentials)
       const [group, member] = [assumed, role as DatabaseRole].map((one) => quoted(roleName(database, one)));
       return `grant ${group} to ${member} with inherit false, set true`;
     }),
+    // A lost host has set what it liked for the roles whose credentials it holds; another password alone would leave it in force.
+    ...[...databaseRoles, ownerRole].flatMap((role) =>
+      resetStatements(quoted(roleName(database, role as DatabaseRole)), database),
+    ),
     ...(await lockStatements(q, database)),
     'revoke create on schema public from public',
     `grant usage, create on schema public to ${quoted(owner)}`,
