@@ -2,10 +2,11 @@
  * The past of moved accounts before their move, which gates compare with the present. It is the most expensive part of
  * the figures, a day of every account, and no longer changes: a coordinator caches it between its polls.
  *
- * Invariant: the cache can be reread at any time, and is, after {@link rememberedMs}, since a router may still report
- * requests from before a move.
+ * Invariants: the cache can be reread at any time, and is, after {@link rememberedMs}, since a router may still report
+ * requests from before a move. For each wave and source it holds {@link mostRemembered} accounts at most, packed: some
+ * 25 MB; the past of any others is read anew each time.
  */
-import { mergeHistograms } from '../../base/latency-histogram.ts';
+import { latencyBins } from '../../base/latency-histogram.ts';
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import type { Baseline } from './gate-figures.ts';
 
@@ -24,27 +25,69 @@ interface AccountPast {
   committedAt: number;
   requests: number;
   failed: number;
-  latency: number[];
+  latency: readonly number[] | Uint32Array;
 }
 
 const rememberedMs = 300_000;
 
+const mostRemembered = 100_000;
+
+/** Accounts' pasts in columns: as objects they would take several times as much. */
+class PackedPasts {
+  readonly #places = new Map<string, number>();
+  #moments = new Float64Array(0);
+  #counts = new Uint32Array(0);
+
+  get(id: string): AccountPast | undefined {
+    const place = this.#places.get(id);
+    if (place === undefined) return undefined;
+    const counts = this.#counts.subarray(place * width, (place + 1) * width);
+    const [requests = 0, failed = 0] = counts;
+    return { committedAt: this.#moments[place] ?? 0, requests, failed, latency: counts.subarray(2) };
+  }
+
+  /** Unless there are too many. */
+  set(id: string, { committedAt, requests, failed, latency }: AccountPast): void {
+    const place = this.#places.get(id) ?? this.#places.size;
+    if (place >= mostRemembered) return;
+    this.#makeRoom(place);
+    this.#places.set(id, place);
+    this.#moments[place] = committedAt;
+    this.#counts.fill(0, place * width, (place + 1) * width);
+    this.#counts.set([requests, failed, ...latency.slice(0, latencyBins)], place * width);
+  }
+
+  #makeRoom(place: number): void {
+    const room = this.#moments.length;
+    if (place < room) return;
+    const more = Math.min(mostRemembered, Math.max(1000, 2 * room));
+    const [moments, counts] = [this.#moments, this.#counts];
+    this.#moments = new Float64Array(more);
+    this.#counts = new Uint32Array(more * width);
+    this.#moments.set(moments);
+    this.#counts.set(counts);
+  }
+}
+
+/** Requests, failed ones, and the bins of their latencies. */
+const width = 2 + latencyBins;
+
 /** Pasts by the account's id; for each wave, or all waves, of one source at a time. */
 export class GateMemory {
   readonly #now: () => number;
-  readonly #pasts = new Map<string, { readAt: number; accounts: Map<string, AccountPast> }>();
+  readonly #pasts = new Map<string, { readAt: number; accounts: PackedPasts }>();
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  of(key: string): Map<string, AccountPast> {
+  of(key: string): PackedPasts {
     for (const [name, { readAt }] of this.#pasts) {
       if (this.#now() - readAt > rememberedMs) this.#pasts.delete(name);
     }
     const known = this.#pasts.get(key);
     if (known !== undefined) return known.accounts;
-    const accounts = new Map<string, AccountPast>();
+    const accounts = new PackedPasts();
     this.#pasts.set(key, { readAt: this.#now(), accounts });
     return accounts;
   }
@@ -60,30 +103,31 @@ export async function readPast(
   samples: SqlFragment,
   moved: readonly MovedAccounts[],
   baselineHours: number,
-  remembered: Map<string, AccountPast>,
+  remembered: PackedPasts,
 ): Promise<Baseline> {
-  const sums = { weights: 0, variance: 0, failed: 0, latency: [] as readonly number[] };
+  const sums = { weights: 0, variance: 0, failed: 0, latency: [] as number[] };
   for (const accounts of moved) {
     const missing = accounts.ids.flatMap((id, n) => {
       const committedAt = accounts.committedAt[n] ?? null;
       if (committedAt === null || remembered.get(id)?.committedAt === committedAt) return [];
       return [{ id, committedAt, fromInstanceId: accounts.fromInstanceIds[n] ?? '' }];
     });
-    for (const [id, past] of await readAccounts(q, samples, missing, baselineHours)) remembered.set(id, past);
+    const read = await readAccounts(q, samples, missing, baselineHours);
+    for (const [id, past] of read) remembered.set(id, past);
     for (const [n, id] of accounts.ids.entries()) {
-      const past = remembered.get(id);
+      const past = read.get(id) ?? remembered.get(id);
       if (past === undefined || past.requests === 0 || accounts.committedAt[n] === null) continue;
       const weight = (accounts.requests[n] ?? 0) + 0.001;
       sums.weights += weight;
       sums.variance += weight ** 2 / past.requests;
       sums.failed += (weight * past.failed) / past.requests;
-      sums.latency = mergeHistograms(sums.latency, past.latency);
+      for (const [bin, count] of past.latency.entries()) if (count > 0) addToBin(sums.latency, bin, count);
     }
   }
   const { weights, variance, failed, latency } = sums;
   if (weights === 0) return { requests: 0, failed: 0, latency: [] };
   const requests = weights ** 2 / variance;
-  return { requests, failed: (requests * failed) / weights, latency: [...latency] };
+  return { requests, failed: (requests * failed) / weights, latency };
 }
 
 /** Account by account, by the primary keys of the samples. */
@@ -117,10 +161,12 @@ async function readAccounts(
     const past = pasts.get(id);
     if (past === undefined) continue;
     if (bin === null) Object.assign(past, { requests, failed });
-    else {
-      while (past.latency.length <= bin) past.latency.push(0);
-      past.latency[bin] = requests;
-    }
+    else addToBin(past.latency, bin, requests);
   }
   return pasts;
+}
+
+function addToBin(latency: number[], bin: number, requests: number): void {
+  while (latency.length <= bin) latency.push(0);
+  latency[bin] = (latency[bin] ?? 0) + requests;
 }
