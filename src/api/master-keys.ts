@@ -39,6 +39,12 @@ export const masterKeyOperations = {
   rotate: {
     ...{ method: 'POST', path: '/master-keys', tag, summary: 'Make a new master key and rotate to it' },
     description: 'Goes on by itself: once every process holds the key it seals, and every value is sealed again by it.',
+    body: z.object({
+      silentHosts: z
+        .boolean()
+        .default(false)
+        .describe('Also while a host that joined does not report: the key is offered to it too. Refused otherwise.'),
+    }),
     status: 201,
     answer: masterKeys,
   },

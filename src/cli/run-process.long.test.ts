@@ -105,7 +105,7 @@ test('it ends when its supervisor goes away', async () => {
 test('its master key is rotated while it runs, to the end', async () => {
   const service = await startService('admin-7');
   const client = clientOf({ url: await readyUrl(service), token: admin.token });
-  const { next } = await client.call(masterKeyOperations.rotate, {});
+  const { next } = await client.call(masterKeyOperations.rotate, { body: {} });
   await until('everything is sealed by the new key', 60_000, async () => {
     const { state, keys } = await client.call(masterKeyOperations.list, {});
     return state === 'settled' && keys.every(({ id, values }) => (id === next) === values > 0);

@@ -99,7 +99,7 @@ describe('a domain over two hosts', { timeout: 300_000 }, () => {
   });
 
   test('a rotation of the master key reaches the host by itself, and its instance serves on', async () => {
-    const { next } = await domain.api.call(masterKeyOperations.rotate, {});
+    const { next } = await domain.api.call(masterKeyOperations.rotate, { body: {} });
     await until('everything is sealed by the new key', 120_000, async () => {
       const { state, keys } = await domain.api.call(masterKeyOperations.list, {});
       return state === 'settled' && keys.every(({ id, values }) => (id === next) === values > 0);

@@ -20,8 +20,9 @@ export function addKeyCommands(program: Command, frame: Frame): void {
     keys
       .command('rotate')
       .description('make a new key; once every process holds it, it seals, and everything is sealed again by it')
-      .action(async (_flags: object, command) => {
-        await frame.ask(command, masterKeyOperations.rotate, {}, keysText);
+      .option('--silent-hosts', 'also while a host that joined does not report: it is offered the new key', false)
+      .action(async ({ silentHosts }: { silentHosts: boolean }, command) => {
+        await frame.ask(command, masterKeyOperations.rotate, { body: { silentHosts } }, keysText);
       }),
     'bramble key rotate',
   );

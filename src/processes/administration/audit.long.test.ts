@@ -278,7 +278,7 @@ async function walk(): Promise<Set<string>> {
   await writeMasterKeys(masterKeyPath(admin.home), admin.context.masterKeys);
   for (const key of admin.context.masterKeys.keys.values()) secret(key.toString('base64'));
   await call('POST /master-keys/prune', '/master-keys/prune');
-  await call('POST /master-keys', '/master-keys');
+  await call('POST /master-keys', '/master-keys', {});
   await call('POST /authorities/device/roll', '/authorities/device/roll');
   for (const step of ['roll', 'revert', 'retire']) {
     await call(`POST /authorities/route-signer/${step}`, `/authorities/route-signer/${step}`);

@@ -253,6 +253,33 @@ test('a host that joined is sent the key when it is made, or with the next turn;
   assert.deepEqual(await offers(), both(next));
 });
 
+test('no rotation is ordered while a host that joined is silent, unless it is to have the key', async (t) => {
+  t.after(async () => {
+    await db`delete from host`;
+    await db`delete from supervisor`;
+  });
+  for (const name of ['berlin', 'hamburg', 'munich']) {
+    const { publicKey } = await createEcKeyPair();
+    await db.begin((tx) => insertHost(tx, { name, publicKey: spkiDerOf(publicKey), administers: false }));
+  }
+  // Munich's has never reported.
+  await db`
+    insert into supervisor (host, release, process_id, node_version, postgres_server, seen_at)
+    select name, ${context.release}, 1, '26', '18', seen_at
+      from (values ('berlin', now()), ('hamburg', now() - interval '2 minutes')) as s (name, seen_at)`;
+  const refused = await runBramble(admin, ['key', 'rotate']);
+  assert.match(refused.errors, /nothing is heard: hamburg, munich\. .*host remove.*ERR_KEY_ROTATION/s);
+  assert.deepEqual([...(await readMasterKeys(path)).keys.keys()], [first]);
+  assert.equal((await db`select from host_master_key`).length, 0);
+  await db`update supervisor set seen_at = now()`;
+  await db`delete from host where name = 'munich'`;
+  assert.equal((await runBramble(admin, ['key', 'rotate'])).code, 0);
+
+  await db`update supervisor set seen_at = now() - interval '2 minutes'`;
+  await db`delete from setting where key = 'master-key'`;
+  assert.equal((await runBramble(admin, ['key', 'rotate', '--silent-hosts'])).code, 0);
+});
+
 test('a device that somebody holds is passed over, and sealed again by the next walk', async () => {
   const key = await begin();
   await component('server-1', key, [first, key]);
@@ -331,7 +358,7 @@ test('bramble key shows what each key seals, rotates once at a time, and asks be
 
 test('until the upgrade is finalized no key is made: processes of the release before read the file only once', async () => {
   await whileUpgrading(admin, async () => {
-    const { status, body } = await admin.call('POST', '/master-keys');
+    const { status, body } = await admin.call('POST', '/master-keys', {});
     assert.deepEqual([status, codeOf(body)], [409, 'ERR_FEATURE_LOCKED']);
   });
   assert.equal((await readMasterKeys(path)).keys.size, 1);

@@ -30,11 +30,13 @@ import { createMasterKeys, type MasterKeys, readMasterKeys } from '../../databas
 import { loadDomainAuthority } from '../../domain/authorities.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { isRotating, type MasterKeyState, readMasterKeyState, writeMasterKeyState } from '../../domain/master-key.ts';
+import { listHosts } from '../../hosts/hosts.ts';
 import { lacksOffer, offerMasterKey, withdrawMasterKeys } from '../../hosts/master-key-offers.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { type ComponentDetail, componentDetailShape } from '../../registry/component-detail.ts';
 import { listComponents } from '../../registry/components.ts';
 import { listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { listSupervisors } from '../../registry/supervisors.ts';
 
 interface Rotation {
   readonly db: Database;
@@ -75,6 +77,23 @@ export async function beginRotation(tx: Transaction, home: string, keys: MasterK
     await offerMasterKey(tx, { keyId, key }, (await loadDomainAuthority(tx, keys)).privateKeyPem);
   }
   return fresh.current;
+}
+
+/**
+ * For every host that joined is offered the new key, one that was stolen too.
+ * @throws BrambleError ERR_KEY_ROTATION naming those whose supervisors do not report
+ */
+export async function assertHostsReport(q: Queryable): Promise<void> {
+  const atWork = new Set((await listSupervisors(q)).flatMap(({ host, atWork }) => (atWork ? [host] : [])));
+  const silent = (await listHosts(q)).map(({ name }) => name).filter((name) => !atWork.has(name));
+  if (silent.length === 0) return;
+  throw new BrambleError(
+    'ERR_KEY_ROTATION',
+    `Every host that joined is offered the new key, and of these nothing is heard: ${silent.join(', ')}. Nothing was changed. If ` +
+      'one was lost, remove it and renew the passwords of the database roles first: `bramble host remove` (docs/hosts.md has the ' +
+      'order). If they are only switched off: `bramble key rotate --silent-hosts`.',
+    { details: { hosts: silent } },
+  );
 }
 
 /** Names of the processes that do not report this of their keys yet, those that should run and do not among them. */

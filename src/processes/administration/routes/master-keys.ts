@@ -10,6 +10,7 @@ import { requireFeature } from '../../../registry/features.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import {
+  assertHostsReport,
   beginRotation,
   processesWithout,
   processesWithRemoved,
@@ -51,9 +52,10 @@ export function masterKeyRoutes(context: AdministrationContext): FastifyPluginAs
   return async (app) => {
     serve(app, masterKeyOperations.list, async () => await list(context.db));
 
-    serve(app, masterKeyOperations.rotate, async ({ administrator }) => {
+    serve(app, masterKeyOperations.rotate, async ({ administrator, body }) => {
       await write(context, async (tx) => {
         await requireFeature(tx, context.features, 'master-key-rotation', 'Rotating the master key');
+        if (!body.silentHosts) await assertHostsReport(tx);
         const key = await beginRotation(tx, context.home, context.masterKeys);
         const message = `${administrator} began to rotate the master key to ${key}`;
         await recordEvent(tx, { kind: 'master-key-rotation', subject: key, message });
