@@ -8,6 +8,7 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
 import { seedDomain } from '../devices/device-fixture.ts';
+import { readBackupHead } from './backup-file.ts';
 import { createBackup } from './create-backup.ts';
 import { writeHomeFiles } from './home-files.ts';
 
@@ -42,6 +43,15 @@ test('one that fails is an event that says why; one that succeeds is another', a
   assert.match(failed?.message ?? '', /^A backup that ada was making on here failed: .*missing/);
   assert.deepEqual([created?.kind, created?.subject], ['backup-created', head.id]);
   assert.deepEqual(more, []);
+});
+
+test('one that is complete counts, also where nothing can be written about it', async (t) => {
+  await db`
+    create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no room'; end $$`;
+  await db`create trigger refuse before insert on event for each row execute function refuse()`;
+  t.after(async () => await db`drop function refuse cascade`);
+  const { path, head } = await create('untold.backup');
+  assert.equal((await readBackupHead(path)).id, head.id);
 });
 
 test('one that is ended on purpose, or has no good passphrase, is no event', async () => {

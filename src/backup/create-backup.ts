@@ -61,7 +61,8 @@ export async function makeBackup(options: CreateOptions): Promise<CreatedBackup>
   const { url, host } = await ownDatabase(options.home);
   const key = await newBackupKeys(options.passphrase);
   const made = await writeBackup(options, { url, host, key });
-  await noteEvent(url, createdEvent(made));
+  // The file is complete, and whoever asked for it has its path: what is written about it is no part of it.
+  await noteEvent(url, createdEvent(made)).catch(() => {});
   return made;
 }
 
