@@ -76,7 +76,15 @@ test('the newest list that the domain itself signed is taken into the restored d
   ] as const) {
     await setDesiredProcess(db, { name, kind, host: 'here', release: '1.0.0', state: 'running', settings: {} });
   }
+  await db`insert into host (name, public_key, administers) values ('there', '\\x00', false)`;
+  await db`insert into host_release (host, release) values ('here', '1.0.0'), ('there', '1.0.0')`;
   const settled = await settleRestored(url, head, by, { lists, masterKeys });
+  assert.deepEqual(settled.joinedHosts, ['there']);
+  assert.deepEqual(
+    [...(await db`select host from host_release`)],
+    [{ host: 'here' }],
+    'it may join with other releases',
+  );
   assert.deepEqual([settled.revocationsTaken, settled.stopped], [1, ['server-1']]);
   const { revoked, number } = await revocationList(db);
   assert.deepEqual([revoked.map(({ serial }) => serial), number > 1e12], [['a7'], true]);

@@ -14,6 +14,7 @@ import { BrambleError } from '../base/errors.ts';
 import { type Transaction, withDatabase } from '../database/connection.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { listPossiblyRenewed } from '../devices/renewal-report.ts';
+import { forgetReports } from '../distribution/release-report-removal.ts';
 import { readDomain } from '../domain/domain.ts';
 import { recordEvent } from '../domain/events.ts';
 import { readRestored, writeRestored } from '../domain/restored-domain.ts';
@@ -125,6 +126,7 @@ async function forgetOtherHosts(tx: Transaction, own: string): Promise<string[]>
   const seen = [...processes, ...(await listSupervisors(tx))].map(({ host }) => host);
   const others = new Set([...(await forgetHosts(tx)), ...seen]);
   others.delete(own);
+  await forgetReports(tx, [...others]);
   for (const { host, settings } of processes) {
     if (!others.has(host)) continue;
     const identifier = (settings as Record<string, unknown>)['srpIdentifier'];

@@ -137,7 +137,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
     administration: all,
     join: 'select(id,request,answered_at,answer,expires_at) update(request,proof,requested_at)',
   },
-  host_release: { coordinator: 'select', supervisor: all },
+  host_release: { administration: 'select delete', coordinator: 'select', supervisor: all },
   release_package: {
     administration: 'select insert delete',
     coordinator: 'select insert delete',

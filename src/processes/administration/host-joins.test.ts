@@ -219,8 +219,14 @@ test('a removed host is listed no more, and can be invited again', limited, asyn
   const body = { name: 'berlin', databaseUrl: 'postgres://127.0.0.1/bramble' };
   const again = async () => await clientOf(admin).call(hostOperations.invite, { body });
   assert.ok((await listed()).includes('berlin'));
+  await db`insert into host_release (host, release) values ('berlin', '1.4.0'), ('paris', '1.4.0')`;
   await remove();
   assert.ok(!(await listed()).includes('berlin'));
+  assert.deepEqual(
+    [...(await db`select host from host_release`)],
+    [{ host: 'paris' }],
+    'one that joins by its name begins anew',
+  );
   // Its supervisor had not been stopped yet.
   await db`insert into supervisor (host, release, process_id, node_version, postgres_server)
            values ('berlin', '1.4.0', 1, 'v26', '18')`;

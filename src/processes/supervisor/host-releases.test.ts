@@ -8,6 +8,7 @@ import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { writeHostSigner } from '../../distribution/host-signer.ts';
 import { storeRelease } from '../../distribution/release-store.ts';
+import { writeHostKey } from '../../hosts/host-key.ts';
 import { installArchive } from '../../release/archive.ts';
 import { manifestName } from '../../release/manifest.ts';
 import { testSigner, writeTestArchive } from '../../release/signed-archive-fixture.ts';
@@ -38,11 +39,11 @@ async function homeWith(release: string): Promise<string> {
   return home;
 }
 
-function releasesOf(home: string) {
+function releasesOf(home: string, host = 'first') {
   const events: SupervisorEvent[] = [];
   const releases = createHostReleases({
     home,
-    host: 'first',
+    host,
     release: '1.4.0',
     onEvent: (event) => events.push(event),
   });
@@ -80,4 +81,21 @@ test('a release of a signer that the domain did not know then is not installed, 
   const [event] = events;
   assert.equal(event?.type === 'release-not-fetched' && event.code, 'ERR_RELEASE_SIGNER');
   assert.deepEqual(await installed(), ['1.4.9']);
+});
+
+test('what the database has lost of a host that joined is reported again', async () => {
+  const home = await homeWith('1.4.9');
+  await mkdir(join(home, 'keys'));
+  await writeHostKey(home, { privateKeyPem: 'key', domainAuthorityPem: 'authority' });
+  await writeHostSigner(home, { fingerprint: ada.fingerprint, unsigned: [], refused: [] });
+  const { releases } = releasesOf(home, 'second');
+  const isReported = async () => {
+    // One that is nowhere is looked for at every turn.
+    releases.look(url, ['1.4.7']);
+    const rows = await db`select release from host_release where host = 'second' order by release`;
+    return rows.map((row) => row['release']).join() === '1.4.1,1.4.2';
+  };
+  await until('it is reported', 30_000, isReported);
+  await db`delete from host_release where host = 'second' and release <> '1.4.2'`;
+  await until('it is reported again', 30_000, isReported);
 });

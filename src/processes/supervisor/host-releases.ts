@@ -40,7 +40,7 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
   const folder = path.join(home, 'releases');
   /** What was last told of each. */
   const told = new Map<string, string>();
-  /** What the database holds of this host, as far as this supervisor wrote it. */
+  /** What this supervisor told the database. Where it asks there anyway it tells again: a failover or a restore may have lost it. */
   let reported: string | undefined;
   let looking = false;
   let lookAtMs = 0;
@@ -61,7 +61,6 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
     try {
       if (isFollowing) await follow(db, wanted);
       const installed = await listInstalled();
-      if (installed.join() === reported) return;
       await reportReleases(db, host, installed);
       reported = installed.join();
     } catch (error) {

@@ -3,6 +3,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import { type HostView, hostOperations } from '../../../api/hosts.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
+import { forgetReports } from '../../../distribution/release-report-removal.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { readRestored } from '../../../domain/restored-domain.ts';
 import { listInvitations, removeHost, setDraining } from '../../../hosts/host-store.ts';
@@ -58,6 +59,7 @@ export function hostRoutes(context: AdministrationContext): FastifyPluginAsync {
         }
         const wasListed = await forgetSupervisor(tx, name);
         if (!(await removeHost(tx, name)) && !wasListed) throw notFound('host', name);
+        await forgetReports(tx, [name]);
         await closeJoiningUnlessInvited(tx);
         await recordEvent(tx, {
           kind: 'host-removed',
