@@ -490,6 +490,7 @@ export const seldom: readonly unknown[] = [
   waveStore.insertAssignments,
   waveStore.insertWaves,
   waveStore.isHomeOf,
+  waveStore.listAwaitedDestinations,
   waveStore.listDestinations,
   waveStore.listWaitingAssignments,
   waveStore.movesThatStand,

@@ -1,7 +1,7 @@
 /** Processes that are wanted and not at work, as when their host was cut off. */
 import type { Queryable } from '../../database/connection.ts';
 
-interface AbsentProcess {
+export interface AbsentProcess {
   name: string;
   host: string;
 }

@@ -329,6 +329,20 @@ export async function listDestinations(q: Queryable, id: UpgradeId, wave: number
   return rows.map(({ name }) => name);
 }
 
+/** Of these instances those to which moves of the upgrade are queued: through account_move_queued, all of them at worst. */
+export async function listAwaitedDestinations(
+  q: Queryable,
+  id: UpgradeId,
+  names: readonly string[],
+): Promise<string[]> {
+  const rows = await q<{ name: string }[]>`
+    select i.name from instance i
+     where i.name = any(${names as string[]})
+       and exists (select 1 from move_batch b join account_move m on m.batch_id = b.id
+                    where b.upgrade_id = ${id} and m.to_instance_id = i.id and ${moveStates.in(q, 'uncommitted', 'm')})`;
+  return rows.map(({ name }) => name);
+}
+
 export interface WaveMoves {
   accounts: number;
   /** At their destination, with all deliveries answered. */

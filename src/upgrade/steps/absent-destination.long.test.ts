@@ -1,7 +1,11 @@
-/** A new instance is lost in the middle of a wave: nobody else is moved until it is back, and what is waited for has a name. */
+/**
+ * A new instance is lost in the middle of a wave that takes accounts there: nobody else is moved until it is back, and what is waited for
+ * has a name. One that takes nobody any more is not waited for.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stepOnce } from '../../processes/coordinator/coordinator.ts';
+import { listWaves } from '../state/wave-store.ts';
 import { countAt, scene, until } from './scene-fixture.ts';
 
 test('a wave waits for a destination that is not at work, by its name and host', { timeout: 120_000 }, async () => {
@@ -27,4 +31,22 @@ test('a wave waits for a destination that is not at work, by its name and host',
   await it.db`update component set lease_until = now() + interval '1 hour' where name = 'west-1-1'`;
   await it.db`update upgrade_wave set started_at = now() where state = 'running'`;
   await until(it, context, ['soaking']);
+});
+
+test('a wave does not wait for an instance that already has its accounts', { timeout: 120_000 }, async () => {
+  const it = await scene({ canaries: ['west-0', 'west-1', 'west-2'] });
+  const context = it.context('one');
+  const states = async () => (await listWaves(it.db, (await it.upgrade()).id)).map(({ state }) => state);
+  for (let round = 0; round < 100 && (await states())[1] !== 'running'; round++) {
+    await stepOnce(context);
+    await it.world({ maxMoves: (await countAt(it.db, 'west-1-1')) < 3 ? 100 : 0 });
+  }
+  assert.equal(await countAt(it.db, 'east-1-1'), 0);
+  await it.db`update component set lease_until = now() - interval '1 second' where name = 'west-1-1'`;
+  for (let round = 0; round < 20 && (await countAt(it.db, 'east-1-1')) === 0; round++) {
+    await stepOnce(context);
+    assert.doesNotMatch((await it.upgrade()).progress.waitingFor ?? '', /at work/);
+    await it.world();
+  }
+  assert.ok((await countAt(it.db, 'east-1-1')) > 0, (await it.upgrade()).progress.waitingFor ?? '');
 });

@@ -5,7 +5,7 @@
  */
 import { counted } from '../../base/counted.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { absentText, listAbsent } from '../components/absent-processes.ts';
+import { absentText } from '../components/absent-processes.ts';
 import { type GateAnswer, judgeGate } from '../gates/gate.ts';
 import { readGateFigures } from '../gates/gate-samples.ts';
 import { chosenGate } from '../state/plan-options.ts';
@@ -23,6 +23,7 @@ import {
   type WaveMoves,
   type WaveVerdict,
 } from '../state/wave-store.ts';
+import { listAbsentDestinations } from '../waves/absent-destinations.ts';
 import { recordGateAnswer } from '../waves/gate-record.ts';
 import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from '../waves/latecomers.ts';
 import { awaitOutOfReach, leaveThem, outOfReachText } from '../waves/out-of-reach-rule.ts';
@@ -131,11 +132,8 @@ async function watchMoves(
   if (held !== undefined && moves.waiting + moves.underWay > 0) {
     return waitingFor(`${held}; wave ${wave.number} (${wave.name}) goes on then`);
   }
-  const destinations = moves.waiting + moves.underWay > 0 ? upgrade.progress.newInstances : [];
-  const absent = await listAbsent(
-    context.db,
-    destinations.map(({ name }) => name),
-  );
+  const destinations = upgrade.progress.newInstances.map(({ name }) => name);
+  const absent = moves.underWay > 0 ? await listAbsentDestinations(context.db, upgrade.id, destinations) : [];
   if (absent.length > 0) return waitingFor(`${absentText(absent)}; wave ${wave.number} (${wave.name}) goes on then`);
   if (moves.waiting > 0) {
     return await stepTransaction(context, 'move-latecomers', upgrade, async (tx, current) => {

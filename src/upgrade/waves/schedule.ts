@@ -2,10 +2,10 @@
 import type { PlanOptions } from '../../api/upgrade-options.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { databaseTime } from '../../database/database-time.ts';
-import { listAbsent } from '../components/absent-processes.ts';
 import { openingText, openSeconds, type Schedule, scheduleAt } from '../state/schedule-windows.ts';
 import { readDestinations, readOpenWindows } from '../state/upgrade-store.ts';
 import { runningSince, type Wave } from '../state/wave-store.ts';
+import { listAbsentDestinations } from './absent-destinations.ts';
 
 /** @throws BrambleError ERR_UPGRADE_WINDOW */
 export async function readSchedule(q: Queryable, { windows }: Pick<PlanOptions, 'windows'>): Promise<Schedule> {
@@ -21,8 +21,7 @@ export async function heldUpgrade(q: Queryable): Promise<string | undefined> {
   const outside = await upgradeOutsideWindows(q);
   if (outside !== undefined) return outside;
   const open = await readDestinations(q);
-  // Devices that are being served would be told to come later.
-  return open !== undefined && (await listAbsent(q, open.names)).length > 0 ? open.id : undefined;
+  return open !== undefined && (await listAbsentDestinations(q, open.id, open.names)).length > 0 ? open.id : undefined;
 }
 
 async function upgradeOutsideWindows(q: Queryable): Promise<string | undefined> {

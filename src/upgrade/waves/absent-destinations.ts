@@ -1,0 +1,24 @@
+/**
+ * Instances that moves of the upgrade are to go to and that are not at work, as when their host was cut off: devices that are being
+ * served would be told to come later. One that takes nobody any more holds nobody back.
+ */
+import type { UpgradeId } from '../../base/ids.ts';
+import type { Queryable } from '../../database/connection.ts';
+import { type AbsentProcess, listAbsent } from '../components/absent-processes.ts';
+import { listAwaitedDestinations } from '../state/wave-store.ts';
+
+/** Of these instances. Only while one is not at work is the queue looked through for moves to it. */
+export async function listAbsentDestinations(
+  q: Queryable,
+  id: UpgradeId,
+  names: readonly string[],
+): Promise<AbsentProcess[]> {
+  const absent = await listAbsent(q, names);
+  if (absent.length === 0) return [];
+  const awaited = await listAwaitedDestinations(
+    q,
+    id,
+    absent.map(({ name }) => name),
+  );
+  return absent.filter(({ name }) => awaited.includes(name));
+}
