@@ -6,6 +6,7 @@ import { databaseTime } from '../../database/database-time.ts';
 import { listSilent, listWaitingHolds } from '../../deliveries/delivery-waits.ts';
 import { listSupervisors } from '../../registry/supervisors.ts';
 import { moveStates } from '../../states/move-states.ts';
+import { listHostsWithoutSupervisor } from '../components/hosts-without-supervisor.ts';
 import { listInstancesBehind } from '../components/instances-behind.ts';
 import { supervisorsToWaitFor } from '../components/supervisors-behind.ts';
 import { listLockHolders } from '../fence/release-fence.ts';
@@ -143,18 +144,6 @@ async function listMissing(q: Queryable): Promise<WaitFacts['missing']> {
                         where c.name = p.name and c.release = p.release and c.stopped_at is null
                           and c.lease_until > clock_timestamp())
      order by p.host, p.name`;
-}
-
-/** A supervisor of any release names itself in its session, cut to the 63 bytes that PostgreSQL keeps. */
-async function listHostsWithoutSupervisor(q: Queryable): Promise<string[]> {
-  const rows = await q<{ host: string }[]>`
-    select distinct p.host from desired_process p
-     where p.state = 'running'
-       and not exists (select 1 from pg_stat_activity s
-                        where s.datname = current_database()
-                          and starts_with(s.application_name, left('bramble/supervisor@' || p.host || '#', 63)))
-     order by 1`;
-  return rows.map(({ host }) => host);
 }
 
 /** Only in the states whose step takes locks: the fence the administration's, a migration those of tables. */

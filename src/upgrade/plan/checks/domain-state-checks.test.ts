@@ -76,6 +76,26 @@ test('a host that does not get the release is named with where the reason stands
   await db`delete from host`;
 });
 
+test('a host whose supervisor has ended is named at once, though its last report is recent', async () => {
+  await db`insert into host (name, public_key, administers) values ('there', '', false)`;
+  await db`insert into host_release (host, release) values ('there', '1.1.0')`;
+  await db`insert into supervisor (host, release, process_id, node_version, postgres_server) values ('there', '1.0.0', 1, '', '')`;
+  await insertTestProcess(db, { name: 'router-2', kind: 'router', release: '1.0.0', host: 'there' });
+  const looks = async () => await checkHosts({ db, host: 'here', release: '1.1.0' }, planOf({}));
+  const { result, message } = await looks();
+  assert.equal(result, 'error');
+  assert.match(message, /^The supervisors of there have ended .*`bramble up` there/);
+  const supervisor = openDatabase(url, { applicationName: 'bramble/supervisor@there#1', max: 1 });
+  await supervisor`select 1`;
+  assert.equal((await looks()).result, 'passed');
+  await supervisor.end();
+  await db`delete from desired_process where host = 'there'`;
+  await db`delete from component where host = 'there'`;
+  await db`delete from host_release`;
+  await db`delete from supervisor`;
+  await db`delete from host`;
+});
+
 test('sessions are counted for what the plan adds, and more than the database has left are warned of', async () => {
   const [one, two] = [1, 2].map((count) => sessionsNeeded(planOf({ instances: newInstances(count) })));
   assert.deepEqual([one, two], [15 + 5 + 3, 2 * (15 + 5) + 3]);

@@ -8,6 +8,7 @@ import { hostsWithRelease } from '../../../distribution/host-releases.ts';
 import { loadAuthorities } from '../../../domain/authorities.ts';
 import { listDrainingHosts, listUsableHosts } from '../../../hosts/hosts.ts';
 import { listSupervisors } from '../../../registry/supervisors.ts';
+import { listHostsWithoutSupervisor } from '../../components/hosts-without-supervisor.ts';
 import { unusableText } from '../../components/usable-hosts.ts';
 import type { Upgrade } from '../../state/upgrade-store.ts';
 import { drainedText } from '../drained-hosts.ts';
@@ -31,12 +32,11 @@ export async function checkHosts(
       `These instances are planned on a host that is not usable: ${planned}, ${unusableText(usable)}. Plan them elsewhere.`,
     );
   }
-  const further = await furtherHosts(db, host);
-  const away = further.filter(({ atWork }) => !atWork).map((one) => one.host);
+  const away = await awayHosts(db, { host, joined: [...joined, ...(await listDrainingHosts(db))] });
   if (away.length > 0) {
     return error(
-      `The supervisors of ${away.join(', ')} have not reported recently, so nothing there would be upgraded. Start them, or move what runs ` +
-        'there away and remove the hosts.',
+      `The supervisors of ${away.join(', ')} have ended or have not reported recently, so nothing there would be upgraded. Start them ` +
+        '(`bramble up` there), or move what runs there away and remove the hosts.',
     );
   }
   const present = await hostsWithRelease(db, release);
@@ -59,9 +59,13 @@ export async function checkHosts(
   return passed(upgrade.plan.inPlace ? 'no instance is added' : 'new instances are on this host');
 }
 
-/** Those on which something is to run, besides this one. */
-async function furtherHosts(q: Queryable, host: string) {
-  return (await listSupervisors(q)).filter((one) => one.wanted && one.host !== host && one.release !== null);
+/** Of those on which something is to run, besides this one; a supervisor of a host that joined has a session as long as it runs. */
+async function awayHosts(q: Queryable, { host, joined }: { host: string; joined: readonly string[] }) {
+  const [supervisors, gone] = await Promise.all([listSupervisors(q), listHostsWithoutSupervisor(q)]);
+  return supervisors
+    .filter((one) => one.wanted && one.host !== host && one.release !== null)
+    .filter((one) => !one.atWork || (joined.includes(one.host) && gone.includes(one.host)))
+    .map((one) => one.host);
 }
 
 const minFreeBytes = 512 * 1024 * 1024;
