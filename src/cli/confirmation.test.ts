@@ -104,3 +104,25 @@ test('finalizing an upgrade asks on a terminal, with --yes or without a terminal
     assert.equal(await state(), 'finalizing');
   }
 });
+
+test('what the authorities’ rollover has no room for is refused without a question', async () => {
+  for (const argv of [
+    ['retire', 'domain'],
+    ['switch', 'domain'],
+    ['revert', 'domain'],
+    ['retire', 'route-signer'],
+    ['revert', 'route-signer'],
+  ]) {
+    const { code, errors } = await bramble(['authority', ...argv], 'y\n');
+    assert.equal(code, exitCode.failed, errors);
+    assert.match(
+      errors,
+      /^error: The .* is not being replaced\. `bramble authority roll .* Nothing was changed\. \(ERR_STATE\)\n$/,
+    );
+  }
+  await bramble(['authority', 'roll', 'route-signer', '--yes']);
+  assert.match(
+    (await bramble(['authority', 'roll', 'route-signer'], 'y\n')).errors,
+    /^error: .* is being replaced already: /,
+  );
+});

@@ -3,6 +3,7 @@ import { Argument, type Command } from 'commander';
 import { type AuthorityList, authorityOperations } from '../../api/authorities.ts';
 import type { Operation } from '../../api/operation.ts';
 import { counted } from '../../base/counted.ts';
+import { BrambleError } from '../../base/errors.ts';
 import { dayText } from '../../base/time-text.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
@@ -79,7 +80,12 @@ export function addAuthorityCommands(program: Command, frame: Frame): void {
       .action(async (given: string, flags: { yes?: true }, command) => {
         const chosen = choices[given];
         if (chosen === undefined) throw new TypeError(`${name} of ${given} is not among the choices`);
-        if (!flags.yes) await confirm(frame, chosen.question);
+        if (!flags.yes) {
+          // What is to be refused anyway is not asked about; an old service shows no rollovers.
+          const client = await frame.client(command);
+          assertTimely(name, given, await client.call(authorityOperations.list, {}));
+          await confirm(frame, chosen.question);
+        }
         await frame.ask(command, chosen.operation, {}, authorityText);
       });
   };
@@ -102,6 +108,30 @@ export function addAuthorityCommands(program: Command, frame: Frame): void {
     step('retire', 'retire the former one for good, once every component works with the new one'),
     'bramble authority retire route-signer',
   );
+}
+
+/** @throws BrambleError ERR_STATE */
+function assertTimely(step: keyof typeof steps, which: string, { domain, routeSigner }: AuthorityList): void {
+  const [rollover, subject] = which === 'domain' ? [domain, 'The domain authority'] : [routeSigner, 'The route signer'];
+  if (step !== 'roll' && rollover === null) {
+    throw untimely(`${subject} is not being replaced. \`bramble authority roll ${which}\` begins it.`);
+  }
+  if (step === 'roll' && which !== 'device' && rollover !== null) {
+    throw untimely(`${subject} is being replaced already: \`bramble authority list\` shows how far it is.`);
+  }
+  if (step === 'switch' && domain?.state === 'switched') throw untimely('The new domain authority issues already.');
+  if (step === 'retire' && which === 'domain' && domain?.state === 'begun') {
+    throw untimely('The new domain authority does not issue yet: `bramble authority switch domain`.');
+  }
+  if (step === 'switch' || step === 'retire') {
+    const { waitsFor = [] } = rollover ?? {};
+    if (waitsFor.length > 0)
+      throw untimely(`It is too early, as \`bramble authority list\` shows: ${waitsFor.join(', ')}.`);
+  }
+}
+
+function untimely(why: string): BrambleError {
+  return new BrambleError('ERR_STATE', `${why} Nothing was changed.`);
 }
 
 function authorityText({ authorities, device, routeSigner, domain }: AuthorityList, style: Style): string {
