@@ -59,6 +59,7 @@ export async function rebuildDatabase(
   const applicationName = 'bramble/restore';
   const upTo = manifest.migrations.length;
   await migrate(url, { folder: program.migrations, release: program.release, contract: true, upTo, applicationName });
+  options.signal?.throwIfAborted();
   await options.afterSchema?.();
   const all = manifest.tables.reduce((sum, table) => sum + table.rows, 0);
   await loadDatabase(url, { applicationName, signal: options.signal }, async (load) => {

@@ -109,6 +109,7 @@ async function fill(
     'url' in database
       ? database.url
       : (await startEmbedded({ folder: join(home, 'postgres'), settings: database.settings })).url;
+  signal?.throwIfAborted();
   await writeHomeFiles(home, secretsFor(files, isEmbedded));
   await rebuildDatabase(url, backup, program, {
     // The rights of the roles are those of the tables, which are there now.

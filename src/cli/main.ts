@@ -5,6 +5,10 @@ import { runCommandLine } from './program.ts';
 const lingerMs = 1000;
 
 const argv = process.argv.slice(2);
+// A terminal that was closed takes no more messages: what is being removed is removed all the same.
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  if (!['EPIPE', 'EIO'].includes(error.code ?? '')) throw error;
+});
 // The reader of the output may close it early, like `head`. A supervisor continues without a reader.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;

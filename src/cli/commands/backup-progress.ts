@@ -11,7 +11,14 @@ export async function working<Result>(
 ): Promise<Result> {
   return await withProgress(
     frame,
-    async (progress) => await untilSignalled(async (signal) => await work(progress, signal)),
+    async (progress) =>
+      await untilSignalled(
+        async (signal) => await work(progress, signal),
+        (name) => {
+          progress.end();
+          frame.errors.write(`${name} was received: removing what was begun …\n`);
+        },
+      ),
   );
 }
 

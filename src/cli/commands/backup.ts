@@ -170,9 +170,13 @@ function addRestore(backup: Command, frame: Frame): void {
             `${madeBy.host}? Whatever it did since is lost, and the former one must never run again.`,
         );
       }
-      const restored = await working(frame, async (progress, signal) =>
-        restoreBackup(checked, { signal, onProgress: (done, of) => progress.show('restoring rows', done, of) }),
-      );
+      const restored = await working(frame, async (progress, signal) => {
+        progress.show('making an empty database', 0, 1);
+        return await restoreBackup(checked, {
+          signal,
+          onProgress: (done, of) => progress.show('restoring rows', done, of),
+        });
+      });
       const { head, ...found } = restored;
       const answer = { ...shownHead(head), home, ...found };
       frame.show(command, answer, (value, style) =>
