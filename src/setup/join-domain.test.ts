@@ -1,6 +1,6 @@
 /** A computer that joins a domain: by its invitation, by one that it cannot use, and while the domain is upgraded. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
@@ -98,6 +98,7 @@ test('an invitation of another domain is refused, and says what to do', limited,
     { ...theirs, databaseUrl: ours.databaseUrl },
   ];
   for (const invitation of misled) await assert.rejects(joinBy(home, invitationText(invitation)), { code, message });
+  assert.deepEqual(await readdir(home), [], 'a refused attempt leaves nothing');
   await writeFile(join(home, 'config.json'), '{}');
   await assert.rejects(joinBy(home, invitationText(theirs)), { code: 'ERR_DOMAIN_EXISTS', message: /BRAMBLE_HOME/ });
   assert.equal(await readFile(join(home, 'config.json'), 'utf8'), '{}');

@@ -73,7 +73,6 @@ export async function joinDomain(plan: JoinPlan): Promise<JoinedHome> {
   const { home } = plan;
   const invitation = readInvitation(plan.invitation);
   await assertNoDomain(home);
-  await mkdir(join(home, 'keys'), { recursive: true, mode: 0o700 });
   const pending = await pendingOf(home, invitation);
   plan.onStep(`asking the domain ${invitation.domain.name} to admit ${invitation.host}`);
   const answer = await inDatabase(invitation.databaseUrl, (db) => askForAnswer(db, invitation, pending, plan)).catch(
@@ -104,7 +103,7 @@ export async function joinDomain(plan: JoinPlan): Promise<JoinedHome> {
     listenAddress,
   };
   await writeWholeFile(join(home, 'config.json'), `${JSON.stringify(configuration, null, 2)}\n`, 'wx');
-  await rm(join(home, 'join.json'), { force: true });
+  await rm(pendingFile(home), { force: true });
   const program = join(home, 'releases', release, 'bramble.mjs');
   return { domain: invitation.domain.name, host, release, program };
 }
@@ -117,10 +116,11 @@ async function assertNoDomain(home: string): Promise<void> {
   );
 }
 
+const pendingFile = (home: string): string => join(home, 'join.json');
+
 /** The keys of an earlier attempt with this invitation, or fresh ones. */
 async function pendingOf(home: string, invitation: Invitation): Promise<Pending> {
-  const file = join(home, 'join.json');
-  const present = pendingJoinShape.safeParse(jsonOrUndefined((await readPresent(file)) ?? ''));
+  const present = pendingJoinShape.safeParse(jsonOrUndefined((await readPresent(pendingFile(home))) ?? ''));
   if (present.success && present.data.invitation === invitation.id) return present.data;
   const hostKeys = await createEcKeyPair();
   const answerKeys = newAnswerKeys();
@@ -136,7 +136,6 @@ async function pendingOf(home: string, invitation: Invitation): Promise<Pending>
     answerKeyPem: privateKeyPemOf(answerKeys.privateKey),
     request: JSON.stringify(request),
   };
-  await writeWholeFile(file, `${JSON.stringify(pending)}\n`, 'w');
   return pending;
 }
 
@@ -155,9 +154,10 @@ async function inDatabase<Result>(url: string, work: (db: Database) => Promise<R
 async function askForAnswer(
   db: Database,
   { id, secret }: Invitation,
-  { request, answerKeyPem }: Pending,
-  { onStep, signal }: JoinPlan,
+  pending: Pending,
+  { home, onStep, signal }: JoinPlan,
 ): Promise<JoinAnswer> {
+  const { request, answerKeyPem } = pending;
   let told = false;
   for (;;) {
     const found = await lookForAnswer(db, id);
@@ -169,7 +169,12 @@ async function askForAnswer(
     }
     if (found.answer !== null) return openAnswer(secret, id, createPrivateKey(answerKeyPem), found.answer);
     if (found.expired) throw unusable('it expired');
-    if (found.request !== request && !(await postRequest(db, id, request, proofOf(secret, request)))) continue;
+    if (found.request !== request) {
+      // Before the domain knows these keys; and not in a home that is refused.
+      await mkdir(home, { recursive: true, mode: 0o700 });
+      await writeWholeFile(pendingFile(home), `${JSON.stringify(pending)}\n`, 'w');
+      if (!(await postRequest(db, id, request, proofOf(secret, request)))) continue;
+    }
     if (!told) onStep('waiting for an administration service of the domain to answer');
     told = true;
     await pause(signal);
@@ -209,6 +214,7 @@ async function assertAuthority(invitation: Invitation, { domainAuthorityPem }: J
 }
 
 async function writeHome(home: string, pending: Pending, answer: JoinAnswer): Promise<void> {
+  await mkdir(join(home, 'keys'), { recursive: true, mode: 0o700 });
   await writeWholeFile(join(home, 'keys', 'master.json'), `${JSON.stringify(answer.masterKeys)}\n`, 'w');
   await writeHostKey(home, { privateKeyPem: pending.hostKeyPem, domainAuthorityPem: answer.domainAuthorityPem });
   await writeHostSigner(home, answer.signer);

@@ -86,6 +86,8 @@ function addInvite(hosts: Command, frame: Frame): void {
           administers: administration,
           ...(databaseUrl === undefined ? {} : { databaseUrl }),
         };
+        const { hosts: known } = await client.call(hostOperations.list, {});
+        const replaces = known.some((host) => host.name === name && host.state === 'invited');
         const invited = await client.call(hostOperations.invite, { body });
         if (out !== undefined) await writeWholeFile(resolve(out), `${invited.invitation}\n`, 'wx');
         const { invitation, ...rest } = invited;
@@ -95,13 +97,14 @@ function addInvite(hosts: Command, frame: Frame): void {
           ...(out === undefined ? { invitation } : { file: out }),
         };
         frame.show(command, shown, (_, style) => {
+          const former = replaces ? '\nThe earlier invitation of this host is void.' : '';
           const where = out === undefined ? `\n\n${invitation}` : '';
           const from = out === undefined ? 'bramble join    # and paste the line' : `bramble join --invitation ${out}`;
           return `${facts(style, [
             ['host', invited.name],
             ['database', invited.databaseUrl],
             ['valid until', timeText(invited.expiresAt)],
-          ])}${where}\n\nOn that computer, with this release of Bramble, within that time:\n  ${from}`;
+          ])}${former}${where}\n\nOn that computer, with this release of Bramble, within that time:\n  ${from}`;
         });
       }),
     'bramble host invite berlin-2 --out berlin-2.invitation',
@@ -149,8 +152,9 @@ const namesOf = (wanted: string, processes: Processes) =>
 const instancesAmong = (processes: Processes) => namesOf('server', processes);
 
 function drainText(host: string, processes: Processes, moves: readonly StartedMove[]): string {
+  const undoing = `\`bramble host drain ${host} --off\` lets processes be placed there again.`;
   if (processes.length === 0)
-    return `Nothing is to run on ${host}: it can be removed with \`bramble host remove ${host}\`.`;
+    return `Nothing is to run on ${host}: it can be removed with \`bramble host remove ${host}\`.\n${undoing}`;
   const still = `Nothing new is placed on ${host}. Still to run there: ${processes.map(({ name }) => name).join(', ')}.`;
   const moving = moves.map(
     ({ from, queued, batch }) => `${counted(queued, 'account')} of ${from} queued in the batch ${batch}.`,
@@ -171,7 +175,7 @@ function drainText(host: string, processes: Processes, moves: readonly StartedMo
     ),
   ];
   const next = [...steps, 'then remove the host'].join('; ');
-  return [still, ...moving, `${next.charAt(0).toUpperCase()}${next.slice(1)}.`].join('\n');
+  return [still, ...moving, `${next.charAt(0).toUpperCase()}${next.slice(1)}.`, undoing].join('\n');
 }
 
 function stepFor(names: readonly string[], text: (names: string) => string): string[] {
