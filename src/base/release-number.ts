@@ -49,3 +49,16 @@ export function isOneStep(from: string, to: string): boolean {
   const b = parseRelease(to);
   return a.major === b.major && b.minor === a.minor + 1;
 }
+
+/**
+ * The releases to go through from `from` to `to`, each one minor release on; undefined when there is no such path because
+ * `to` is not later or of another major release. Patch releases between are not named: the first of each minor one is.
+ */
+export function upgradePath(from: string, to: string): string[] | undefined {
+  if (compareReleases(to, from) <= 0) return undefined;
+  const start = parseRelease(from);
+  const end = parseRelease(to);
+  if (start.major !== end.major || start.minor === end.minor) return undefined;
+  const between = Array.from({ length: end.minor - start.minor - 1 }, (_, index) => start.minor + 1 + index);
+  return [from, ...between.map((minor) => `${start.major}.${minor}.0`), to];
+}

@@ -9,7 +9,7 @@ import {
   type ServiceAccess,
 } from '../api/client.ts';
 import { domainOperations } from '../api/domain.ts';
-import { compareReleases } from '../base/release-number.ts';
+import { compareReleases, upgradePath } from '../base/release-number.ts';
 import { thisRelease } from '../release/this-release.ts';
 import type { AdministrationAccess } from './administration-access.ts';
 import { serviceFinder } from './service-finder.ts';
@@ -19,7 +19,27 @@ export function createCommandClient(
   access: AdministrationAccess,
   onWaiting?: (text: string) => void,
 ): AdministrationClient {
-  return createAdministrationClient({ choose: serviceFinder(access, onWaiting), explain: explainMissing });
+  return createAdministrationClient({ choose: serviceFinder(access, onWaiting), explain });
+}
+
+/** What the service's release lacks. */
+async function explain(error: AnsweredError, access: ServiceAccess): Promise<AnsweredError> {
+  return error.status === 400 ? await explainUnknown(error, access) : await explainMissing(error, access);
+}
+
+/** A field, such as that of an option, which a service of the release before refuses. */
+async function explainUnknown(error: AnsweredError, access: ServiceAccess): Promise<AnsweredError> {
+  const [said] = / is (?:not known here|unknown)[;:].*$/s.exec(error.message) ?? [];
+  if (said === undefined) return error;
+  const release = await releaseOf(access).catch(() => undefined);
+  const own = thisRelease.release;
+  if (release === undefined || compareReleases(release, own) >= 0) return error;
+  const later =
+    error.asked === 'POST /upgrade/plan'
+      ? 'Leave it out, and set it once the release fence is passed (`bramble upgrade set`), if that takes it.'
+      : `Leave it out until the domain runs ${own}.`;
+  const message = `${error.message.slice(0, -said.length)} is unknown to the administration service, which is of ${release}. ${later}`;
+  return new AnsweredError(error, error.code, message, { ...error.details, release });
 }
 
 /** During an upgrade, and after it was reversed, a service of the release before may be the one that answers. */
@@ -31,10 +51,19 @@ async function explainMissing(error: AnsweredError, access: ServiceAccess): Prom
   const own = thisRelease.release;
   const next =
     compareReleases(release, own) < 0
-      ? `Try again once the domain runs ${own}: \`bramble status\` shows its release, \`bramble upgrade plan ${own}\` begins an upgrade.`
+      ? `Try again once the domain runs ${own}: \`bramble status\` shows its release. ${wayText(release, own)}`
       : `Use the \`bramble\` of ${release}.`;
   const message = `The administration service at ${error.url} is of ${release}, which has no ${error.asked}; this \`bramble\` is of ${own}. ${next}`;
   return new AnsweredError(error, error.code, message, { ...error.details, release });
+}
+
+/** How the domain comes to the release. */
+function wayText(from: string, to: string): string {
+  const [, next = to, ...further] = upgradePath(from, to) ?? [];
+  const plan = `\`bramble upgrade plan ${next} --archive FILE\``;
+  return further.length === 0
+    ? `${plan} begins the upgrade.`
+    : `${plan} begins the first of the upgrades there: ${[next, ...further].join(', ')}.`;
 }
 
 async function releaseOf(access: ServiceAccess): Promise<string> {

@@ -50,7 +50,8 @@ const planned = {
 
 /** What 1.1.0 says over HTTP to these requests. */
 const server = createServer(async (request, response) => {
-  for await (const _ of request);
+  let text = '';
+  for await (const piece of request) text += String(piece);
   const operation = `${request.method} ${(request.url ?? '').replace('/api/v1', '')}`;
   asked.push(operation);
   const reply = (status: number, value: object): void => {
@@ -62,7 +63,10 @@ const server = createServer(async (request, response) => {
   else if (operation.includes('/accounts/nobody')) refuse('ERR_NOT_FOUND', 'There is no account "nobody".');
   else if (operation === 'GET /upgrade' && upgrade === undefined) refuse('ERR_UPGRADE_NONE', 'No upgrade.');
   else if (operation === 'GET /upgrade' || operation === 'POST /upgrade/start') reply(200, upgrade ?? planned);
-  else if (operation === 'POST /upgrade/plan') reply(200, planned);
+  else if (operation === 'POST /upgrade/plan' && text.includes('windows')) {
+    const message = 'windows is not known here; known are canaries, wavePercentages, oldInstances';
+    reply(400, { code: 'ERR_INPUT', message, details: { field: 'body.windows' } });
+  } else if (operation === 'POST /upgrade/plan') reply(200, planned);
   else
     refuse(
       'ERR_NOT_FOUND',
@@ -91,6 +95,10 @@ test('an operation that the release before does not have is said with that relea
       errors,
     );
     assert.ok(errors.includes(`this \`bramble\` is of ${own}. Try again once the domain runs ${own}: `), errors);
+    assert.match(
+      errors,
+      /`bramble upgrade plan 1\.2\.0 --archive FILE` begins the first of the upgrades there: 1\.2\.0, 1\.3\.0, /,
+    );
   }
   const missing = await bramble('account', 'delete', 'nobody', '--yes');
   assert.match(missing.errors, /^error: There is no account "nobody"\. \(ERR_NOT_FOUND\)/);
@@ -123,6 +131,13 @@ test('a plan that 1.1 would take amiss is refused before it is sent', limited, a
   await writeFile(join(home, 'other.tgz'), 'no archive');
   for (const archive of [join(home, 'other.tgz'), join(home, 'none.tgz')])
     assert.equal((await bramble('upgrade', 'plan', '1.2.0', '--archive', archive)).code, exitCode.ok);
+});
+
+test('an option that the release before does not have is named with that release', limited, async () => {
+  const { errors } = await bramble('upgrade', 'plan', '1.2.0', '--window', '22:00-04:00');
+  const said =
+    /^error: --window .*is unknown to the administration service, which is of 1\.1\.0\. Leave it out, and set it /;
+  assert.match(errors, said);
 });
 
 test('a start says that the checks run, not what was waited for before it', limited, async () => {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isBrambleError } from '../../base/errors.ts';
-import { isOneStep } from '../../base/release-number.ts';
-import { assertPatch, releaseStep, upgradePath } from './release-step.ts';
+import { isOneStep, upgradePath } from '../../base/release-number.ts';
+import { assertPatch, releaseStep } from './release-step.ts';
 
 const refused = (from: string, to: string, message: RegExp) =>
   assert.throws(

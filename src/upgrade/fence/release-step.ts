@@ -3,26 +3,13 @@
  * backwards, never the same release. If several steps are needed, the answer is the path to take.
  */
 import { BrambleError } from '../../base/errors.ts';
-import { compareReleases, isLaterPatch, isOneStep, parseRelease } from '../../base/release-number.ts';
+import { compareReleases, isLaterPatch, isOneStep, upgradePath } from '../../base/release-number.ts';
 
 /**
  * A minor release goes through all states; a patch only through the short fence, changing neither the schema nor the
  * active features.
  */
 export type ReleaseStep = 'minor' | 'patch';
-
-/**
- * The releases to go through from `from` to `to`, each one minor release on; undefined when there is no such path because
- * `to` is not later or of another major release. Patch releases between are not named: the first of each minor one is.
- */
-export function upgradePath(from: string, to: string): string[] | undefined {
-  if (compareReleases(to, from) <= 0) return undefined;
-  const start = parseRelease(from);
-  const end = parseRelease(to);
-  if (start.major !== end.major || start.minor === end.minor) return undefined;
-  const between = Array.from({ length: end.minor - start.minor - 1 }, (_, index) => start.minor + 1 + index);
-  return [from, ...between.map((minor) => `${start.major}.${minor}.0`), to];
-}
 
 /** @throws BrambleError ERR_RELEASE_STEP that names both releases and what to do instead. */
 export function releaseStep(from: string, to: string): ReleaseStep {
