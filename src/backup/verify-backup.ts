@@ -13,9 +13,9 @@ import { digestOf } from '../database/copy/table-digest.ts';
 import { installBinaries } from '../database/embedded/binaries.ts';
 import { startEmbedded } from '../database/embedded/server.ts';
 import { recordVerifiedBackup, type VerifiedBackup } from '../domain/verified-backups.ts';
-import { verifyInstalled } from '../release/archive.ts';
 import { type OpenedBackup, openBackup, renameBackup } from './backup-file.ts';
 import { writeHomeFiles } from './home-files.ts';
+import { assertInstalledIn } from './installed-release.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from './rebuild-database.ts';
 import { tryRelease } from './release-trial.ts';
 import { withScratchFolder } from './scratch-folder.ts';
@@ -58,7 +58,7 @@ export async function verifyBackup(options: VerifyOptions): Promise<VerifiedBack
   await assertReadable(backup, program);
   const { domain } = backup.head;
   const releases = join(home, 'releases');
-  await verifyInstalled(join(releases, domain.release));
+  await assertInstalledIn(home, domain);
   const binaries = await installBinaries(join(home, 'postgres'), null);
   return await withScratchFolder('verify', options.scratch, async (folder) => {
     const postgres = join(folder, 'postgres');

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { planOptionsSchema } from '../api/upgrade-options.ts';
 import { openBackup } from '../backup/backup-file.ts';
 import { writeHomeFiles } from '../backup/home-files.ts';
+import { assertInstalledIn } from '../backup/installed-release.ts';
 import { findInstance, startInstanceOn } from '../backup/instance-on-copy.ts';
 import { assertReadable, homeFilesOf, type Program, rebuildDatabase } from '../backup/rebuild-database.ts';
 import { prepareCopy, startReleaseOn } from '../backup/release-on-copy.ts';
@@ -65,7 +66,8 @@ export async function rehearseUpgrade(options: RehearseOptions): Promise<Rehears
   const { domain } = backup.head;
   await assertLaterProgram({ home, from: domain.release, own: program.release, file });
   const releases = join(home, 'releases');
-  for (const release of [domain.release, program.release]) await verifyInstalled(join(releases, release));
+  for (const release of [domain.release, program.release])
+    await assertInstalledIn(home, { name: domain.name, release });
   const binaries = await installBinaries(join(home, 'postgres'), null);
   return await withScratchFolder('rehearsal', options.scratch, async (folder) => {
     const postgres = join(folder, 'postgres');
