@@ -21,6 +21,7 @@ test('a webhook is added with a key that bramble makes, listed without its path,
   const url = 'https://hooks.example.org/T0/path-that-is-secret';
   const added = await bramble(['notice', 'add', 'webhook', url, '--key-file', file, '--kinds', 'upgrade-paused']);
   assert.deepEqual([added.code, added.errors], [0, '']);
+  assert.match(added.output, /\n\nA new key is in .*hook\.key: give the receiver a copy, /);
   const kept = (await readFile(file, 'utf8')).trim();
   assert.match(kept, /^whsec_[A-Za-z0-9+/]{43}=$/);
   assert.equal((await stat(file)).mode & 0o777, 0o600);

@@ -103,9 +103,11 @@ function addWebhook(adding: Command, frame: Frame): void {
     ).action(async (url: string, flags: TargetFlags & { keyFile: string; ca?: string }, command) => {
       const { keyFile, ca, kinds, name } = flags;
       const caPem = ca === undefined ? undefined : await readInputFile(ca);
-      const key = await keyFrom(frame, keyFile);
+      const { key, made } = await keyFrom(frame, keyFile);
       const body = { channel: 'webhook', url, key, caPem, name, kinds: kinds?.map(unvalidated<NoticeKind>) } as const;
-      await frame.ask(command, noticeOperations.add, { body }, targetText);
+      await frame.ask(command, noticeOperations.add, { body }, (target, style) =>
+        keyedText(targetText(target, style), made ? keyFile : undefined),
+      );
     }),
     'bramble notice add webhook https://hooks.example.org/bramble --key-file hook.key',
   );
@@ -152,8 +154,10 @@ function addRekey(notices: Command, frame: Frame): void {
       .description('sign what a webhook is told with another key; for a day with the former one, too')
       .requiredOption('--key-file <file>', keyFileText)
       .action(async (name: string, { keyFile }: { keyFile: string }, command) => {
-        const body = { key: await keyFrom(frame, keyFile) };
-        await frame.ask(command, noticeOperations.rekey, { params: { name }, body }, targetText);
+        const { key, made } = await keyFrom(frame, keyFile);
+        await frame.ask(command, noticeOperations.rekey, { params: { name }, body: { key } }, (target, style) =>
+          keyedText(targetText(target, style), made ? keyFile : undefined),
+        );
       }),
     'bramble notice rekey hooks.example.org --key-file new-hook.key',
   );
@@ -169,7 +173,11 @@ function addTest(notices: Command, frame: Frame, setExitCode: (code: number) => 
         const outcome = await client.call(noticeOperations.test, { params: { name } });
         frame.show(command, outcome, (raw, style) => {
           const { delivered, answer } = shownValue(raw);
-          return `${delivered ? style.green('delivered') : style.red('not delivered')}: ${answer}`;
+          if (delivered) return `${style.green('delivered')}: ${answer}`;
+          return (
+            `${style.red('not delivered')}: ${answer}\nThe administration service sends it from its host: see whether that ` +
+            `reaches the receiver, and try again (\`bramble notice test ${name}\`).`
+          );
         });
         if (!outcome.delivered) setExitCode(exitCode.failed);
       }),
@@ -186,10 +194,15 @@ function targetText({ name, addresses, kinds }: TargetView, style: Style): strin
 }
 
 /** A new one is for its owner alone. It stays if the request fails: the next one takes it. */
-async function keyFrom(frame: Frame, path: string): Promise<string> {
-  if (path === '-' || (await readPresent(path)) !== null) return await typedSecret(frame, path);
+async function keyFrom(frame: Frame, path: string): Promise<{ key: string; made: boolean }> {
+  if (path === '-' || (await readPresent(path)) !== null) return { key: await typedSecret(frame, path), made: false };
   const key = webhookKeyPrefix + randomBytes(32).toString('base64');
   await assertNewFile(path, '--key-file');
   await writeDurably(path, `${key}\n`, { mode: 0o600, flag: 'wx' });
-  return key;
+  return { key, made: true };
+}
+
+function keyedText(text: string, madeIn: string | undefined): string {
+  if (madeIn === undefined) return text;
+  return `${text}\n\nA new key is in ${madeIn}: give the receiver a copy, which checks the signatures with it.`;
 }
