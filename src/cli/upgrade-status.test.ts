@@ -55,6 +55,8 @@ test('the status of a paused upgrade says once why, and of each gate one word', 
   assert.match(report, new RegExp(`^ {2}paused: ${why}\n\nWaits\n {2}operator: to resume`, 'm'));
   for (const text of [output, report]) assert.ok(text.includes(`${ownRelease} → ${later}`), text);
   assert.match((await runBramble(admin, ['status'])).output, RegExp(`^upgrade +${ownRelease} → ${later}, paused`, 'm'));
+  await admin.db`update upgrade set paused_from = 'reversing'`;
+  assert.match((await runBramble(admin, ['upgrade', 'status'])).output, /^ {2}operator: to resume it \(since /m);
   assert.match(report, /1\. canary: passed.*; gate: pass: not counted: 2/);
   assert.match(report, /3\. 100 %: passed.*; gate: accepted by ada \(verdict: undecided: needs 4 more\)/);
 });

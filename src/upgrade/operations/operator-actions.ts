@@ -163,7 +163,8 @@ function assertOverrides({ progress }: Upgrade, overrides: readonly string[]): v
 export async function pauseByOperator(tx: Transaction, order: Operator & { reason?: string }): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
   if (!isPausable(upgrade.state)) throw wrongState(upgrade, 'be paused');
-  const said = order.reason === undefined ? '' : `: ${order.reason}`;
+  const reason = order.reason?.trim() ?? '';
+  const said = reason === '' ? '' : `: ${reason}`;
   await pauseUpgrade(tx, upgrade, `by ${order.by}${said}`);
   return await lockedUpgrade(tx);
 }

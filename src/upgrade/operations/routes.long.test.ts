@@ -93,6 +93,8 @@ test('an operator pauses, resumes, finalizes and reverses while no administratio
   assert.equal(paused.answer['pauseReason'], 'by ada: lunch');
   assert.equal((await call('POST', '/upgrade/pause', {})).status, 409);
   assert.equal((await call('POST', '/upgrade/resume', {})).state, 'moving');
+  assert.equal((await call('POST', '/upgrade/pause', { reason: '  ' })).answer['pauseReason'], 'by ada');
+  assert.equal((await call('POST', '/upgrade/resume', {})).state, 'moving');
   await setState('soaking');
   await setReleaseOfEast('1.1.0');
   assert.equal((await call('POST', '/upgrade/finalize')).state, 'finalizing');

@@ -256,7 +256,7 @@ function notesOf(
   if (facts.accounts.length === 0) notes.push('There are no accounts to move: the upgrade has no waves.');
   if (empty.length > 0) {
     notes.push(
-      `No instance is added for ${empty.join(', ')}: they have no accounts. One is added if accounts arrive, or if ` +
+      `No instance is added for ${empty.join(', ')}, which ${empty.length === 1 ? 'has' : 'have'} no accounts. One is added if accounts arrive, or if ` +
         'the option `instances` names it.',
     );
   }

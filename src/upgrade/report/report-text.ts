@@ -6,6 +6,7 @@ import { counted } from '../../base/counted.ts';
 import { durationText, timesInText, timeText } from '../../base/time-text.ts';
 import { supervisorText } from '../../registry/supervisors.ts';
 import { notReturnedText } from '../components/absent-process-text.ts';
+import { isReversible, type UpgradeState } from '../state/upgrade-states.ts';
 import { expectedLines } from './expected-times-text.ts';
 import { overrideText } from './override-text.ts';
 import { waitLines } from './wait-text.ts';
@@ -83,16 +84,18 @@ function accountsLine({ accounts, release, plan }: Report): string {
 
 /** What to do with instances that no longer serve any account. */
 export function emptiedText(names: readonly string[]): string {
-  return `${names.join(', ')}: no longer serve any account; retire with \`bramble instance retire ${names.join(' ')}\``;
+  const serve = names.length === 1 ? 'no longer serves' : 'no longer serve';
+  return `${names.join(', ')}: ${serve} any account; retire with \`bramble instance retire ${names.join(' ')}\``;
 }
 
-type WaitsOfReport = Pick<Report, 'waitingFor' | 'pauseReason'> & { readonly waits?: Report['waits'] };
+type WaitsOfReport = Pick<Report, 'waitingFor' | 'pauseReason' | 'pausedFrom'> & { readonly waits?: Report['waits'] };
 
 /** What it waits for, without the reason of a pause, which stands above. */
-export function shownWaits({ waits, waitingFor, pauseReason }: WaitsOfReport) {
+export function shownWaits({ waits, waitingFor, pauseReason, pausedFrom }: WaitsOfReport) {
   if (waits !== undefined) {
     const isPause = (what: string) => what === 'operator' && pauseReason !== null;
-    return waits.map((wait) => (isPause(wait.what) ? { ...wait, why: 'to resume or reverse it' } : wait));
+    const why = isReversible(pausedFrom as UpgradeState) ? 'to resume or reverse it' : 'to resume it';
+    return waits.map((wait) => (isPause(wait.what) ? { ...wait, why } : wait));
   }
   // An administration of 1.1 sends no list, only the message of the last step.
   return waitingFor === null
