@@ -19,6 +19,7 @@ import { retentionSchema } from '../../api/retention.ts';
 import type { Clock } from '../../base/clock.ts';
 import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
+import { databaseTime } from '../../database/database-time.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
 import { isLockFailure } from '../../database/short-locks.ts';
 import { removeEvents } from '../../domain/event-removal.ts';
@@ -52,7 +53,8 @@ export function createRetentionUpkeep(parts: RetentionUpkeep): Upkeep {
   async function cut(): Promise<void> {
     const { auditDays } = await readSetting(db, 'retention', retentionSchema);
     if (auditDays === null) return;
-    const before = clock.now() - auditDays * dayMs;
+    // Not by this host's clock: were it ahead, records would go for good that are to stay.
+    const before = (await databaseTime(db)).getTime() - auditDays * dayMs;
     const oldest = await oldestSealAt(db);
     // Each cut leaves a record itself: one a day, not one for each record that comes of age.
     if (oldest === null || oldest.getTime() > before - dayMs) return;

@@ -32,9 +32,9 @@ after(async () => {
 });
 
 const bramble = (...argv: string[]) => runBramble(admin, argv);
-const turn = async () => {
+const turn = async (clock = systemClock) => {
   const { release, name } = context;
-  await createRetentionUpkeep({ db: asRole, release, name, home, clock: systemClock, log: silentLogger }).turn();
+  await createRetentionUpkeep({ db: asRole, release, name, home, clock, log: silentLogger }).turn();
 };
 const left = async () => {
   const [row] = await db<{ records: number; events: number }[]>`
@@ -61,6 +61,8 @@ test('what is older than it is kept is removed by the upkeep; the audit says by 
   assert.match(set.output, /samples +30 days/);
   await turn();
   assert.deepEqual(await left(), [2, 0]);
+  await turn({ ...systemClock, now: () => systemClock.now() + 400 * 86_400_000 });
+  assert.deepEqual(await left(), [2, 0], 'a host whose clock is ahead removes nothing more');
   const oldest = (await bramble('--json', 'retention', 'show')).output;
   const age = Date.now() - Date.parse(JSON.parse(oldest).audit.oldest);
   assert.equal(Math.floor(age / 86_400_000), 399);
