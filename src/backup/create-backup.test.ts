@@ -1,6 +1,6 @@
 /** What becomes of a backup is in the events of its domain. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -8,6 +8,7 @@ import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys, writeMasterKeys } from '../database/sealed-value.ts';
 import { seedDomain } from '../devices/device-fixture.ts';
+import { readMasterKeyState, writeMasterKeyState } from '../domain/master-key.ts';
 import { readBackupHead } from './backup-file.ts';
 import { createBackup } from './create-backup.ts';
 import { writeHomeFiles } from './home-files.ts';
@@ -52,6 +53,17 @@ test('one that is complete counts, also where nothing can be written about it', 
   t.after(async () => await db`drop function refuse cascade`);
   const { path, head } = await create('untold.backup');
   assert.equal((await readBackupHead(path)).id, head.id);
+});
+
+test('a home whose key file lacks the key that seals makes no backup', async (t) => {
+  const state = await readMasterKeyState(db);
+  t.after(() => writeMasterKeyState(db, state));
+  await writeMasterKeyState(db, { ...state, sealing: createMasterKeys().current });
+  await assert.rejects(create('former-key.backup'), { code: 'ERR_MASTER_KEY' });
+  assert.deepEqual(
+    (await readdir(home)).filter((name) => name.startsWith('former-key')),
+    [],
+  );
 });
 
 test('one that is ended on purpose, or has no good passphrase, is no event', async () => {

@@ -5,12 +5,15 @@
  * during an upgrade, with components of two releases at work.
  */
 import { randomUUID } from 'node:crypto';
-import { isBrambleError } from '../base/errors.ts';
+import { BrambleError, isBrambleError } from '../base/errors.ts';
+import type { Queryable } from '../database/connection.ts';
 import { type Snapshot, withSnapshot } from '../database/copy/snapshot.ts';
+import { masterKeyFile } from '../database/sealed-value.ts';
 import { readDomain } from '../domain/domain.ts';
+import { readMasterKeyState } from '../domain/master-key.ts';
 import { createdEvent, failedEvent, noteEvent } from './backup-events.ts';
 import { createBackupFile } from './backup-file.ts';
-import { readHomeFiles } from './home-files.ts';
+import { type HomeFiles, readHomeFiles } from './home-files.ts';
 import type { BackupHead, BackupManifest, TableFacts } from './manifest.ts';
 import { ownDatabase } from './own-database.ts';
 import { newBackupKeys } from './passphrase-key.ts';
@@ -75,6 +78,7 @@ async function writeBackup(
   const files = await readHomeFiles(home);
   return await withSnapshot(url, { applicationName, signal }, async (snapshot): Promise<CreatedBackup> => {
     const { domainId, name, publicUrl, release, schemaVersion, featureLevel } = await readDomain(snapshot.q);
+    await assertSealedBy(snapshot.q, files, home);
     const head: BackupHead = {
       format: 1,
       id: randomUUID(),
@@ -96,6 +100,20 @@ async function writeBackup(
       throw error;
     }
   });
+}
+
+/** Of a domain whose master key was rotated a home may still have the former key alone: nothing in such a backup could be opened. */
+async function assertSealedBy(q: Queryable, files: HomeFiles, home: string): Promise<void> {
+  const { sealing } = await readMasterKeyState(q);
+  const { keys } = masterKeyFile.parse(
+    JSON.parse(Buffer.from(files['keys/master.json'] ?? '', 'base64').toString('utf8')),
+  );
+  if (sealing === null || sealing in keys) return;
+  throw new BrambleError(
+    'ERR_MASTER_KEY',
+    `${home} lacks the master key that seals the domain's secrets (${sealing}): a backup with its keys/master.json could not be ` +
+      'restored. Components fetch the key when they start: run `bramble up` here, or make the backup on another host.',
+  );
 }
 
 async function copyTables(
