@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, test } from 'node:test';
@@ -222,6 +222,21 @@ test('hosts that share a folder name their backups apart, also within one second
   const there = { ...head, madeBy: { ...head.madeBy, host: 'Büro 2.example' } };
   assert.equal(fileNameOf(head), 'example-here-20261127T080000Z.backup');
   assert.equal(fileNameOf(there), 'example-b-ro-2-example-20261127T080000Z.backup');
+});
+
+test('what is called a backup and is a pipe is passed over', async () => {
+  const piped = join(folder, 'piped');
+  await mkdir(piped);
+  await promisify(execFile)('mkfifo', [join(piped, 'x.backup')]);
+  assert.deepEqual(await listBackups(piped), []);
+  await assert.rejects(readBackupHead(join(piped, 'x.backup')), { code: 'ERR_BACKUP_FILE' });
+});
+
+test('a signed manifest of a form to come is refused as one', async () => {
+  const path = join(folder, 'to-come.backup');
+  const file = await createBackupFile(path, head, keys);
+  await file.finish({ migrations: 'all' } as unknown as typeof manifest);
+  await assert.rejects(openBackup(path, passphrase), { code: 'ERR_BACKUP_FILE', message: /manifest is of a form/ });
 });
 
 test('a folder that is not there is named', async () => {

@@ -18,6 +18,7 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import tar from 'tar-stream';
+import type * as z from 'zod';
 import { syncFolder } from '../base/durable-file.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { isLeftOver, ownerMark } from '../base/owner-mark.ts';
@@ -127,7 +128,7 @@ export interface OpenedBackup {
 /** The head alone: of a file that may be damaged behind it. @throws BrambleError ERR_BACKUP_FILE */
 export async function readBackupHead(path: string): Promise<BackupHead> {
   for await (const { name, contents } of entriesOf(path)) {
-    if (name === names.head) return headOf(path, contents);
+    if (name === names.head) return parsed(path, 'head', backupHeadShape, contents);
     break;
   }
   throw notABackup(path, 'it does not begin as one');
@@ -153,7 +154,7 @@ export async function openBackup(
     onProgress(bytes, size);
     if (head === undefined) {
       if (name !== names.head) throw notABackup(path, 'it does not begin as one');
-      head = headOf(path, contents);
+      head = parsed(path, 'head', backupHeadShape, contents);
       headDigest = sha256(contents);
       keys = await backupKeysOf(passphrase, head.key);
     } else if (name === names.manifest) text = contents;
@@ -164,7 +165,7 @@ export async function openBackup(
   if (head === undefined || keys === undefined) throw notABackup(path, 'it is empty');
   if (text === undefined || signature === undefined) throw cutShort(path);
   if (!isEqual(keys.sign(text), signature)) throw changed(path, 'its manifest is not the one that was signed');
-  const manifest = backupManifestShape.parse(JSON.parse(text.toString('utf8')));
+  const manifest = parsed(path, 'manifest', backupManifestShape, text);
   if (manifest.head !== headDigest) throw changed(path, 'its head is not that of its manifest');
   for (const [index, part] of manifest.parts.entries()) {
     const has = found[index];
@@ -201,6 +202,11 @@ async function* decrypted(
 }
 
 async function* entriesOf(path: string): AsyncGenerator<{ name: string; contents: Buffer }> {
+  const found = await stat(path).catch((error: unknown) => {
+    throw notABackup(path, messageOf(error));
+  });
+  // A pipe, say, may never end.
+  if (!found.isFile()) throw notABackup(path, 'it is not a file');
   const extract = tar.extract();
   const feeding = pipeline(createReadStream(path), extract);
   feeding.catch(() => {});
@@ -220,11 +226,11 @@ async function* entriesOf(path: string): AsyncGenerator<{ name: string; contents
   }
 }
 
-function headOf(path: string, contents: Buffer): BackupHead {
+function parsed<Shape extends z.ZodType>(path: string, what: string, shape: Shape, contents: Buffer): z.output<Shape> {
   try {
-    return backupHeadShape.parse(JSON.parse(contents.toString('utf8')));
+    return shape.parse(JSON.parse(contents.toString('utf8')));
   } catch (cause) {
-    throw notABackup(path, 'its head is of a form that this release does not know', cause);
+    throw notABackup(path, `its ${what} is of a form that this release does not know`, cause);
   }
 }
 
