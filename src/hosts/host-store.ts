@@ -127,9 +127,9 @@ export async function clearInvitations(tx: Transaction): Promise<void> {
           for update skip locked)`;
 }
 
-/** Also by an invitation that has expired since. */
+/** An expired invitation counts no more, though its row may be held by the sessions that end with it. */
 export async function isAnyInvited(q: Queryable): Promise<boolean> {
-  return (await q`select 1 from host_invitation limit 1`).length > 0;
+  return (await q`select 1 from host_invitation where expires_at > now() limit 1`).length > 0;
 }
 
 /** The sealed secrets of an invitation for another host that is still open. */

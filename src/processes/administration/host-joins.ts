@@ -73,6 +73,8 @@ async function answerJoins(joins: HostJoins): Promise<void> {
     }
     await clearInvitations(tx);
     await closeJoiningUnlessInvited(tx);
+    // What the sessions held that were ended.
+    await clearInvitations(tx);
   });
 }
 

@@ -152,3 +152,37 @@ test('what it holds in a transaction is let go within seconds, though it is invi
   assert.equal((await session(paris)`select 1`).length, 1, 'who was invited can still join');
   await expire(paris, bonn);
 });
+
+test('an invitation that expired is removed, though its role always holds it', limited, async () => {
+  const lima = await invite('lima');
+  const name = new URL(lima.databaseUrl).username;
+  let held = 0;
+  let isOver = false;
+  /** Passes the row on to the next of them, until nobody can log in. */
+  const hold = async () => {
+    while (!isOver) {
+      try {
+        await session(lima).begin(async (tx) => {
+          await tx`update host_invitation set request = '{}' where id = ${lima.id}`;
+          held++;
+          await until('the next one waits for it', 60_000, async () => {
+            const waiting = await admin.db`select 1 from pg_stat_activity where usename = ${name} and wait_event_type = 'Lock'`;
+            return isOver || waiting.length > 0;
+          });
+        });
+      } catch (error) {
+        if (sqlState(error) === wrongPassword) return;
+      }
+    }
+  };
+  const holding = Promise.all([hold(), hold(), hold()]);
+  try {
+    await until('it is passed on', 30_000, () => held > 3);
+    // Waits for the row as they do.
+    await expire(lima);
+    await assertShutOut(lima);
+  } finally {
+    isOver = true;
+    await holding;
+  }
+});
