@@ -15,6 +15,8 @@ import { isAnyInvited } from './host-store.ts';
 
 /** A host that joins looks and asks, for milliseconds each time. */
 const maxTransactionSeconds = 5;
+/** The role has few sessions, for all who are invited: one of them cannot keep those from the others. Who still joins opens another. */
+const maxSessionSeconds = 10;
 /** For a session to end that was told to. */
 const endWithinMs = 5000;
 
@@ -58,12 +60,12 @@ export async function closeJoiningUnlessInvited(tx: Transaction): Promise<void> 
 }
 
 /**
- * Ends what holds rows, or keeps records of the audit from being sealed, for longer than joining takes; and every session where
- * nobody is invited. Returns how many.
+ * Ends what holds rows, or keeps records of the audit from being sealed, or a session from others, for longer than joining takes; and every
+ * session where nobody is invited. Returns how many.
  */
 export async function endIdleJoins(tx: Transaction, role: string): Promise<number> {
   const isOpen = await isAnyInvited(tx);
-  return await as(tx, role, async () => await endSessions(tx, isOpen ? maxTransactionSeconds : undefined));
+  return await as(tx, role, async () => await endSessions(tx, isOpen ? 'too long' : 'all'));
 }
 
 /** Whether somebody is logged in, seen by everybody. */
@@ -71,12 +73,13 @@ export async function hasJoiningSessions(q: Queryable, role: string): Promise<bo
   return (await q`select 1 from pg_stat_activity where usename = ${role} limit 1`).length > 0;
 }
 
-/** As the role itself. @param inTransactionFor only those whose transaction is that many seconds old */
-async function endSessions(tx: Transaction, inTransactionFor?: number): Promise<number> {
+/** As the role itself. */
+async function endSessions(tx: Transaction, which: 'all' | 'too long' = 'all'): Promise<number> {
   const ended = await tx`
     select pg_terminate_backend(pid, ${endWithinMs}) from pg_stat_activity
      where usename = current_user
-       and ${inTransactionFor === undefined ? tx`true` : tx`xact_start < clock_timestamp() - make_interval(secs => ${inTransactionFor})`}`;
+       and (${which === 'all'} or xact_start < clock_timestamp() - make_interval(secs => ${maxTransactionSeconds})
+              or backend_start < clock_timestamp() - make_interval(secs => ${maxSessionSeconds}))`;
   return ended.length;
 }
 

@@ -7,6 +7,8 @@ import { after, type TestContext, test } from 'node:test';
 import { clientOf } from '../api/client-fixture.ts';
 import { hostOperations } from '../api/hosts.ts';
 import { systemClock } from '../base/clock.ts';
+import { openDatabase } from '../database/connection.ts';
+import { maxSessions } from '../database/roles/role-rights.ts';
 import { establishRoles } from '../database/roles/role-setup.ts';
 import { storeRelease } from '../distribution/release-store.ts';
 import { invitationText, readInvitation } from '../hosts/invitation.ts';
@@ -16,6 +18,7 @@ import {
   startAdministration,
 } from '../processes/administration/administration-fixture.ts';
 import { keepAnsweringHosts } from '../processes/administration/host-joins.ts';
+import { watchJoiningSessions } from '../processes/administration/joining-sessions.ts';
 import { setDesiredProcess } from '../registry/desired-processes.ts';
 import { installArchive } from '../release/archive.ts';
 import { writeTestArchive } from '../release/signed-archive-fixture.ts';
@@ -102,4 +105,24 @@ test('an invitation of another domain is refused, and says what to do', limited,
   await writeFile(join(home, 'config.json'), '{}');
   await assert.rejects(joinBy(home, invitationText(theirs)), { code: 'ERR_DOMAIN_EXISTS', message: /BRAMBLE_HOME/ });
   assert.equal(await readFile(join(home, 'config.json'), 'utf8'), '{}');
+});
+
+test('who is invited waits for a session that others have taken all of', limited, async (t) => {
+  const [home, { admin }] = [await newFolder(t), domain];
+  const { db, context } = admin;
+  const watching = new AbortController();
+  const watch = watchJoiningSessions({ db, log: context.log }, systemClock, watching.signal);
+  const theirs = await invite(admin, 'rome');
+  const ours = await invite(admin, 'bern');
+  const { databaseUrl } = readInvitation(theirs);
+  const taken = Array.from({ length: maxSessions.join ?? 0 }, () =>
+    openDatabase(databaseUrl, { applicationName: 'test', max: 1 }),
+  );
+  t.after(async () => {
+    watching.abort();
+    await watch;
+    await Promise.all(taken.map((session) => session.end({ timeout: 5 })));
+  });
+  for (const session of taken) await session`select 1`;
+  assert.equal((await joinBy(home, ours)).host, 'bern');
 });

@@ -75,13 +75,13 @@ export async function joinDomain(plan: JoinPlan): Promise<JoinedHome> {
   await assertNoDomain(home);
   const pending = await pendingOf(home, invitation);
   plan.onStep(`asking the domain ${invitation.domain.name} to admit ${invitation.host}`);
-  const answer = await inDatabase(invitation.databaseUrl, (db) => askForAnswer(db, invitation, pending, plan)).catch(
-    (cause: unknown) => {
-      if (!isRefused(cause)) throw cause;
-      const place = addressWithoutCredential(invitation.databaseUrl);
-      throw unusable(`the database at ${place} does not admit who holds it: ${ends}`, cause);
-    },
-  );
+  const ask = (db: Database) => askForAnswer(db, invitation, pending, plan);
+  // Not a single session: the domain ends those that last, so that every invited host gets one.
+  const answer = await inDatabase(invitation.databaseUrl, ask, 2).catch((cause: unknown) => {
+    if (!isRefused(cause)) throw cause;
+    const place = addressWithoutCredential(invitation.databaseUrl);
+    throw unusable(`the database at ${place} does not admit who holds it: ${ends}`, cause);
+  });
   await assertAuthority(invitation, answer);
   await writeHome(home, pending, answer);
   const supervisorUrl = urlOf(answer, 'supervisor');
@@ -139,8 +139,8 @@ async function pendingOf(home: string, invitation: Invitation): Promise<Pending>
   return pending;
 }
 
-async function inDatabase<Result>(url: string, work: (db: Database) => Promise<Result>): Promise<Result> {
-  const db = openDatabase(url, { applicationName: 'bramble/join', max: 1 });
+async function inDatabase<Result>(url: string, work: (db: Database) => Promise<Result>, max = 1): Promise<Result> {
+  const db = openDatabase(url, { applicationName: 'bramble/join', max });
   try {
     return await work(db);
   } catch (cause) {
@@ -160,7 +160,14 @@ async function askForAnswer(
   const { request, answerKeyPem } = pending;
   let told = false;
   for (;;) {
-    const found = await lookForAnswer(db, id);
+    const found = await lookForAnswer(db, id).catch((error: unknown) => {
+      if (sqlState(error) !== tooManySessions) throw error;
+      return 'no session' as const;
+    });
+    if (found === 'no session') {
+      await pause(signal);
+      continue;
+    }
     if (found === undefined) throw unusable(ends);
     if (found.answer !== null && found.request !== request) {
       throw unusable(
@@ -195,6 +202,9 @@ async function pause(signal: AbortSignal): Promise<void> {
 
 /** Whether the server knows no such role, password or database, or the role has no business there. */
 const isRefused = (error: unknown): boolean => /^(28...|3D000|42501|42P01)$/.test(sqlState(error) ?? '');
+
+/** Other invited hosts have all of them at the moment. */
+const tooManySessions = '53300';
 
 /** What may have become of an invitation that the database does not know. */
 const ends = 'it was withdrawn or replaced, it expired, its host has joined already, or it is of another domain';

@@ -6,6 +6,7 @@ import { hostOperations } from '../../api/hosts.ts';
 import { systemClock } from '../../base/clock.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
+import { maxSessions } from '../../database/roles/role-rights.ts';
 import { establishRoles } from '../../database/roles/role-setup.ts';
 import { sqlState } from '../../database/sql-state.ts';
 import { lookForAnswer, postRequest } from '../../hosts/host-store.ts';
@@ -166,7 +167,8 @@ test('an invitation that expired is removed, though its role always holds it', l
           await tx`update host_invitation set request = '{}' where id = ${lima.id}`;
           held++;
           await until('the next one waits for it', 60_000, async () => {
-            const waiting = await admin.db`select 1 from pg_stat_activity where usename = ${name} and wait_event_type = 'Lock'`;
+            const waiting =
+              await admin.db`select 1 from pg_stat_activity where usename = ${name} and wait_event_type = 'Lock'`;
             return isOver || waiting.length > 0;
           });
         });
@@ -185,4 +187,15 @@ test('an invitation that expired is removed, though its role always holds it', l
     isOver = true;
     await holding;
   }
+});
+
+test('who takes all sessions of the role is parted from them, though others are invited', limited, async () => {
+  const [oslo, rome] = [await invite('oslo'), await invite('rome')];
+  await Promise.all(Array.from({ length: maxSessions.join ?? 0 }, async () => await session(oslo)`select 1`));
+  await assert.rejects(session(rome)`select 1`, (error) => sqlState(error) === '53300');
+  await until('another host can log in', 60_000, async () => {
+    const rows = await session(rome)`select 1`.catch(() => []);
+    return rows.length === 1;
+  });
+  await expire(oslo, rome);
 });
