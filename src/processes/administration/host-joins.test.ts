@@ -18,11 +18,12 @@ import { type Invitation, readInvitation } from '../../hosts/invitation.ts';
 import { newAnswerKeys, newSecret, openAnswer, proofOf } from '../../hosts/join-messages.ts';
 import { createEcKeyPair, spkiDerOf } from '../../protocol/x509/key-pair.ts';
 import { setDesiredProcess } from '../../registry/desired-processes.ts';
-import { installArchive } from '../../release/archive.ts';
+import { installArchive, readInstalled } from '../../release/archive.ts';
 import { writeTestArchive } from '../../release/signed-archive-fixture.ts';
 import { until } from '../../testing/condition.ts';
 import { configureForHosts, placeRouter, startAdministration } from './administration-fixture.ts';
 import { keepAnsweringHosts } from './host-joins.ts';
+import { createReleaseStorage } from './release-storage.ts';
 
 const limited = { timeout: 60_000 };
 const admin = await startAdministration();
@@ -102,6 +103,20 @@ test(
     assert.equal((await storedReleases(db)).get(context.release), 'of another build');
   },
 );
+
+test('that another build is stored is told once, and again when it is another one or comes back', limited, async () => {
+  const told: unknown[] = [];
+  const store = createReleaseStorage({
+    ...{ db, release: context.release, name: 'admin-2', host: 'test-host', home: admin.home },
+    log: { ...context.log, warn: (said: { stored: string }) => void told.push(said.stored) } as never,
+  });
+  const { manifestSha256 } = await readInstalled(join(admin.home, 'releases', context.release));
+  for (const build of ['one', 'one', 'another', 'another', manifestSha256, 'another']) {
+    await db`update release_package set manifest_sha256 = ${build} where release = ${context.release}`;
+    await store();
+  }
+  assert.deepEqual(told, ['one', 'another', 'another']);
+});
 
 test('a request that its invitation does not prove is dropped, and the invited host still joins', limited, async () => {
   const invitation = await invite('paris');

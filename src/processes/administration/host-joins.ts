@@ -36,7 +36,7 @@ import { readDomainTrust } from '../../instances/domain-trust.ts';
 import { pemOf } from '../../link/trusted-authorities.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import { routerAddresses } from '../../routers/router-addresses.ts';
-import { storeOwnRelease } from './release-storage.ts';
+import { createReleaseStorage } from './release-storage.ts';
 
 interface HostJoins {
   db: Database;
@@ -149,11 +149,12 @@ async function answerFor(joins: HostJoins, tx: Transaction, open: OpenRequest): 
 /** Answers whenever a host asks, until the signal is aborted; failures are retried. */
 export async function keepAnsweringHosts(joins: HostJoins, clock: Clock, signal: AbortSignal): Promise<void> {
   const bell = createBell(clock);
+  const storeRelease = createReleaseStorage(joins);
   const listening = await ringAtChanges(joins.db, ['host_invitation'], bell);
   await takeTurns(bell, signal, async () => {
     try {
       await answerJoins(joins);
-      await storeOwnRelease(joins);
+      await storeRelease();
       // That a host is at work rings no bell.
       return (await listInvitations(joins.db)).some(({ answered }) => answered) ? joinedLookMs : lateLookMs;
     } catch (error) {

@@ -25,19 +25,34 @@ interface ReleaseStorage {
   log: Logger;
 }
 
-/** The release of this process, if there is a host that may need it. It is that of the domain, and of what is to run. */
-export async function storeOwnRelease({ db, release, name, host, home, log }: ReleaseStorage): Promise<void> {
-  if ((await listHosts(db)).length === 0) return;
-  await acceptReleases(db, home);
-  const stored = await storedReleases(db);
-  const own = stored.has(release) ? (await readInstalled(join(home, 'releases', release))).manifestSha256 : undefined;
-  if (own !== stored.get(release)) {
+/** Stores the release of this process, if there is a host that may need it. It is that of the domain, and of what is to run. */
+export function createReleaseStorage(storage: ReleaseStorage): () => Promise<void> {
+  /** Which two builds were told to differ. */
+  let told: string | undefined;
+  return async () => {
+    const { db, release, home, log } = storage;
+    if ((await listHosts(db)).length === 0) return;
+    await acceptReleases(db, home);
+    const stored = await storedReleases(db);
+    const there = stored.get(release);
+    const own = there === undefined ? there : (await readInstalled(join(home, 'releases', release))).manifestSha256;
+    const differing = own === there ? undefined : `${there} ${own}`;
     // Which of them is meant is not known here, and two services would replace each other's for ever.
-    log.warn(
-      { release, stored: stored.get(release), own },
-      'the database holds another build of this release, which other hosts fetch; one of the two hosts has to be given the other build',
-    );
-  }
+    if (differing !== undefined && differing !== told) {
+      log.warn(
+        { release, stored: there, own },
+        'the database holds another build of this release, which other hosts fetch; one of the two hosts has to be given the other build',
+      );
+    }
+    told = differing;
+    await storeOwnRelease(storage, stored);
+  };
+}
+
+async function storeOwnRelease(
+  { db, release, name, host, home, log }: ReleaseStorage,
+  stored: ReadonlyMap<string, string>,
+): Promise<void> {
   const wanted = await wantedReleases(db, release);
   if (stored.has(release) && [...stored.keys()].every((one) => wanted.includes(one))) return;
   await administrationTransaction(db, release, (tx) =>
