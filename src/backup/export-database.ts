@@ -8,7 +8,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { BrambleError, isBrambleError } from '../base/errors.ts';
+import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import { withDatabase } from '../database/connection.ts';
 import { loadDatabase } from '../database/copy/load.ts';
 import { type Snapshot, withSnapshot } from '../database/copy/snapshot.ts';
@@ -61,7 +61,8 @@ export async function rehearseExport(options: ExportOptions): Promise<ExportedDa
 /**
  * @throws BrambleError ERR_CONFIGURATION when the home has no embedded database; ERR_ALREADY_RUNNING while its supervisor runs,
  *   ERR_STATE while a process of the domain does; ERR_DATABASE_TARGET when the external database cannot be used;
- *   ERR_DATABASE_COPY when it does not hold what was copied
+ *   ERR_DATABASE_COPY when copying was broken off, or it does not
+ *   hold what was copied
  */
 export async function exportDatabase(options: ExportOptions): Promise<ExportedDatabase> {
   const { home, to, program } = options;
@@ -158,7 +159,23 @@ async function assertUsable(to: string, migrations: number): Promise<void> {
   );
 }
 
-async function copyTo(from: string, { to, onProgress = () => {} }: ExportOptions): Promise<ExportedDatabase> {
+async function copyTo(from: string, options: ExportOptions): Promise<ExportedDatabase> {
+  return await copyAndCompare(from, options).catch((error: unknown) => {
+    throw isBrambleError(error) ? error : brokenOff(error);
+  });
+}
+
+/** A server whose disk is full may end, and say why in its log only. */
+function brokenOff(cause: unknown): BrambleError {
+  return new BrambleError(
+    'ERR_DATABASE_COPY',
+    `The copy was broken off (${messageOf(cause)}). The domain stays in its embedded database. Look into the log of the external ` +
+      'server: is there room on its disk, and does it run? Then say the same command again.',
+    { cause },
+  );
+}
+
+async function copyAndCompare(from: string, { to, onProgress = () => {} }: ExportOptions): Promise<ExportedDatabase> {
   const startedAt = performance.now();
   const copied = await withSnapshot(from, { applicationName }, async (snapshot) => {
     const facts = new Map<string, RowsFacts>();

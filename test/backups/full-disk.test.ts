@@ -3,16 +3,13 @@
  * is room it works. On small file systems of their own, which takes root.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
+import { skipWithoutDisk as skip, smallDisk } from '../harness/small-disk.ts';
 import { stillDomain } from '../harness/still-domain.ts';
 
-const isRoot = process.getuid?.() === 0 && process.platform === 'linux';
-const skip = isRoot ? false : 'a small file system takes root on Linux';
 const domain = await stillDomain();
 const file = join(domain.folder, 'whole.backup');
 await domain.sql`
@@ -20,17 +17,7 @@ await domain.sql`
   select 'filling', (select string_agg(encode(sha256((n * 50 + m)::text::bytea), 'hex'), '') from generate_series(1, 16) m)
     from generate_series(1, 40000) n`;
 
-/** A file system of so many MiB. */
-function disk(name: string, mebibytes: number): { folder: string; grow: (to: number) => void } {
-  const folder = join(domain.folder, name);
-  mkdirSync(folder);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m,mode=0711`, 'none', folder], { timeout: 10_000 });
-  after(() => execFileSync('umount', ['--lazy', folder], { timeout: 10_000 }));
-  return {
-    folder,
-    grow: (to) => execFileSync('mount', ['-o', `remount,size=${to}m`, folder], { timeout: 10_000 }),
-  };
-}
+const disk = (name: string, mebibytes: number) => smallDisk(join(domain.folder, name), mebibytes);
 
 describe('a disk that fills up', { timeout: 600_000, skip }, () => {
   test('in the middle of making a backup', async () => {
