@@ -93,6 +93,17 @@ test('the newest list that the domain itself signed is taken into the restored d
   assert.ok((await revocationList(db)).number > number, 'the second restoring of one backup is above the first');
 });
 
+test('where the clock is behind, numbers are above the time of the backup and the former list', async () => {
+  const takenAt = new Date(Date.now() + 86_400_000);
+  const ahead = { ...head, takenAt: takenAt.toISOString() };
+  await settleRestored(url, ahead, by, { lists: [], masterKeys });
+  assert.ok((await revocationList(db)).number > takenAt.getTime());
+  const former = takenAt.getTime() + 86_400_000;
+  await writeState('router-2', listOf(former, domain.privateKeyPem));
+  await settleRestored(url, ahead, by, { lists: await readFormerLists(home), masterKeys });
+  assert.ok((await revocationList(db)).number > former);
+});
+
 test('a route signer that was retired after the backup does not sign in the restored domain', async () => {
   const { present } = await readRouteSigners(db);
   const restore = async (serials: string[]) => {

@@ -3,15 +3,17 @@
  *
  * Routers, instances and devices remember more than the backup knows. So numbers that only rise (epochs of accounts, the list
  * of revocations) continue above all that were given out since: at the milliseconds of the clock, which no domain counts
- * as fast as; that holds for the second restoring of the same backup too. Paused means that only administration services
- * are started: nothing is sent to a device or taken from one before somebody has looked, and a former domain that still
- * runs somewhere is not disturbed. Devices find nobody, and come back by themselves.
+ * as fast as; that holds for the second restoring of the same backup too. Where the clock is behind they are above the time of
+ * the backup and the former home's list at least. Paused means that only administration services are started: nothing is sent
+ * to a device or taken from one before somebody has looked, and a former domain that still runs somewhere is not disturbed.
+ * Devices find nobody, and come back by themselves.
  */
 import { createToken } from '../access/administrator-tokens.ts';
 import { recorded } from '../access/audit/record.ts';
 import { raiseEpochs } from '../accounts/account-owner.ts';
 import { BrambleError } from '../base/errors.ts';
 import { type Transaction, withDatabase } from '../database/connection.ts';
+import { databaseTime } from '../database/database-time.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { listPossiblyRenewed } from '../devices/renewal-report.ts';
 import { forgetReports } from '../distribution/release-report-removal.ts';
@@ -92,11 +94,13 @@ async function settle(
   if (former !== undefined) await replaceRevokedRouteSigner(tx, masterKeys, former.revoked);
   const joinedHosts = await forgetOtherHosts(tx, by.host);
   const administration = await placeAdministration(tx, by.host);
-  const now = Date.now();
+  const now = Math.max(Date.now(), (await databaseTime(tx)).getTime());
+  // A clock may be behind.
+  const above = Math.max(now, Date.parse(takenAt) + 1, (former?.number ?? 0) + 1);
   await dropWaiting(tx);
-  await raiseEpochs(tx, now);
+  await raiseEpochs(tx, above);
   const minutes = Math.max(0, Math.round((now - Date.parse(takenAt)) / 60_000));
-  await raiseSrpNumbers(tx, now, skippedIdentifiers + minutes);
+  await raiseSrpNumbers(tx, above, skippedIdentifiers + minutes);
   const paused = (await listDesiredProcesses(tx)).filter(
     ({ kind, state }) => pausedKinds.includes(kind) && state === 'running',
   );

@@ -57,7 +57,7 @@ export async function rollDomainAuthority(
   const next = await generateNextRoot('domain', domain, now);
   await storeOtherDomainAuthority(tx, keys, { ...next, isNext: true });
   const bridge = certifySuccessor(present, next.certificateDer);
-  await say(tx, present, { trusted: [present, next], issues: present, bridge });
+  await say(tx, present, now, { trusted: [present, next], issues: present, bridge });
 }
 
 /** The successor issues from now on. @throws BrambleError ERR_STATE where there is none */
@@ -85,11 +85,11 @@ export async function revertDomainAuthority(
   const { present, other } = await lockBoth(tx, keys);
   if (!other.isNext) return await exchange(tx, keys, domain, now, { present, other });
   await removeOtherDomainAuthority(tx);
-  await say(tx, present, { trusted: [present], issues: present, without: other });
+  await say(tx, present, now, { trusted: [present], issues: present, without: other });
 }
 
 /** @throws BrambleError ERR_STATE unless the successor issues */
-export async function retireDomainAuthority(tx: Transaction, keys: MasterKeys): Promise<void> {
+export async function retireDomainAuthority(tx: Transaction, keys: MasterKeys, now: Date): Promise<void> {
   const { present, other } = await lockBoth(tx, keys);
   if (other.isNext) {
     throw new BrambleError(
@@ -98,7 +98,7 @@ export async function retireDomainAuthority(tx: Transaction, keys: MasterKeys): 
     );
   }
   await removeOtherDomainAuthority(tx);
-  await say(tx, present, { trusted: [present], issues: present });
+  await say(tx, present, now, { trusted: [present], issues: present });
 }
 
 async function exchange(
@@ -110,7 +110,7 @@ async function exchange(
 ): Promise<void> {
   await replaceDomainAuthority(tx, keys, other);
   await storeOtherDomainAuthority(tx, keys, { ...present, isNext: !other.isNext });
-  await say(tx, present, { trusted: [other, present], issues: other });
+  await say(tx, present, now, { trusted: [other, present], issues: other });
   // What stands below it, and what it has signed.
   await replaceRouteSigner(tx, keys, domain, now);
   await renumberRevocationList(tx);
@@ -133,25 +133,26 @@ async function lockBoth(
 async function say(
   tx: Transaction,
   signer: Authority,
+  now: Date,
   given: { trusted: readonly Authority[]; issues: Authority; bridge?: Buffer; without?: Authority },
 ): Promise<void> {
   const last = await lastSaid(tx);
   const bridges = [...last.bridges, ...(given.bridge === undefined ? [] : [given.bridge.toString('base64')])];
   // By the clock: after a restore it is above what anybody has heard since.
-  const number = Math.max(last.number + 1, Date.now());
+  const number = Math.max(last.number + 1, now.getTime());
   const statement: TrustStatement = {
     purpose: 'trusted domain authorities',
     number,
     trusted: given.trusted.map(({ certificateDer }) => certificateDer.toString('base64')),
     issues: authorityFingerprint(given.issues.certificateDer),
-    bridges: bridges.filter((bridge) => isOfUse(bridge, given.without)).slice(-16),
+    bridges: bridges.filter((bridge) => isOfUse(bridge, now, given.without)).slice(-16),
   };
   await insertStatement(tx, number, signEnvelope(statement, signer.privateKeyPem));
 }
 
 /** One that has expired leads nowhere, nor does one to an authority that never came. */
-function isOfUse(bridge: string, without: Authority | undefined): boolean {
+function isOfUse(bridge: string, now: Date, without: Authority | undefined): boolean {
   const { validToDate, publicKey } = new X509Certificate(Buffer.from(bridge, 'base64'));
   const isGone = without !== undefined && publicKey.equals(new X509Certificate(without.certificateDer).publicKey);
-  return validToDate.getTime() > Date.now() && !isGone;
+  return validToDate > now && !isGone;
 }

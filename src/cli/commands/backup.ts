@@ -167,7 +167,7 @@ function addRestore(backup: Command, frame: Frame): void {
         await confirm(
           frame,
           `Make the domain "${domain.name}" (${domain.publicUrl}) again in ${home}, as it was at ${timeText(takenAt)} on ` +
-            `${madeBy.host}? Whatever it did since is lost, and the former one must never run again.`,
+            `${madeBy.host}? ${clockIsBehind(takenAt)}Whatever it did since is lost, and the former one must never run again.`,
         );
       }
       const restored = await working(frame, async (progress, signal) => {
@@ -202,6 +202,11 @@ function addRestore(backup: Command, frame: Frame): void {
     }),
     'BRAMBLE_HOME=/var/lib/bramble bramble backup restore /mnt/backups/example-berlin-20261127T080000Z.backup',
   );
+}
+
+function clockIsBehind(takenAt: string): string {
+  if (Date.now() >= Date.parse(takenAt)) return '';
+  return `By this computer's clock that is yet to come: set it first, or routers may believe nothing that the domain says. `;
 }
 
 /** What only the operator can do. */

@@ -13,8 +13,10 @@ import { openDatabase } from '../../database/connection.ts';
 import { readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
 import { establishRoles } from '../../database/roles/role-setup.ts';
 import { loadDomainAuthority, loadInstanceAuthorities } from '../../domain/authorities.ts';
+import { readLastStatement } from '../../domain/authority-statements.ts';
 import { readRouteSigners } from '../../domain/route-signer-roll.ts';
 import { credentialRenewal } from '../../instances/credential-renewal.ts';
+import { rollDomainAuthority } from '../../instances/domain-authority-roll.ts';
 import { trustOf } from '../../instances/holder-trust.ts';
 import { readSignedRevocationList } from '../../instances/srp-credential-store.ts';
 import { readCredential } from '../../link/credential.ts';
@@ -90,6 +92,17 @@ test('until the upgrade is finalized the domain authority is not replaced', asyn
     const { status, body } = await admin.call('POST', `/authorities/domain/${step}`);
     assert.deepEqual([status, codeOf(body)], [409, 'ERR_STATE'], step);
   }
+});
+
+test('a step is numbered by the time that it is given, which is the database’s', async () => {
+  const later = new Date(Date.now() + 86_400_000);
+  const turnedBack = new Error('turned back');
+  const rolled = db.begin(async (tx) => {
+    await rollDomainAuthority(tx, context.masterKeys, { name: 'Example' }, later);
+    assert.equal((await readLastStatement(tx))?.number, later.getTime());
+    throw turnedBack;
+  });
+  await assert.rejects(rolled, turnedBack);
 });
 
 test('each step waits for every component, and names it', async () => {

@@ -66,7 +66,7 @@ export async function revertAuthority(tx: Transaction, keys: MasterKeys): Promis
 /** As for {@link revertAuthority}. @throws BrambleError ERR_STATE while somebody still works with the former one */
 export async function retireAuthority(tx: Transaction, keys: MasterKeys): Promise<void> {
   const waitsFor = await notSettled(tx);
-  await retireDomainAuthority(tx, keys);
+  await retireDomainAuthority(tx, keys, await databaseTime(tx));
   await withdrawMasterKeys(tx, null);
   refuse(waitsFor, 'Not known to work with the new domain authority');
 }
