@@ -5,7 +5,8 @@
  * configuration names the new database only after every table was read there again and compared; and the embedded one
  * stays as it was, to go back to.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
@@ -230,9 +231,12 @@ async function switchTo(home: string, to: string): Promise<void> {
   await mkdir(kept, { recursive: true, mode: 0o700 });
   await writeFile(join(kept, 'config.json'), former, { mode: 0o600 });
   // Without them every process takes the configured address, in the former database too.
-  await rename(join(home, 'database'), join(kept, 'database')).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-  });
+  const ofRoles = join(home, 'database');
+  if (existsSync(ofRoles)) {
+    // Of an earlier export, after which it was put back.
+    await rm(join(kept, 'database'), { recursive: true, force: true });
+    await rename(ofRoles, join(kept, 'database'));
+  }
   const configuration = { ...(JSON.parse(former) as object), database: { url: to } };
   await writeWholeFile(file, `${JSON.stringify(configuration, null, 2)}\n`, 'w');
 }
