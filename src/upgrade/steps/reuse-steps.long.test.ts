@@ -81,6 +81,19 @@ test('who comes late never goes with a wave that waits until his own instance is
   assert.deepEqual(await placed(it), ['east 1.1.0: 3', 'east-1-1 1.1.0: 6', 'east-1-1-b 1.1.0: 0', 'west 1.0.0: 0']);
 });
 
+test(
+  'an instance that is gone when an emptied one is to take over from it pauses the upgrade by its name',
+  limited,
+  async () => {
+    const it = await scene(reusing);
+    const context = it.context('one');
+    await until(it, context, ['moving']);
+    await it.db`update instance set name = 'gone', retired_at = now() where name = 'west'`;
+    const { pauseReason } = await until(it, context, ['paused']);
+    assert.equal(pauseReason, 'east was to take over from west, but there is no instance west any more');
+  },
+);
+
 for (const when of ['moving', 'destination', 'soaking'] as const) {
   test(
     `reversed when it is ${when}, each account is where it was, and each instance of the old release`,

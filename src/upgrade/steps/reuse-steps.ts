@@ -13,7 +13,7 @@ import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrad
 import { listDestinations } from '../state/wave-store.ts';
 import { countFailedMoves, moveStragglers } from '../waves/latecomers.ts';
 import { describeInstance, instanceId } from './new-instances.ts';
-import { pauseStep } from './pausing.ts';
+import { pauseStep, pauseUpgrade } from './pausing.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 
 /** Undefined once every instance that the wave moves accounts to serves them: emptied ones, and those added on the way. */
@@ -47,8 +47,15 @@ async function upgradeEmptied(
       return waitingFor(`the last accounts to leave ${name}, which then takes those of ${replaces}`);
     }
     const [parts, replacesId] = [await describeInstance(tx, name), await instanceId(tx, replaces)];
-    // The instance that it would take accounts from, or itself, is gone: nothing is to be moved there.
-    if (parts === undefined || replacesId === undefined) return advanced;
+    if (parts === undefined || replacesId === undefined) {
+      const gone = parts === undefined ? name : replaces;
+      await pauseUpgrade(
+        tx,
+        upgrade,
+        `${name} was to take over from ${replaces}, but there is no instance ${gone} any more`,
+      );
+      return advanced;
+    }
     await changeDesiredProcesses(tx, parts.processes, { release: upgrade.toRelease });
     const { instanceId: id, processes, connectionServices, srpIdentifiers } = parts;
     const made = {
