@@ -59,10 +59,27 @@ function keysText({ state, next, waitsFor, keys }: MasterKeyList, style: Style):
     values: (row) => String(row.values),
     where: (row) => row.places.map(({ place, count }) => `${place} ${count}`).join(', ') || '-',
   });
-  if (state === 'settled') return waitsFor.length === 0 ? list : `${list}\n\n${stillHeld(waitsFor)}`;
+  if (state === 'settled') {
+    const after = waitsFor.length > 0 ? stillHeld(waitsFor) : completeText(keys);
+    return after === undefined ? list : `${list}\n\n${after}`;
+  }
   const what =
     state === 'begun'
       ? 'The next key seals once every process holds it.'
       : 'What other keys sealed is being sealed again.';
-  return `${list}\n\n${what}${waitsFor.length === 0 ? '' : ` Waiting for: ${waitsFor.join(', ')}.`}`;
+  const waiting = waitsFor.length === 0 ? '' : ` Waiting for: ${waitsFor.join(', ')}.`;
+  return `${list}\n\n${what}${waiting}\n${goesOn}`;
+}
+
+const goesOn =
+  'It goes on by itself, as `bramble key list` shows. Back up keys/master.json now: values are sealed by the new key from then on.';
+
+/** After a rotation, until the former keys are removed. */
+function completeText(keys: MasterKeyList['keys']): string | undefined {
+  const former = keys.filter(({ seals, inFile }) => inFile && !seals);
+  if (former.length === 0 || former.some(({ values }) => values > 0)) return undefined;
+  return (
+    'The rotation is complete: one key seals everything. Once keys/master.json is backed up, `bramble key prune` removes ' +
+    `${former.map(({ id }) => id).join(', ')}.`
+  );
 }
