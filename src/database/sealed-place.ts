@@ -50,7 +50,8 @@ export function sealedColumn<Row extends object>({
     sealAgain: async (tx, keys) => {
       const rows = await tx<(Row & { sealed: Buffer; sealedBy: string })[]>`
         select ${tx(columns)}, ${tx(column)} as sealed, ${tx(keyId)} as "sealedBy" from ${tx(table)}
-         where ${tx(column)} is not null and ${tx(keyId)} <> ${keys.current}`;
+         where ${tx(column)} is not null and ${tx(keyId)} <> ${keys.current}
+           for update skip locked`;
       for (const row of rows) {
         const again = sealedAgain(keys, place(row), { ciphertext: row.sealed, keyId: row.sealedBy });
         await tx`
