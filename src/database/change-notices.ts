@@ -24,13 +24,33 @@ export type NoticedTable =
   | 'router'
   | 'router_request';
 
-/** Rings when one of the tables was written, and after a gap in listening. */
+/** Between two rings: everybody who may log in can send notices, invited hosts too, and each ring costs a look. */
+const leastMs = 100;
+
+/** Rings when one of the tables was written, and after a gap in listening: at once, or once for all that came too soon after the last ring. */
 export async function ringAtChanges(
   db: Database,
   tables: readonly NoticedTable[],
   bell: Pick<Bell, 'ring'>,
 ): Promise<{ unlisten(): Promise<void> }> {
-  return await db.listen('bramble_change', (table) => {
-    if (table === '' || tables.some((name) => name === table)) bell.ring();
+  let resting: NodeJS.Timeout | undefined;
+  let isDue = false;
+  const ring = () => {
+    isDue = resting !== undefined;
+    if (isDue) return;
+    bell.ring();
+    resting = setTimeout(() => {
+      resting = undefined;
+      if (isDue) ring();
+    }, leastMs);
+  };
+  const listening = await db.listen('bramble_change', (table) => {
+    if (table === '' || tables.some((name) => name === table)) ring();
   });
+  return {
+    unlisten: async () => {
+      clearTimeout(resting);
+      await listening.unlisten();
+    },
+  };
 }

@@ -98,3 +98,16 @@ test('whoever writes a table that is looked at seldom tells of it, without knowi
     }
   });
 });
+
+test('many notices cause few looks, and none goes without one', limited, async () => {
+  await withListener(async (db) => {
+    let rings = 0;
+    const startedAt = performance.now();
+    const listening = await ringAtChanges(db, ['setting'], { ring: () => rings++ });
+    for (let number = 0; number < 500; number++) await outside`select pg_notify('bramble_change', 'setting')`;
+    await until('all were heard', 30_000, async () => rings > 1);
+    await listening.unlisten();
+    // One at once, and one for each tenth of a second; a timer may be a little early.
+    assert.ok(rings <= 2 + (performance.now() - startedAt) / 90, `${rings} rings`);
+  });
+});
