@@ -87,6 +87,9 @@ test('the script mends what was changed, and the check names it', limited, async
   await db.unsafe(
     `grant execute on function pg_advisory_lock(bigint) to public; revoke execute on function pg_advisory_xact_lock(integer, integer) from ${connection}`,
   );
+  await db.unsafe(
+    `grant temporary on database "${row?.['name']}" to public; grant execute on function lo_create(oid) to public`,
+  );
   const faults = (await findRoleFaults(home)).join('\n');
   for (const fault of [
     'is a superuser',
@@ -95,6 +98,8 @@ test('the script mends what was changed, and the check names it', limited, async
     'pg_read_all_data',
     'belongs to',
     'Everybody may take advisory locks',
+    'Everybody may make temporary tables',
+    'Everybody may make large objects',
     '_connection may not take advisory locks',
   ]) {
     assert(faults.includes(fault), `${fault} is not in: ${faults}`);

@@ -18,6 +18,7 @@ import {
   writeRoleCredentials,
 } from '../database/roles/role-credentials.ts';
 import { credentialsFor, establishRoles, rightStatements, roleStatements } from '../database/roles/role-setup.ts';
+import { checkStorage } from '../database/roles/storage-rights.ts';
 import { type Feature, requireFeature } from '../registry/features.ts';
 import { homeDatabase } from './home-database.ts';
 
@@ -70,9 +71,11 @@ export async function findRoleFaults(home: string): Promise<string[]> {
   const { url, embedded } = await homeDatabase(home);
   const db = openDatabase(url, { applicationName: 'bramble/database-roles', max: 1 });
   try {
+    const faults = await checkRoles(url, await credentialsOf(home));
     // Nobody is invited to an embedded PostgreSQL, and all others who may log in need the locks.
-    const locks = embedded ? [] : await checkLocks(db, await currentDatabase(db));
-    return [...(await checkRoles(url, await credentialsOf(home))), ...locks];
+    if (embedded) return faults;
+    const database = await currentDatabase(db);
+    return [...faults, ...(await checkLocks(db, database)), ...(await checkStorage(db, database))];
   } finally {
     await db.end({ timeout: 5 });
   }
@@ -94,7 +97,7 @@ export async function useRoles(home: string, features: readonly Feature[]): Prom
     await db.end({ timeout: 5 });
   }
   if (embedded) await establishRoles(url, home);
-  // Who may take locks is left out: a managed PostgreSQL lets nobody take that from the others, and the roles serve there, too.
+  // What everybody may is left out: a managed PostgreSQL lets nobody take that from the others, and the roles serve there, too.
   const faults = await checkRoles(url, await credentialsOf(home));
   if (faults.length > 0) {
     const more = faults.length - faultsNamed;

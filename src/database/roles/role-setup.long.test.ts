@@ -136,6 +136,22 @@ test('who holds an invitation takes few sessions, and reads, adds and removes no
   );
 });
 
+test('nobody who may log in fills the disk with what is in no table of the domain', limited, async (t) => {
+  const roles = await withRoles(t);
+  for (const role of databaseRoles) {
+    const db = roles.as(role);
+    await assertDenied(db`create temporary table loot (id integer)`, `${role} makes a temporary table`);
+    for (const call of [
+      'lo_creat(-1)',
+      'lo_create(0)',
+      "lo_from_bytea(0, 'x')",
+      "lo_put(1, 0, 'x')",
+      "lowrite(0, 'x')",
+    ])
+      await assertDenied(db.unsafe(`select ${call}`), `${role} calls ${call}`);
+  }
+});
+
 test('who holds an invitation locks nothing that a component waits for', limited, async (t) => {
   const roles = await withRoles(t);
   const functions = await roles.db<{ call: string }[]>`
@@ -177,8 +193,10 @@ describe('what no process may, whichever it is', limited, () => {
     const definers = await roles.db<{ name: string }[]>`
       select proname as name from pg_proc where prosecdef and pronamespace = 'public'::regnamespace order by 1`;
     assert.ok(definers.length >= 4);
+    const database = await currentDatabase(roles.db);
     for (const role of databaseRoles) {
       const db = roles.as(role);
+      await roles.db.unsafe(`grant temporary on database "${database}" to "${roleName(database, role)}"`);
       await db`create temporary table lure (name text)`;
       for (const { name } of definers) {
         const trigger = `create trigger lure after insert on lure for each row execute function public.${name}('array[1::text]', '{name}')`;

@@ -35,6 +35,7 @@ import {
   processRoles,
   roleName,
 } from './role-rights.ts';
+import { storageStatements } from './storage-rights.ts';
 
 /** Roles with members that act for them only when they say so are new in it. */
 const minServerVersion = 160_000;
@@ -102,6 +103,7 @@ export async function roleStatements(q: Queryable, credentials: RoleCredentials)
       resetStatements(quoted(roleName(database, role as DatabaseRole)), database),
     ),
     ...(await lockStatements(q, database)),
+    ...(await storageStatements(q, database)),
     'revoke create on schema public from public',
     `grant usage, create on schema public to ${quoted(owner)}`,
     ...(await ownershipStatements(q, owner)),
