@@ -89,6 +89,8 @@ describe('a backup of a domain', { timeout: 600_000 }, () => {
   test('it is tried: restored, compared, and the release started on it', async (t) => {
     const scratch = await mkdtemp(join(tmpdir(), 'bramble-scratch-'));
     t.after(() => rm(scratch, { recursive: true, force: true }));
+    // Under root PostgreSQL is another user, who has to pass through.
+    await chmod(scratch, 0o711);
     const where = ['--scratch', scratch, ...secret()];
     const verified = await commandJson<Verified>(domain, 'backup', 'verify', file, ...where);
     assert.match(verified.found.started, /started on it, listed 6 accounts and 6 devices .* audit intact/);
