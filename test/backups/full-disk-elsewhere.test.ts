@@ -64,9 +64,11 @@ describe('a disk that fills up', { timeout: 600_000, skip }, () => {
     await stopEmbedded({ folder: own, mode: 'fast' });
     const before = await readFile(join(home, 'config.json'), 'utf8');
 
-    const { folder, grow } = smallDisk(join(domain.folder, 'external'), 100);
-    const external = { folder: join(folder, 'postgres'), binaries: await installBinaries(own, null) };
+    const disk = join(domain.folder, 'external');
+    const external = { folder: join(disk, 'postgres'), binaries: await installBinaries(own, null) };
+    // Before the disk goes: these run in order.
     after(async () => await stopEmbedded({ folder: external.folder, mode: 'immediate' }));
+    const { grow } = smallDisk(disk, 100);
     const exportTo = async (url: string) => await domain.commandIn(home, 'database', 'export', '--database-url', url);
     const failed = await exportTo((await startEmbedded(external)).url);
     assert.notEqual(failed.code, 0);
