@@ -72,6 +72,8 @@ export const upgradeOperations = {
   },
   resume: {
     ...{ method: 'POST', path: '/upgrade/resume', tag, summary: 'Resume where it was paused' },
+    description:
+      'With `acceptGate` also while the gate of an observed wave is undecided: the wave passes on your responsibility.',
     body: z.object({ acceptGate: z.boolean().optional() }).nullish(),
     answer: upgradeReport,
   },

@@ -106,7 +106,7 @@ function addResume(upgrades: Command, frame: Frame): void {
       .description('resume a paused upgrade')
       .option(
         '--accept-gate',
-        'take responsibility for the wave that its gate stopped: it finishes without being judged',
+        'take responsibility for the wave that its gate stopped, or does not decide on: it finishes without being judged',
         false,
       )
       .action(async ({ acceptGate }: { acceptGate: boolean }, command) => {

@@ -172,11 +172,15 @@ export async function pauseByOperator(tx: Transaction, order: Operator & { reaso
 /**
  * Goes on where it was paused. An open wave is observed anew, and after the waves all of them are; with `acceptGate` the
  * operator answers for the open wave instead, which goes on until it has moved, and the log says so.
- * @throws BrambleError ERR_UPGRADE_STATE where it is not paused, or no gate has paused it.
+ * So it does where it is not paused, while the gate of an observed wave is undecided.
+ * @throws BrambleError ERR_UPGRADE_STATE where it is not paused and no gate waits, or no gate has paused it.
  */
 export async function resumeByOperator(tx: Transaction, order: Operator & { acceptGate?: boolean }): Promise<Upgrade> {
   const upgrade = await lockedUpgrade(tx);
-  if (upgrade.pausedFrom === null) throw wrongState(upgrade, 'be resumed');
+  if (upgrade.pausedFrom === null) {
+    if (order.acceptGate === true && (await acceptUndecided(tx, upgrade, order.by))) return await lockedUpgrade(tx);
+    throw wrongState(upgrade, 'be resumed');
+  }
   const answered = order.acceptGate === true ? await gateToAccept(tx, upgrade) : undefined;
   if (answered?.wave !== undefined) await acceptWave(tx, upgrade.id, answered.wave, order.by);
   await reopenWaves(tx, upgrade.id);
@@ -189,6 +193,16 @@ export async function resumeByOperator(tx: Transaction, order: Operator & { acce
     message: answered ? `${order.by} takes responsibility for ${answered.what} and resumes` : `resumed by ${order.by}`,
   });
   return outcome.kind === 'changed' ? outcome.upgrade : upgrade;
+}
+
+/** Whether a wave is observed whose gate could not decide so far; the coordinator lets it pass at its next look. */
+async function acceptUndecided(tx: Transaction, upgrade: Upgrade, by: string): Promise<boolean> {
+  if (upgrade.state !== 'moving') return false;
+  const wave = (await listWaves(tx, upgrade.id)).find(({ state }) => state !== 'passed');
+  if (wave?.state !== 'soaking' || wave.gate?.answer !== 'undecided') return false;
+  await acceptWave(tx, upgrade.id, wave.number, by);
+  await recordUpgradeEvent(tx, upgrade, `${by} takes responsibility for wave ${wave.number}, whose gate is undecided`);
+  return true;
 }
 
 /**

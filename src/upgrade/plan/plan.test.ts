@@ -88,6 +88,16 @@ test('features that only the target knows are shown as locked, and few accounts 
   assert.match(chosen.notes.join(' '), /satisfied with 24 requests, as configured/);
 });
 
+test('a wave whose accounts have no device is named: its gate would wait for nothing until the deadline', () => {
+  const canaries = ['a1'];
+  const notes = (devices: number) => {
+    const accounts = facts.accounts.map((account) => (account.name === 'a1' ? { ...account, devices } : account));
+    return planUpgrade({ ...facts, accounts }, planOptionsSchema.parse({ canaries })).notes.join(' ');
+  };
+  assert.match(notes(0), /The gate of the wave “canary” has nothing to judge by: a1 has no device\./);
+  assert.doesNotMatch(notes(1), /nothing to judge by/);
+});
+
 test('canaries are named as accounts are, and if nobody is left to follow them, the plan says so', () => {
   const few = { ...facts, accounts: facts.accounts.slice(0, 4) };
   const note = /All accounts move in one wave, so nothing is tried on a few first/;

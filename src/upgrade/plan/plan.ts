@@ -140,6 +140,7 @@ function planWaves(step: ReleaseStep, facts: PlanFacts, given: PlanOptions, cana
     notes: [
       ...(drained === undefined ? [] : [drained]),
       ...notesOf(facts, options, waves, empty),
+      ...deviceNotes(divided, facts.accounts),
       ...reuseNotes(reuse, options, { from: facts.fromRelease, to: facts.target.release, added: made.length }),
       ...windowNotes(facts, options, leastMinutes),
       ...releaseNotes(facts, step),
@@ -209,6 +210,23 @@ function accountNotes(options: PlanOptions, waves: readonly { name: string; acco
     );
   }
   return notes;
+}
+
+/** A gate judges by requests of devices. */
+function deviceNotes(
+  waves: readonly { name: string; accounts: readonly string[] }[],
+  accounts: readonly PlacedAccount[],
+): string[] {
+  const without = new Set(accounts.filter(({ devices }) => devices === 0).map(({ name }) => name));
+  return waves
+    .filter((wave) => wave.accounts.length > 0 && wave.accounts.every((name) => without.has(name)))
+    .map((wave) => {
+      const who = wave.accounts.length === 1 ? `${wave.accounts[0]} has` : 'its accounts have';
+      return (
+        `The gate of the wave “${wave.name}” has nothing to judge by: ${who} no device. Unless one is activated, the upgrade pauses ` +
+        'there at the deadline; --canary chooses who goes first.'
+      );
+    });
 }
 
 /** @param leastMinutes that moving takes, without soaks */

@@ -155,11 +155,18 @@ test(
       return waits.filter(({ what }) => what === 'gate').map(({ why }) => why);
     };
     await untilState(at, context, ['moving'], { silent: true });
-    await until('the gate says what it lacks', 60_000, async () => {
+    await until('the gate has nothing to judge by', 60_000, async () => {
       await stepOnce(context);
       await at.world({ silent: true });
       return (await gates()).length > 0;
     });
+    const [gate] = (await readUpgradeReport(at.db, await at.upgrade(), [])).waits.filter(({ what }) => what === 'gate');
+    assert.match(gate?.why ?? '', /^wave 1 \(canary\) is undecided: .*none of its accounts has a device$/);
+    assert.deepEqual(gate?.who, ['east-0']);
+    assert.match(gate?.command ?? '', /^bramble upgrade resume --accept-gate .*, or bramble upgrade reverse$/);
+    await at.db`
+      insert into device (id, account_id, token, platform, state, scep_challenge)
+      select gen_random_uuid(), id, 'device', 'apple', 'active', 'c' from account where name = 'east-0'`;
     assert.match(
       (await gates())[0] ?? '',
       /^wave 1 \(canary\) is undecided: needs \d+ more good samples .*: none so far/,
@@ -176,6 +183,10 @@ test(
     await at.db`update upgrade_wave set gate = gate || jsonb_build_object('at', now() - interval '11 seconds')`;
     await stepOnce(context);
     assert.match((await gates())[0] ?? '', /none so far/);
+    await at.db.begin((tx) => resumeByOperator(tx, { ...operator, acceptGate: true }));
+    await stepOnce(context);
+    const [wave] = await at.db<{ state: string }[]>`select state from upgrade_wave where number = 1`;
+    assert.equal(wave?.state, 'passed', 'who waits no longer takes responsibility');
   },
 );
 

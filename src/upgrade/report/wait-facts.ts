@@ -53,6 +53,7 @@ export async function readWaits(
     pauseCause,
     open,
     decisionSince,
+    withoutDevices,
   ] = await Promise.all([
     databaseTime(q),
     listMissing(q),
@@ -65,6 +66,7 @@ export async function readWaits(
     readPauseCause(q, upgrade),
     wave === undefined ? [] : listOpenAccounts(q, upgrade.id, wave.number),
     readDecisionSince(q, upgrade),
+    wave?.state === 'soaking' ? listIfWithoutDevices(q, upgrade.id, wave.number) : [],
   ]);
   const checks = upgrade.progress.checks ?? [];
   return waitsOf({
@@ -87,7 +89,9 @@ export async function readWaits(
     windows: options.windows,
     outOfReachRule: options,
     inPlace: upgrade.plan.inPlace,
-    waves: waves.map((each) => waveFacts(each, each === wave ? open : [])),
+    waves: waves.map((each) =>
+      waveFacts(each, each === wave ? { open, withoutDevices } : { open: [], withoutDevices: [] }),
+    ),
     behind,
     missing,
     hostsWithoutSupervisor,
@@ -98,7 +102,7 @@ export async function readWaits(
   });
 }
 
-function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
+function waveFacts(wave: CountedWave, named: Pick<WaveFacts, 'open' | 'withoutDevices'>): WaveFacts {
   const { number, name, state, startedAt, soakingAt, accounts, settled, moves, gate } = wave;
   const accepted = acceptedBy(wave) !== undefined;
   const gateLacks = !accepted && gate?.answer === 'undecided' ? (gate.reasons ?? []) : [];
@@ -112,7 +116,7 @@ function waveFacts(wave: CountedWave, open: readonly string[]): WaveFacts {
     accounts,
     settled,
     outOfReach: moves.outOfReach,
-    open,
+    ...named,
     gateLacks,
     accepted,
   };
@@ -177,6 +181,17 @@ async function listOpenAccounts(q: Queryable, id: UpgradeId, wave: number): Prom
             or exists (select 1 from account_move m
                         where m.account_id = a.id and not m.out_of_reach
                           and ${moveStates.notIn(q, 'settled-or-ended', 'm')}))
+     order by a.name limit 20`;
+  return rows.map(({ name }) => name);
+}
+
+/** The accounts of a wave, if none of them has a device. */
+async function listIfWithoutDevices(q: Queryable, id: UpgradeId, wave: number): Promise<string[]> {
+  const rows = await q<{ name: string }[]>`
+    select a.name from upgrade_assignment s join account a on a.id = s.account_id
+     where s.upgrade_id = ${id} and s.wave_number = ${wave}
+       and not exists (select 1 from upgrade_assignment o join device d on d.account_id = o.account_id and d.state = 'active'
+                        where o.upgrade_id = ${id} and o.wave_number = ${wave})
      order by a.name limit 20`;
   return rows.map(({ name }) => name);
 }

@@ -21,6 +21,7 @@ const waveFacts = fc.record({
   outOfReach: fc.nat(2),
   open: names,
   gateLacks: names,
+  withoutDevices: names,
   accepted: fc.boolean(),
 });
 const facts: fc.Arbitrary<WaitFacts> = fc.record({
@@ -156,7 +157,7 @@ test('waits of one account and one process are in the singular, and name what do
       accounts: 1,
       settled: 0,
     },
-    ...{ outOfReach: 0, open: [], gateLacks: [], accepted: false },
+    ...{ outOfReach: 0, open: [], gateLacks: [], withoutDevices: [], accepted: false },
   };
   const [sample] = fc.sample(facts, { numRuns: 1, seed: 1 });
   assert.ok(sample);
@@ -174,7 +175,16 @@ test('accounts out of reach are counted, with what follows, until when, and the 
   assert.ok(sample);
   const wave: WaitFacts['waves'][number] = {
     ...{ number: 1, name: 'canary', state: 'running', startedAt: new Date(0), runningSince: new Date(60_000) },
-    ...{ soakingAt: null, accounts: 3, settled: 2, outOfReach: 1, open: [], gateLacks: [], accepted: false },
+    ...{
+      soakingAt: null,
+      accounts: 3,
+      settled: 2,
+      outOfReach: 1,
+      open: [],
+      gateLacks: [],
+      withoutDevices: [],
+      accepted: false,
+    },
   };
   const ask = (outOfReach: 'leave' | 'pause' | 'wait', outOfReachSeconds: number, state: WaveState = 'running') => {
     const outOfReachRule = { outOfReach, outOfReachSeconds };
@@ -214,7 +224,7 @@ test('a deadline is told by the time in which windows are open', () => {
   const runningSince = new Date('2026-11-26T02:00:00Z');
   const wave: WaitFacts['waves'][number] = {
     ...{ number: 1, name: 'canary', state: 'running', startedAt: runningSince, runningSince, soakingAt: null },
-    ...{ accounts: 3, settled: 1, outOfReach: 1, open: [], gateLacks: [], accepted: false },
+    ...{ accounts: 3, settled: 1, outOfReach: 1, open: [], gateLacks: [], withoutDevices: [], accepted: false },
   };
   const outOfReachRule = { outOfReach: 'pause', outOfReachSeconds: 3 * 3600 } as const;
   for (const now of ['2026-11-26T12:00:00Z', '2026-11-27T01:30:00Z']) {
@@ -233,7 +243,16 @@ test('how much of a soak is left is said', () => {
   assert.ok(sample);
   const wave: WaitFacts['waves'][number] = {
     ...{ number: 1, name: 'canary', state: 'soaking', startedAt: new Date(0), runningSince: new Date(0) },
-    ...{ soakingAt: new Date(0), accounts: 1, settled: 1, outOfReach: 0, open: [], gateLacks: [], accepted: false },
+    ...{
+      soakingAt: new Date(0),
+      accounts: 1,
+      settled: 1,
+      outOfReach: 0,
+      open: [],
+      gateLacks: [],
+      withoutDevices: [],
+      accepted: false,
+    },
   };
   const given = { ...sample, state: 'moving', now: new Date(240_000), soakSeconds: 600, waves: [wave] } as const;
   const soak = waitsOf(given).find(({ what }) => what === 'soak');

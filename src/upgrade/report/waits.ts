@@ -128,6 +128,8 @@ export interface WaveFacts {
   readonly open: readonly string[];
   /** What the gate lacks, as it said some seconds ago in the present window. */
   readonly gateLacks: readonly string[];
+  /** Its accounts, if none of them has a device. */
+  readonly withoutDevices: readonly string[];
   /** Whether an operator answers for it: nobody judges or observes it any more. */
   readonly accepted: boolean;
 }
@@ -340,7 +342,10 @@ function waveWaits(facts: WaitFacts): Wait[] {
         wait('soak', `${named} is being observed${leftText(facts.now, until)}`, { since: wave.soakingAt, until }),
       );
     if (wave.gateLacks.length > 0) {
-      waits.push(wait('gate', `${named} is undecided: ${wave.gateLacks.join('; ')}`, { since: wave.soakingAt }));
+      const why = `${named} is undecided: ${lacksText(wave)}`;
+      const command =
+        'bramble upgrade resume --accept-gate to take responsibility yourself, or bramble upgrade reverse';
+      waits.push(wait('gate', why, { since: wave.soakingAt, who: wave.withoutDevices, command }));
     }
   } else if (!facts.inPlace && wave.startedAt !== null && wave.settled + wave.outOfReach < wave.accounts) {
     const until = deadlineOf(wave, facts, facts.waveDeadlineSeconds);
@@ -348,6 +353,13 @@ function waveWaits(facts: WaitFacts): Wait[] {
     waits.push(wait('wave', why, { since: wave.startedAt, until, who: wave.open, command: 'bramble deliveries' }));
   }
   return waits;
+}
+
+/** A number of requests that is needed says nothing where there is nobody to send one. */
+function lacksText({ withoutDevices, gateLacks }: WaveFacts): string {
+  return withoutDevices.length === 0
+    ? gateLacks.join('; ')
+    : 'its gate has nothing to judge by, since none of its accounts has a device';
 }
 
 function outOfReachWait(facts: WaitFacts, wave: WaveFacts): Wait {
