@@ -506,6 +506,7 @@ export const seldom: readonly unknown[] = [
   waitingReason.holdMessage,
   waitingReason.waitingReason,
   waveStore.acceptedBy,
+  waveStore.runningSince,
   waveStore.WaveOutOfPlace,
 ];
 
