@@ -161,6 +161,9 @@ test('a patch is sealed where it changes no schema, feature or stored shape, and
   ]);
 });
 
+/** Of the release before, which the expansion took over: only a copy of its domain is prepared by it. */
+const formerSettings = ['routers'];
+
 test('every setting that the domain stores is among the shapes that a patch must not change', async () => {
   const { storedShapes } = await import('./stored-shapes.ts');
   const files = (await readdir(path.join(checkout, 'src'), { recursive: true })).filter((name) =>
@@ -175,7 +178,7 @@ test('every setting that the domain stores is among the shapes that a patch must
   }
   assert.ok(keys.size >= 5, [...keys].join(', '));
   assert.deepEqual(
-    [...keys].filter((key) => !(`setting ${key}` in storedShapes)),
+    [...keys].filter((key) => !formerSettings.includes(key) && !(`setting ${key}` in storedShapes)),
     [],
   );
 });
