@@ -165,7 +165,7 @@ test(
   'silent rivals of a live link suspend the identifier for everybody but its holder, over a restart too',
   limited,
   async (t) => {
-    const stage = await stageFor(t, { helloTimeoutMs: 100 });
+    const stage = await stageFor(t, { helloTimeoutMs: 3_000 });
     const holder = await stage.dial('S00000043');
     await nextUp(holder);
     await Promise.all(Array.from({ length: 5 }, async () => once(await silent(t, stage, 'S00000043'), 'close')));
@@ -189,7 +189,7 @@ test(
   'silent connections of a holder that is not linked count for nothing: it cannot suspend itself',
   limited,
   async (t) => {
-    const stage = await stageFor(t, { helloTimeoutMs: 100 });
+    const stage = await stageFor(t, { helloTimeoutMs: 3_000 });
     await Promise.all(Array.from({ length: 6 }, async () => once(await silent(t, stage, 'S00000044'), 'close')));
     await nextUp(await stage.dial('S00000044'));
   },
