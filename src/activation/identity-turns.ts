@@ -27,8 +27,8 @@ interface IdentityTurn<Answer> {
 }
 
 /**
- * The answer that this message got meanwhile: whoever asked with a situation that ended before the turn came finds it by the
- * present one.
+ * The answer that this message was given meanwhile. A request whose situation changed while it waited for its turn finds it by
+ * the present situation.
  */
 type Recall<Answer> = (situation: string) => Answer | undefined;
 

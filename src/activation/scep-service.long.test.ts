@@ -1,4 +1,4 @@
-/** SCEP: what is told to whoever asks, certificates for a challenge, and what repeats and crowds get. */
+/** SCEP: public answers, certificates for a challenge, repeated messages, and overload. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, afterEach, test } from 'node:test';

@@ -64,7 +64,7 @@ export async function makeBackup(options: CreateOptions): Promise<CreatedBackup>
   const { url, host } = await ownDatabase(options.home);
   const key = await newBackupKeys(options.passphrase);
   const made = await writeBackup(options, { url, host, key });
-  // The file is complete, and whoever asked for it has its path: what is written about it is no part of it.
+  // The file is complete and its path is returned, even if the event about it cannot be written.
   await noteEvent(url, createdEvent(made)).catch(() => {});
   return made;
 }

@@ -1,4 +1,4 @@
-/** A backup is tried with the releases of a home; whoever forgot BRAMBLE_HOME learns which home was looked at. */
+/** A backup is tried with the releases of a home; if one is missing, the error names the home that was searched, in case BRAMBLE_HOME was not set. */
 import { join } from 'node:path';
 import { BrambleError, isBrambleError } from '../base/errors.ts';
 import { readPresent } from '../base/present-file.ts';
