@@ -49,7 +49,7 @@ export const administrationBugs: readonly KnownBug[] = [
   {
     name: 'one-superuser-protects-all-lock-holders',
     file: 'src/upgrade/fence/release-fence.ts',
-    find: 'if (sqlState(error) !== insufficientPrivilege) throw error;',
+    find: 'if (!isInsufficientPrivilege(error)) throw error;',
     replace: 'throw error;',
     seenBy: [
       {

@@ -19,6 +19,11 @@ export function isUndefinedTable(error: unknown): boolean {
   return sqlState(error) === '42P01';
 }
 
+/** Whether the role of the session may not do what the statement asks for. */
+export function isInsufficientPrivilege(error: unknown): boolean {
+  return sqlState(error) === '42501';
+}
+
 /** Name of the constraint that a failed statement violated, if that is why it failed. */
 export function violatedConstraint(error: unknown): string | undefined {
   return error instanceof postgres.PostgresError ? error.constraint_name : undefined;

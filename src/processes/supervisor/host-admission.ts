@@ -5,11 +5,9 @@
 import { createPublicKey } from 'node:crypto';
 import { BrambleError } from '../../base/errors.ts';
 import type { Sql } from '../../database/session.ts';
-import { isUndefinedTable, sqlState } from '../../database/sql-state.ts';
+import { isInsufficientPrivilege, isUndefinedTable } from '../../database/sql-state.ts';
 import { readHostKey } from '../../hosts/host-key.ts';
 import { hostKey } from '../../hosts/hosts.ts';
-
-const insufficientPrivilege = '42501';
 
 /**
  * Always so for a host that did not join, and where the database does not say.
@@ -22,7 +20,7 @@ export async function assertAdmitted(sql: Sql, home: string, host: string): Prom
   try {
     if ((await hostKey(sql, host))?.equals(publicKey) === true) return;
   } catch (error) {
-    if (isUndefinedTable(error) || sqlState(error) === insufficientPrivilege) return;
+    if (isUndefinedTable(error) || isInsufficientPrivilege(error)) return;
     throw error;
   }
   throw new BrambleError(

@@ -12,7 +12,7 @@ import { type Clock, systemClock } from '../../base/clock.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { type AdvisoryLock, advisoryLock, lockClass } from '../../database/advisory-locks.ts';
 import type { Database, Queryable, Transaction } from '../../database/connection.ts';
-import { sqlState } from '../../database/sql-state.ts';
+import { isInsufficientPrivilege, sqlState } from '../../database/sql-state.ts';
 
 /** A session that holds the lock. */
 interface LockHolder {
@@ -45,8 +45,6 @@ export interface FenceOptions {
 const tryMs = 200;
 const maxIdleMs = 10_000;
 const lockNotAvailable = '55P03';
-const insufficientPrivilege = '42501';
-
 /**
  * Runs `work` in a transaction that holds the lock exclusively; `work` changes the domain's release.
  * @throws BrambleError ERR_RELEASE_FENCE_BLOCKED when the lock was not available although its holders were terminated.
@@ -131,7 +129,7 @@ async function endLockHolders(db: Database, lock: AdvisoryLock): Promise<LockHol
       await db`select pg_terminate_backend(${holder.databaseProcessId})`;
       ended.push(holder);
     } catch (error) {
-      if (sqlState(error) !== insufficientPrivilege) throw error;
+      if (!isInsufficientPrivilege(error)) throw error;
     }
   }
   return ended;

@@ -1,6 +1,6 @@
 /** Checks of the database, and of what the upgrade would make of the data in it. */
 import { join } from 'node:path';
-import { sqlState } from '../../../database/sql-state.ts';
+import { isInsufficientPrivilege } from '../../../database/sql-state.ts';
 import { listUnfinishedMigrations } from '../../../database/unfinished-migrations.ts';
 import { readDomain } from '../../../domain/domain.ts';
 import type { Upgrade } from '../../state/upgrade-store.ts';
@@ -32,8 +32,6 @@ export async function checkBackfills({ db }: Pick<CheckOptions, 'db'>): Promise<
   );
 }
 
-const insufficientPrivilege = '42501';
-
 export async function checkRehearsal(options: CheckOptions, upgrade: Upgrade): Promise<Finding> {
   const { databaseUrl, applicationName } = options;
   const withData = await readRehearsalOf(options, upgrade);
@@ -58,7 +56,7 @@ export async function checkRehearsal(options: CheckOptions, upgrade: Upgrade): P
           `Release ${upgrade.fromRelease} could not work on the expanded schema: ${rehearsal.obstacles.join('; ')}.`,
         );
   } catch (cause) {
-    if (sqlState(cause) !== insufficientPrivilege) throw cause;
+    if (!isInsufficientPrivilege(cause)) throw cause;
     return warning('The migration cannot be rehearsed: the database’s role may not create a database (CREATEDB).');
   }
 }
