@@ -16,7 +16,7 @@ export interface ReleaseNumbers {
 }
 
 export const thisRelease: ReleaseNumbers = {
-  release: '1.4.0',
+  release: '1.5.0',
   schemaVersion: 33,
   leastSchemaVersion: 32,
   linkVersions: [1, 2],
