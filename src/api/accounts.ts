@@ -40,12 +40,14 @@ const tag = 'accounts';
 
 export const accountOperations = {
   create: {
+    right: 'accounts.write',
     ...{ method: 'POST', path: '/accounts', tag, summary: 'Create an account' },
     body: newAccount,
     status: 201,
     answer: account,
   },
   list: {
+    right: 'accounts.read',
     ...{ method: 'GET', path: '/accounts', tag, summary: 'List accounts by name, in pages' },
     query: z.object({
       instance: z.string().optional(),
@@ -56,17 +58,20 @@ export const accountOperations = {
     answer: z.object({ accounts: z.array(account), next: z.string().nullable() }),
   },
   show: {
+    right: 'accounts.read',
     ...{ method: 'GET', path: '/accounts/:name', tag, summary: 'Show an account' },
     params: byName,
     answer: account,
   },
   delete: {
+    right: 'accounts.delete',
     ...{ method: 'DELETE', path: '/accounts/:name', tag, summary: 'Delete an account with its devices' },
     params: byName,
     status: 204,
     answer: nothing,
   },
   setActivationPassword: {
+    right: 'accounts.activate',
     ...{ method: 'POST', path: '/accounts/:name/activation-password', tag },
     summary: 'Issue an activation password for an account; the previous one becomes invalid',
     params: byName,
@@ -74,6 +79,7 @@ export const accountOperations = {
     answer: z.object({ password: z.string(), expiresAt: instant, activationUrl: z.string() }),
   },
   import: {
+    right: 'accounts.write',
     ...{ method: 'POST', path: '/accounts/import', tag, summary: 'Import accounts as a stream of JSON lines' },
     description:
       'One account per line (application/x-ndjson), each line at most 64 KiB. Committed at the end of the stream: if a line ' +

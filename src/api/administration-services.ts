@@ -8,6 +8,7 @@ const tag = 'domain';
 
 export const administrationServiceOperations = {
   add: {
+    right: 'servers.write',
     ...{
       method: 'POST',
       path: '/administration-services',
@@ -19,6 +20,7 @@ export const administrationServiceOperations = {
     answer: z.object({ name: z.string(), host: z.string() }),
   },
   remove: {
+    right: 'servers.write',
     ...{ method: 'DELETE', path: '/administration-services/:name', tag },
     summary: 'Remove an administration service that is not the last one',
     params: byName,

@@ -65,6 +65,7 @@ const tag = 'audit';
 
 export const auditOperations = {
   list: {
+    right: 'audit.read',
     ...{ method: 'GET', path: '/audit', tag, summary: 'Who changed what, newest first' },
     query: z.object({
       actor: filterText,
@@ -81,6 +82,7 @@ export const auditOperations = {
     answer: z.object({ entries: z.array(entry), next: z.string().nullable() }),
   },
   verify: {
+    right: 'audit.read',
     ...{ method: 'GET', path: '/audit/verification', tag },
     summary: 'Verify the whole record from its beginning',
     query: z.object({
@@ -89,6 +91,7 @@ export const auditOperations = {
     answer: auditVerification,
   },
   export: {
+    right: 'audit.read',
     ...{ method: 'GET', path: '/audit/export', tag },
     summary: 'All records as JSON lines that can be verified elsewhere',
     query: z.object({
@@ -99,11 +102,13 @@ export const auditOperations = {
     answer: z.unknown(),
   },
   cutPlace: {
+    right: 'audit.read',
     ...{ method: 'GET', path: '/audit/cut-place', tag, summary: 'Where the audit can be cut' },
     query: z.object({ before: instant.describe('Only records sealed before; the last 30 days always stay.') }),
     answer: z.object({ place: cutPlace.nullable().describe('Null: no record is that old.') }),
   },
   cut: {
+    right: 'audit.write',
     ...{ method: 'POST', path: '/audit/cuts', tag, summary: 'Cut the audit: earlier records are removed, for good' },
     description: 'They are removed in batches, beginning within a minute. Export them first.',
     body: z.object({

@@ -39,48 +39,57 @@ const tag = 'domain';
 
 export const authorityOperations = {
   list: {
+    right: 'servers.read',
     ...{ method: 'GET', path: '/authorities', tag, summary: 'The authorities, and how far a rollover is' },
     answer: authorities,
   },
   rollDevice: {
+    right: 'keys.write',
     ...{ method: 'POST', path: '/authorities/device/roll', tag },
     summary: 'Replace the device authority: a second one issues identities, and devices renew theirs',
     status: 201,
     answer: authorities,
   },
   rollRouteSigner: {
+    right: 'keys.write',
     ...{ method: 'POST', path: '/authorities/route-signer/roll', tag },
     summary: 'Replace the route signer: instances sign by a second one, and routers believe both',
     status: 201,
     answer: authorities,
   },
   revertRouteSigner: {
+    right: 'keys.write',
     ...{ method: 'POST', path: '/authorities/route-signer/revert', tag },
     summary: 'Sign routes by the former route signer again',
     answer: authorities,
   },
   retireRouteSigner: {
+    right: 'keys.write',
     ...{ method: 'POST', path: '/authorities/route-signer/retire', tag },
     summary: 'Retire the former route signer: routers refuse what it signed',
     answer: authorities,
   },
   rollDomain: {
+    right: 'keys.write',
     ...{ method: 'POST', path: '/authorities/domain/roll', tag },
     summary: 'Make a successor of the domain authority: both are trusted, the former issues',
     status: 201,
     answer: authorities,
   },
   switchDomain: {
+    right: 'keys.write',
     ...{ method: 'POST', path: '/authorities/domain/switch', tag },
     summary: 'Issue by the successor of the domain authority: holders renew what they are known by',
     answer: authorities,
   },
   revertDomain: {
+    right: 'keys.write',
     ...{ method: 'POST', path: '/authorities/domain/revert', tag },
     summary: 'Turn back one step of the rollover of the domain authority',
     answer: authorities,
   },
   retireDomain: {
+    right: 'keys.write',
     ...{ method: 'POST', path: '/authorities/domain/retire', tag },
     summary: 'Retire the former domain authority: nothing trusts it any more',
     answer: authorities,

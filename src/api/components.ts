@@ -30,16 +30,19 @@ const tag = 'domain';
 
 export const componentOperations = {
   list: {
+    right: 'servers.read',
     ...{ method: 'GET', path: '/components', tag, summary: 'Every registered component, absent ones included' },
     answer: z.object({ components: z.array(component) }),
   },
   forget: {
+    right: 'servers.write',
     ...{ method: 'DELETE', path: '/components/:name', tag, summary: 'Forget a component that is gone for good' },
     params: byName,
     status: 204,
     answer: nothing,
   },
   listFeatures: {
+    right: 'servers.read',
     ...{ method: 'GET', path: '/features', tag },
     summary: 'Features, and which components hold each one back',
     answer: z.object({ featureLevel: z.string(), features: z.array(feature) }),

@@ -22,10 +22,12 @@ const tag = 'instances';
 
 export const connectionServiceOperations = {
   list: {
+    right: 'servers.read',
     ...{ method: 'GET', path: '/connection-services', tag, summary: 'List connection services' },
     answer: z.object({ connectionServices: z.array(connectionService) }),
   },
   add: {
+    right: 'servers.write',
     ...{ method: 'POST', path: '/connection-services', tag },
     summary: 'Add a connection service for instances, with its SRP credential, and start its process',
     body: z.object({
@@ -38,6 +40,7 @@ export const connectionServiceOperations = {
     answer: addedProcess,
   },
   change: {
+    right: 'servers.write',
     ...{ method: 'PATCH', path: '/connection-services/:name', tag },
     summary: 'Change the instances or the allowed hosts of a connection service',
     params: byName,

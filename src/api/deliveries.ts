@@ -42,10 +42,12 @@ const tag = 'deliveries';
 
 export const deliveryOperations = {
   showBudget: {
+    right: 'deliveries.read',
     ...{ method: 'GET', path: '/budget', tag, summary: 'The budget of deliveries' },
     answer: shownBudget,
   },
   changeBudget: {
+    right: 'deliveries.write',
     ...{
       method: 'PUT',
       path: '/budget',
@@ -57,6 +59,7 @@ export const deliveryOperations = {
     answer: shownBudget,
   },
   list: {
+    right: 'deliveries.read',
     ...{ method: 'GET', path: '/deliveries', tag },
     summary: 'Deliveries, oldest first, each with what it is waiting for',
     query: z.object({

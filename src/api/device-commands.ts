@@ -64,6 +64,7 @@ export type ResendableItem = (typeof resendableItems)[number];
 
 export const deviceCommandOperations = {
   queue: {
+    right: 'devices.command',
     ...{
       method: 'POST',
       path: '/devices/:id/commands',
@@ -76,6 +77,7 @@ export const deviceCommandOperations = {
     answer: z.object({ commandUuid: z.string() }),
   },
   list: {
+    right: 'devices.read',
     ...{ method: 'GET', path: '/devices/:id/commands', tag },
     summary: 'The newest commands of a device, with their answers',
     params: byId,
@@ -83,6 +85,7 @@ export const deviceCommandOperations = {
     answer: z.object({ commands: z.array(deviceCommand) }),
   },
   resend: {
+    right: 'devices.repair',
     ...{ method: 'POST', path: '/devices/:id/resend', tag },
     summary: 'Send the IT policy, service books, a synchronization or an identity renewal, regardless of the budget',
     params: byId,
@@ -90,6 +93,7 @@ export const deviceCommandOperations = {
     answer: owedDeliveries,
   },
   cancel: {
+    right: 'devices.repair',
     ...{ method: 'DELETE', path: '/commands/:id', tag },
     summary: 'Cancel an unsettled command; the delivery that it carries fails',
     params: byId,
@@ -98,6 +102,7 @@ export const deviceCommandOperations = {
     answer: nothing,
   },
   cancelOfDevice: {
+    right: 'devices.repair',
     ...{ method: 'DELETE', path: '/devices/:id/commands', tag },
     summary: 'Cancel the unsettled commands of a device; the deliveries they carry fail',
     params: byId,
@@ -105,18 +110,21 @@ export const deviceCommandOperations = {
     answer: changedCommands,
   },
   requeue: {
+    right: 'devices.repair',
     ...{ method: 'POST', path: '/commands/:id/requeue', tag },
     summary: 'Put an unsettled command back into the queue, as if it had never been handed out',
     params: byId,
     answer: changedCommands,
   },
   requeueOfDevice: {
+    right: 'devices.repair',
     ...{ method: 'POST', path: '/devices/:id/commands/requeue', tag },
     summary: 'Put the unsettled commands of a device back into the queue',
     params: byId,
     answer: changedCommands,
   },
   requeueSilent: {
+    right: 'deliveries.write',
     ...{ method: 'POST', path: '/commands/requeue-silent', tag },
     summary: 'Take back budgeted commands from silent devices: slots and suspects become free',
     answer: changedCommands,

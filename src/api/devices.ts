@@ -66,6 +66,7 @@ const tag = 'devices';
 
 export const deviceOperations = {
   list: {
+    right: 'devices.read',
     ...{ method: 'GET', path: '/devices', tag, summary: 'List devices' },
     query: z.object({
       account: name.optional(),
@@ -90,16 +91,19 @@ export const deviceOperations = {
     answer: devicePage,
   },
   listOfAccount: {
+    right: 'devices.read',
     ...{ method: 'GET', path: '/accounts/:name/devices', tag, summary: 'List the devices of an account' },
     params: byName,
     answer: devicePage,
   },
   show: {
+    right: 'devices.read',
     ...{ method: 'GET', path: '/devices/:id', tag, summary: 'Show a device with its options and inventory' },
     params: byId,
     answer: deviceDetails,
   },
   remove: {
+    right: 'devices.remove',
     ...{ method: 'DELETE', path: '/devices/:id', tag },
     summary: 'Remove a device: told to leave (its enrolment ends when it answers), or silently and at once',
     params: byId,
@@ -120,6 +124,7 @@ export const deviceOperations = {
     }),
   },
   clearTlsIdentity: {
+    right: 'devices.identities',
     ...{ method: 'DELETE', path: '/devices/:id/tls-identity', tag },
     summary: 'Let a device authenticate by signature alone until it has used TLS on three more days',
     params: byId,
@@ -127,11 +132,13 @@ export const deviceOperations = {
     answer: nothing,
   },
   countTlsIdentities: {
+    right: 'servers.read',
     ...{ method: 'GET', path: '/tls-identities', tag },
     summary: 'How many devices must authenticate in TLS, and for how many days are being counted',
     answer: z.object({ required: z.number(), counting: z.number() }),
   },
   clearTlsIdentities: {
+    right: 'devices.identities',
     ...{ method: 'DELETE', path: '/tls-identities', tag },
     summary: 'The same for all devices, for example when a proxy will terminate TLS in front of the routers',
     answer: z.object({ devices: z.number() }),

@@ -139,16 +139,19 @@ const tag = 'domain';
 
 export const domainOperations = {
   status: {
+    right: 'status.read',
     ...{ method: 'GET', path: '/status', tag, summary: 'The domain at a glance' },
     answer: domainStatus,
   },
   listEvents: {
+    right: 'events.read',
     ...{ method: 'GET', path: '/events', tag, summary: 'What happened, newest first' },
     query: z.object({ limit: listLimit(1000).default(100) }),
     answer: z.object({ events: z.array(event) }),
   },
   /** OpenAPI, which says what else is in it. Asked for without a token. */
   describe: {
+    right: 'open',
     ...{ method: 'GET', path: '/openapi.json', tag, summary: 'This description' },
     answer: z.looseObject({ openapi: z.string(), info: z.looseObject({ title: z.string(), version: z.string() }) }),
   },

@@ -10,33 +10,39 @@ const tag = 'groups';
 
 export const groupOperations = {
   list: {
+    right: 'groups.read',
     ...{ method: 'GET', path: '/groups', tag, summary: 'List groups by rank' },
     answer: z.object({ groups: z.array(group) }),
   },
   create: {
+    right: 'groups.write',
     ...{ method: 'POST', path: '/groups', tag, summary: 'Create a group' },
     body: z.object({ name: typedName, rank: z.number().int().min(1).max(1_000_000).optional() }),
     status: 201,
     answer: group,
   },
   delete: {
+    right: 'groups.write',
     ...{ method: 'DELETE', path: '/groups/:name', tag },
     summary: 'Delete a group; its members stay, and the effects of its IT policy on them are reverted',
     params: byName,
     answer: owedDeliveries.extend({ members: z.number() }),
   },
   listMembers: {
+    right: 'groups.read',
     ...{ method: 'GET', path: '/groups/:name/members', tag, summary: 'List the accounts of a group' },
     params: byName,
     answer: z.object({ members: z.array(z.string()) }),
   },
   addMember: {
+    right: 'groups.assign',
     ...{ method: 'PUT', path: '/groups/:name/members/:account', tag, summary: 'Put an account into a group' },
     params: membership,
     status: 204,
     answer: nothing,
   },
   removeMember: {
+    right: 'groups.assign',
     ...{ method: 'DELETE', path: '/groups/:name/members/:account', tag, summary: 'Take an account out of a group' },
     params: membership,
     status: 204,

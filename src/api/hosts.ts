@@ -26,10 +26,12 @@ const tag = 'hosts';
 
 export const hostOperations = {
   list: {
+    right: 'servers.read',
     ...{ method: 'GET', path: '/hosts', tag, summary: 'List hosts, invited ones included' },
     answer: z.object({ hosts: z.array(host) }),
   },
   invite: {
+    right: 'hosts.invite',
     ...{ method: 'POST', path: '/hosts', tag, summary: 'Invite a host to join the domain' },
     body: z.object({
       name: hostName,
@@ -53,12 +55,14 @@ export const hostOperations = {
     }),
   },
   drain: {
+    right: 'servers.write',
     ...{ method: 'POST', path: '/hosts/:name/drain', tag, summary: 'Place nothing new on a host, or do so again' },
     params: byName,
     body: z.object({ draining: z.boolean().default(true) }),
     answer: z.object({ processes: z.array(z.object({ name: z.string(), kind: z.string() })) }),
   },
   remove: {
+    right: 'servers.write',
     ...{ method: 'DELETE', path: '/hosts/:name', tag, summary: 'Remove a host, or withdraw its invitation' },
     params: byName,
     status: 204,

@@ -17,10 +17,12 @@ const tag = 'instances';
 
 export const instanceOperations = {
   list: {
+    right: 'servers.read',
     ...{ method: 'GET', path: '/instances', tag, summary: 'List server instances' },
     answer: z.object({ instances: z.array(instance) }),
   },
   add: {
+    right: 'servers.write',
     ...{ method: 'POST', path: '/instances', tag },
     summary: 'Add a server instance with its SRP credential, and start its process',
     body: z.object(newProcess),
@@ -28,6 +30,7 @@ export const instanceOperations = {
     answer: addedProcess,
   },
   retire: {
+    right: 'servers.write',
     ...{ method: 'POST', path: '/instances/:name/retire', tag },
     summary: 'Retire an instance without accounts: its process is stopped, its credential revoked',
     params: byName,

@@ -30,21 +30,25 @@ const tag = 'it-policies';
 
 export const itPolicyOperations = {
   list: {
+    right: 'policies.read',
     ...{ method: 'GET', path: '/it-policies', tag, summary: 'List IT policies' },
     answer: z.object({ policies: z.array(policy) }),
   },
   create: {
+    right: 'policies.write',
     ...{ method: 'POST', path: '/it-policies', tag, summary: 'Create an IT policy' },
     body: z.object({ name: typedName, rules: freeForm.default({}) }),
     status: 201,
     answer: policy,
   },
   listRules: {
+    right: 'policies.read',
     ...{ method: 'GET', path: '/it-policies/rules', tag },
     summary: 'The IT policy rules of this release',
     answer: z.object({ rules: z.array(rule) }),
   },
   show: {
+    right: 'policies.read',
     ...{ method: 'GET', path: '/it-policies/:name', tag, summary: 'Show an IT policy' },
     params: byName,
     answer: policy.extend({
@@ -52,6 +56,7 @@ export const itPolicyOperations = {
     }),
   },
   replaceRules: {
+    right: 'policies.write',
     ...{ method: 'PUT', path: '/it-policies/:name', tag },
     summary: 'Replace the rules of an IT policy; the new one is sent to every device that it applies to',
     params: byName,
@@ -59,12 +64,14 @@ export const itPolicyOperations = {
     answer: policy.extend(owedDeliveries.shape),
   },
   delete: {
+    right: 'policies.write',
     ...{ method: 'DELETE', path: '/it-policies/:name', tag },
     summary: 'Delete an IT policy; the next policy in order then applies to its accounts',
     params: byName,
     answer: owedDeliveries,
   },
   assignToAccount: {
+    right: 'policies.assign',
     ...{ method: 'PUT', path: '/accounts/:name/it-policy', tag },
     summary: 'Assign an IT policy to an account, or remove the account’s own',
     params: byName,
@@ -72,6 +79,7 @@ export const itPolicyOperations = {
     answer: owedDeliveries,
   },
   assignToGroup: {
+    right: 'policies.assign',
     ...{ method: 'PUT', path: '/groups/:name/it-policy', tag },
     summary: 'Assign an IT policy to a group, or remove it',
     params: byName,

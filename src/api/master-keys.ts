@@ -28,6 +28,7 @@ const tag = 'domain';
 
 export const masterKeyOperations = {
   list: {
+    right: 'servers.read',
     ...{
       method: 'GET',
       path: '/master-keys',
@@ -37,6 +38,7 @@ export const masterKeyOperations = {
     answer: masterKeys,
   },
   rotate: {
+    right: 'keys.write',
     ...{ method: 'POST', path: '/master-keys', tag, summary: 'Make a new master key and rotate to it' },
     description: 'Goes on by itself: once every process holds the key it seals, and every value is sealed again by it.',
     body: z.object({
@@ -49,6 +51,7 @@ export const masterKeyOperations = {
     answer: masterKeys,
   },
   prune: {
+    right: 'keys.write',
     ...{ method: 'POST', path: '/master-keys/prune', tag },
     summary: 'Remove the master keys that seal nothing any more, from the files of all homes',
     description: 'From the file of this service’s home at once; its processes do it in the other homes.',

@@ -68,6 +68,7 @@ const tag = 'moves';
 
 export const moveOperations = {
   start: {
+    right: 'moves.write',
     ...{ method: 'POST', path: '/moves', tag },
     summary: 'Move accounts to an instance: named ones, a group, or all of an instance',
     body: selection,
@@ -75,16 +76,19 @@ export const moveOperations = {
     answer: createdBatch,
   },
   list: {
+    right: 'moves.read',
     ...{ method: 'GET', path: '/moves', tag, summary: 'The newest batches' },
     answer: z.object({ batches: z.array(batch) }),
   },
   show: {
+    right: 'moves.read',
     ...{ method: 'GET', path: '/moves/:batch', tag },
     summary: 'The state of a batch, and which accounts are not moved and settled yet',
     params,
     answer: batchWithMoves,
   },
   pause: {
+    right: 'moves.write',
     ...{ method: 'POST', path: '/moves/:batch/pause', tag },
     summary: 'Start no further moves of a batch; moves in progress reach a safe point',
     params,
@@ -92,11 +96,13 @@ export const moveOperations = {
     answer: batch,
   },
   resume: {
+    right: 'moves.write',
     ...{ method: 'POST', path: '/moves/:batch/resume', tag, summary: 'Resume a paused batch' },
     params,
     answer: batch,
   },
   back: {
+    right: 'moves.write',
     ...{ method: 'POST', path: '/moves/:batch/back', tag },
     summary: 'Cancel moves that have not started and move the other accounts back',
     params,

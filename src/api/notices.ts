@@ -93,10 +93,12 @@ const tag = 'notices';
 
 export const noticeOperations = {
   list: {
+    right: 'notices.read',
     ...{ method: 'GET', path: '/notice-targets', tag, summary: 'Who is told what, and what is still to be sent' },
     answer: z.object({ targets: z.array(target) }),
   },
   add: {
+    right: 'notices.write',
     ...{ method: 'POST', path: '/notice-targets', tag, summary: 'Have notices sent to a webhook or to mail addresses' },
     description:
       'Anyone who may add a webhook can have this host send requests to any address that it reaches. Redirects are not followed.',
@@ -105,12 +107,14 @@ export const noticeOperations = {
     answer: target,
   },
   change: {
+    right: 'notices.write',
     ...{ method: 'PATCH', path: '/notice-targets/:name', tag, summary: 'Change what a target is told' },
     params: byName,
     body: z.object({ kinds: kinds.nullable().describe('Null for all kinds, those of later releases too.') }),
     answer: target,
   },
   rekey: {
+    right: 'notices.write',
     ...{ method: 'PUT', path: '/notice-targets/:name/key', tag },
     summary: 'Sign what a webhook is told with another key; for a day with the former one, too',
     params: byName,
@@ -118,27 +122,32 @@ export const noticeOperations = {
     answer: target,
   },
   remove: {
+    right: 'notices.write',
     ...{ method: 'DELETE', path: '/notice-targets/:name', tag, summary: 'Send no more notices to a target' },
     params: byName,
     status: 204,
     answer: nothing,
   },
   test: {
+    right: 'notices.write',
     ...{ method: 'POST', path: '/notice-targets/:name/test', tag },
     summary: 'Send a test notice at once, and answer with what the other side said',
     params: byName,
     answer: z.object({ delivered: z.boolean(), answer: z.string() }),
   },
   mailServer: {
+    right: 'notices.read',
     ...{ method: 'GET', path: '/mail-server', tag, summary: 'The server that mail is handed to' },
     answer: z.object({ mailServer: shownMailServer.nullable() }),
   },
   setMailServer: {
+    right: 'notices.write',
     ...{ method: 'PUT', path: '/mail-server', tag, summary: 'Set the server that mail is handed to' },
     body: newMailServer,
     answer: shownMailServer,
   },
   removeMailServer: {
+    right: 'notices.write',
     ...{ method: 'DELETE', path: '/mail-server', tag, summary: 'Forget the mail server: no mail is sent' },
     status: 204,
     answer: nothing,

@@ -3,6 +3,7 @@
  * Everything here is types and data, so that a browser can load it.
  */
 import type * as z from 'zod';
+import type { NeededRight } from './rights.ts';
 
 export interface Operation {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -11,6 +12,8 @@ export interface Operation {
   readonly tag: string;
   readonly summary: string;
   readonly description?: string;
+  /** What an administrator has to have for it. */
+  readonly right: NeededRight;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;

@@ -46,6 +46,7 @@ const change = {
 
 export const pushOperations = {
   show: {
+    right: 'servers.read',
     method: 'GET',
     path: '/push',
     tag: 'domain',
@@ -53,10 +54,12 @@ export const pushOperations = {
     answer: push,
   },
   replace: {
+    right: 'push.write',
     ...{ ...change, method: 'PUT' },
     summary: 'Set the push service that wakes devices; replaces all of its settings',
   },
   change: {
+    right: 'push.write',
     ...{ ...change, method: 'PATCH' },
     summary: 'Change settings of the push service; null removes a setting, others stay as they are',
   },

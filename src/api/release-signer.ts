@@ -20,10 +20,12 @@ const tag = 'upgrade';
 
 export const releaseSignerOperations = {
   show: {
+    right: 'servers.read',
     ...{ method: 'GET', path: '/release-signer', tag, summary: 'Whose releases this domain accepts' },
     answer: signer,
   },
   trust: {
+    right: 'releases.trust',
     ...{ method: 'PUT', path: '/release-signer', tag, summary: 'Trust a signer by hand' },
     body: z.object({
       fingerprint: typed,
@@ -36,12 +38,14 @@ export const releaseSignerOperations = {
     answer: signer,
   },
   follow: {
+    right: 'releases.trust',
     ...{ method: 'POST', path: '/release-signer/rotation', tag },
     summary: 'Follow the trusted signer to the one that it names as its successor',
     body: z.object({ statements: z.string().max(maxStatementsBytes), fingerprint: typed.optional() }),
     answer: signer,
   },
   forget: {
+    right: 'releases.trust',
     ...{
       method: 'DELETE',
       path: '/release-signer',

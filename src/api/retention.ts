@@ -33,10 +33,12 @@ const tag = 'domain';
 
 export const retentionOperations = {
   show: {
+    right: 'audit.read',
     ...{ method: 'GET', path: '/retention', tag, summary: 'How long the audit, events and samples are kept' },
     answer: shownRetention,
   },
   change: {
+    right: 'audit.write',
     ...{ method: 'PUT', path: '/retention', tag, summary: 'Change how long they are kept' },
     description: 'What is older is removed in batches, beginning within a minute.',
     body: retentionChange,

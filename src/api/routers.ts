@@ -25,6 +25,7 @@ const tag = 'routers';
 
 export const routerOperations = {
   list: {
+    right: 'servers.read',
     ...{ method: 'GET', path: '/routers', tag, summary: 'List routers' },
     answer: z.object({
       routers: z.array(router),
@@ -32,6 +33,7 @@ export const routerOperations = {
     }),
   },
   add: {
+    right: 'servers.write',
     ...{ method: 'POST', path: '/routers', tag, summary: 'Add a router on a host that joined' },
     body: z.object({
       name: processName,
@@ -47,6 +49,7 @@ export const routerOperations = {
     answer: z.object({ name: z.string(), host: z.string() }),
   },
   remove: {
+    right: 'servers.write',
     ...{ method: 'DELETE', path: '/routers/:name', tag, summary: 'Remove a router while another one is at work' },
     params: byName,
     status: 204,

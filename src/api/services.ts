@@ -10,10 +10,12 @@ const tag = 'services';
 
 export const serviceOperations = {
   list: {
+    right: 'services.read',
     ...{ method: 'GET', path: '/services', tag, summary: 'The services that devices have, with their settings' },
     answer: z.object({ services: z.array(z.object({ type: z.string(), settings: freeForm })) }),
   },
   set: {
+    right: 'services.write',
     ...{ method: 'PUT', path: '/services/:type', tag },
     summary: 'Set up a service; new service books are sent to every device',
     params: byType,
@@ -21,6 +23,7 @@ export const serviceOperations = {
     answer: owedDeliveries,
   },
   delete: {
+    right: 'services.write',
     ...{ method: 'DELETE', path: '/services/:type', tag },
     summary: 'Remove a service; new service books are sent to every device',
     params: byType,

@@ -17,12 +17,14 @@ const tag = 'srp';
 
 export const srpCredentialOperations = {
   list: {
+    right: 'servers.read',
     ...{ method: 'GET', path: '/srp-credentials', tag },
     summary: 'Credentials that have not expired, newest first for each identifier',
     query: z.object({ identifier: identifier.optional() }),
     answer: z.object({ credentials: z.array(credential) }),
   },
   issue: {
+    right: 'credentials.write',
     ...{ method: 'POST', path: '/srp-credentials', tag },
     summary: 'Issue another credential; earlier ones stay valid until revoked',
     body: z.object({ identifier }),
@@ -36,12 +38,14 @@ export const srpCredentialOperations = {
     }),
   },
   revoke: {
+    right: 'credentials.write',
     ...{ method: 'DELETE', path: '/srp-credentials/:serial', tag },
     summary: 'Revoke a credential; routers refuse it and close its links',
     params: z.object({ serial: z.string().regex(/^[0-9a-fA-F]{1,64}$/, 'use the hexadecimal serial') }),
     answer: listChange,
   },
   clear: {
+    right: 'credentials.write',
     ...{ method: 'POST', path: '/srp-credentials/:identifier/clear', tag },
     summary: 'Lift the suspension of an identifier',
     params: z.object({ identifier }),

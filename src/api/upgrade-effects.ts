@@ -47,6 +47,7 @@ export const mostSentAgain = 2_000;
 
 export const upgradeEffectOperations = {
   list: {
+    right: 'upgrade.read',
     ...{ method: 'GET', path: '/upgrade/effects', tag },
     summary: 'What the new release of the last upgrade sent and wrote, by account',
     query: z.object({
@@ -57,6 +58,7 @@ export const upgradeEffectOperations = {
     answer: upgradeEffects,
   },
   sendAgain: {
+    right: 'upgrade.write',
     ...{ method: 'POST', path: '/upgrade/effects/send-again', tag },
     summary:
       'Have the old release send again what devices have from the new one, under the budget, a number of accounts at a time',

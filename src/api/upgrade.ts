@@ -42,35 +42,42 @@ const tag = 'upgrade';
 
 export const upgradeOperations = {
   show: {
+    right: 'upgrade.read',
     ...{ method: 'GET', path: '/upgrade', tag, summary: 'The open upgrade, or the last one' },
     answer: upgradeReport,
   },
   report: {
+    right: 'upgrade.read',
     ...{ method: 'GET', path: '/upgrade/report', tag, summary: 'Full report on the upgrade' },
     answer: upgradeReport,
   },
   plan: {
+    right: 'upgrade.write',
     ...{ method: 'POST', path: '/upgrade/plan', tag, summary: 'Plan an upgrade from actual counts' },
     body: planBody,
     answer: z.union([upgradeReport, previewedPlan]),
   },
   start: {
+    right: 'upgrade.write',
     ...{ method: 'POST', path: '/upgrade/start', tag, summary: 'Start the upgrade' },
     body: startBody,
     answer: upgradeReport,
   },
   change: {
+    right: 'upgrade.write',
     ...{ method: 'PATCH', path: '/upgrade/options', tag },
     summary: 'Change options of an upgrade that was started; those that are not given stay as they are',
     body: optionsChangeSchema,
     answer: upgradeReport,
   },
   pause: {
+    right: 'upgrade.write',
     ...{ method: 'POST', path: '/upgrade/pause', tag, summary: 'Pause: start nothing new' },
     body: z.object({ reason: typedText(500).optional() }).nullish(),
     answer: upgradeReport,
   },
   resume: {
+    right: 'upgrade.write',
     ...{ method: 'POST', path: '/upgrade/resume', tag, summary: 'Resume where it was paused' },
     description:
       'With `acceptGate` also while the gate of an observed wave is undecided: the wave passes on your responsibility.',
@@ -78,6 +85,7 @@ export const upgradeOperations = {
     answer: upgradeReport,
   },
   retry: {
+    right: 'upgrade.write',
     ...{ method: 'POST', path: '/upgrade/retry', tag, summary: 'Have only what failed tried again' },
     description: 'Resumes an upgrade that was paused because moves had failed; any other pause stays.',
     answer: z.object({
@@ -87,10 +95,12 @@ export const upgradeOperations = {
     }),
   },
   reverse: {
+    right: 'upgrade.write',
     ...{ method: 'POST', path: '/upgrade/reverse', tag, summary: 'Go back to the previous release, or cancel' },
     answer: upgradeReport,
   },
   finalize: {
+    right: 'upgrade.write',
     ...{ method: 'POST', path: '/upgrade/finalize', tag, summary: 'Finalize: there is no way back' },
     body: z
       .object({
@@ -104,6 +114,7 @@ export const upgradeOperations = {
     answer: upgradeReport,
   },
   assignAccount: {
+    right: 'upgrade.write',
     ...{ method: 'PUT', path: '/accounts/:name/assignment', tag },
     summary: 'Change where an account moves in the open upgrade',
     params: byName,

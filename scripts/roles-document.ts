@@ -1,0 +1,49 @@
+/**
+ * docs/roles.md, printed from `api/rights.ts` and the operations: which role may do what.
+ *
+ *     node scripts/roles-document.ts    writes the file anew
+ */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Operation, Operations } from '../src/api/operation.ts';
+import { resources } from '../src/api/operations.ts';
+import { allRights, predefinedRoleNames, purposeOf, type Right, rightsOf } from '../src/api/rights.ts';
+
+export const documentFile = path.join(path.dirname(import.meta.dirname), 'docs', 'roles.md');
+
+const operations = Object.values<Operations>(resources).flatMap((resource) => Object.values<Operation>(resource));
+
+export function rolesDocument(): string {
+  return `# Roles and rights
+<!-- Printed by scripts/roles-document.ts from src/api/rights.ts: change that, then run it. -->
+
+Each operation of [REST](operations.md) takes one right, and \`bramble\` takes the same. Whoever lacks it is refused with
+\`ERR_RIGHT_MISSING\` (403), before the body of the request is read; the message names the right and the roles that have it. A token of
+\`bramble token create\` without a role, such as the one in \`admin.json\`, has every right.
+
+## What each role may do
+${row('', ...predefinedRoleNames)}
+${row('---', ...predefinedRoleNames.map(() => ':-:'))}
+${allRights.map((right) => row(`\`${right}\`: ${purposeOf(right)}`, ...marks(right))).join('\n')}
+
+## What each operation takes
+${row('operation', 'what it does', 'right')}
+${row('---', '---', '---')}
+${operations.map(({ method, path, summary, right }) => row(`\`${method} ${path}\``, summary, rightText(right))).join('\n')}
+`;
+}
+
+function marks(right: Right): string[] {
+  return predefinedRoleNames.map((role) => (rightsOf(role).includes(right) ? '●' : ''));
+}
+
+function rightText(right: Operation['right']): string {
+  if (right === 'open') return 'none, and no token';
+  return right === 'signed-in' ? 'none' : `\`${right}\``;
+}
+
+function row(...cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |`;
+}
+
+if (import.meta.main) writeFileSync(documentFile, rolesDocument());
