@@ -4,32 +4,41 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { allRights } from '../api/rights.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { Queryable } from '../database/connection.ts';
+import type { Actor } from './actor.ts';
 import { tokenDigest } from './administrator-tokens.ts';
+import { guard } from './guard.ts';
 
 interface TokenRow {
+  id: string;
   name: string;
   digest: Buffer;
 }
 
-/** Requires a valid token on every route not marked `withoutToken`. */
+const everything = new Set(allRights);
+
+/** Requires a valid token on every route not marked `withoutToken`, and the right that its operation takes. */
 export function requireToken(app: FastifyInstance, q: Queryable): void {
   app.decorateRequest('administrator', '');
+  app.decorateRequest('actor', null);
+  app.decorate('guard', guard);
   app.addHook('onRequest', async (request) => {
     if (request.is404 || request.routeOptions.config.withoutToken === true) return;
-    request.administrator = await administratorOf(q, bearerToken(request));
+    request.actor = await actorOfToken(q, bearerToken(request));
+    request.administrator = request.actor.name;
   });
 }
 
 /**
- * Name of the administrator token. The digest finds the row (unique index); the comparison that decides is constant-time.
+ * The digest finds the row (unique index); the comparison that decides is constant-time.
  * @throws BrambleError ERR_TOKEN_INVALID
  */
-async function administratorOf(q: Queryable, token: string): Promise<string> {
+async function actorOfToken(q: Queryable, token: string): Promise<Actor> {
   const digest = tokenDigest(token);
   const [row] = await q<TokenRow[]>`
-    select name, digest from administrator_token where digest = ${digest} and revoked_at is null`;
+    select id, name, digest from administrator_token where digest = ${digest} and revoked_at is null`;
   if (row === undefined || !timingSafeEqual(row.digest, digest)) {
     throw new BrambleError(
       'ERR_TOKEN_INVALID',
@@ -37,7 +46,8 @@ async function administratorOf(q: Queryable, token: string): Promise<string> {
         'create`.',
     );
   }
-  return row.name;
+  const { id, name } = row;
+  return { kind: 'legacy-token', id, name, rights: everything, groups: null, session: null, provenAt: null };
 }
 
 function bearerToken(request: FastifyRequest): string {
@@ -53,7 +63,7 @@ function bearerToken(request: FastifyRequest): string {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Name of the token that the request was made with; empty on routes without one. */
+    /** The actor's name, as the audit has it; empty on routes that answer anybody. */
     administrator: string;
   }
   interface FastifyContextConfig {

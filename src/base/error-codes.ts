@@ -98,6 +98,7 @@ export const errorCodes = {
   administration: [
     'ERR_TOKEN_MISSING',
     'ERR_TOKEN_INVALID',
+    'ERR_RIGHT_MISSING',
     'ERR_PUBLIC_HOST',
     'ERR_PUSH_CERTIFICATE',
     'ERR_PUSH_TOPIC',

@@ -12,7 +12,7 @@ export const exitCode = {
   notFound: 4,
   /** The state of the domain forbids it: a conflict, a fence, a check that failed. */
   refused: 5,
-  /** No token, or an invalid one. */
+  /** No token, an invalid one, or one without the right. */
   unauthorized: 6,
   /** No administration service, database or router could be reached. */
   unreachable: 7,
@@ -40,6 +40,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_NOT_FOUND: exitCode.notFound,
   ERR_TOKEN_MISSING: exitCode.unauthorized,
   ERR_TOKEN_INVALID: exitCode.unauthorized,
+  ERR_RIGHT_MISSING: exitCode.unauthorized,
   ERR_ADMIN_ACCESS: exitCode.unauthorized,
   ERR_ADMIN_ADDRESS: exitCode.usage,
   ERR_PUBLIC_HOST: exitCode.usage,
@@ -81,7 +82,7 @@ export function exitCodeOf(error: unknown, status?: number): ExitCode {
     if (known !== undefined) return known;
   }
   if (status === 400) return exitCode.usage;
-  if (status === 401) return exitCode.unauthorized;
+  if (status === 401 || status === 403) return exitCode.unauthorized;
   if (status === 404) return exitCode.notFound;
   if (status === 409) return exitCode.refused;
   return exitCode.failed;

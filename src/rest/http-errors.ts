@@ -39,6 +39,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_UPGRADE_IN_PLACE',
   ],
   401: ['ERR_TOKEN_MISSING', 'ERR_TOKEN_INVALID'],
+  403: ['ERR_RIGHT_MISSING'],
   404: ['ERR_NOT_FOUND', 'ERR_UPGRADE_NONE'],
   409: [
     'ERR_CONFLICT',

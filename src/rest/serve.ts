@@ -28,14 +28,14 @@ export function serve<Op extends Operation>(
   app: FastifyInstance,
   operation: Op,
   handler: (request: ServedRequest<Op>, reply: FastifyReply) => Answered<Op>,
-  options: { withoutToken?: boolean } = {},
 ): void {
   const { method, path, tag, summary, description, params, query, body, status = 200, answer } = operation;
   const { consumes, produces } = operation;
   app.route({
     method,
     url: path,
-    config: options,
+    config: { withoutToken: operation.right === 'open' },
+    onRequest: app.guard(operation),
     schema: {
       tags: [tag],
       summary,
@@ -53,4 +53,11 @@ export function serve<Op extends Operation>(
       return await reply.status(status).send(answered ?? null);
     },
   });
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Lets only those through who may do the operation; runs before a body is read. */
+    guard(operation: Operation): (request: FastifyRequest) => Promise<void>;
+  }
 }

@@ -73,7 +73,7 @@ export function apiRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     for (const routes of resources) await app.register(routes(context));
     const describe = async () => app.swagger() as AnswerOf<typeof domainOperations.describe>;
-    serve(app, domainOperations.describe, describe, { withoutToken: true });
+    serve(app, domainOperations.describe, describe);
   };
 }
 

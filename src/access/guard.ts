@@ -1,0 +1,29 @@
+/**
+ * What a route takes. Invariant: who is not known gets 401, who lacks the right 403, both before a body is read and before
+ * the database is asked for anything else.
+ */
+import type { FastifyRequest } from 'fastify';
+import type { Operation } from '../api/operation.ts';
+import { purposeOf, type Right, rolesWith } from '../api/rights.ts';
+import { BrambleError } from '../base/errors.ts';
+import { type Actor, actorOf } from './actor.ts';
+
+export function guard({ right }: Operation): (request: FastifyRequest) => Promise<void> {
+  return async (request) => {
+    if (right === 'open') return;
+    const actor = actorOf(request);
+    if (right !== 'signed-in') assertRight(actor, right);
+  };
+}
+
+/** @throws BrambleError ERR_RIGHT_MISSING */
+function assertRight(actor: Actor, right: Right): void {
+  if (actor.rights.has(right)) return;
+  const roles = rolesWith(right);
+  throw new BrambleError(
+    'ERR_RIGHT_MISSING',
+    `This takes the right ${right} (to ${purposeOf(right)}), which ${actor.name} does not have. Roles that have it: ` +
+      `${roles.join(', ')}.`,
+    { details: { right, roles } },
+  );
+}
