@@ -20,10 +20,18 @@ export const name = z
 export const byName = z.object({ name });
 export const byId = z.object({ id: z.uuid() });
 
-export const errorBody = z.object({
-  code: z.string(),
-  message: z.string(),
-  details: z.record(z.string(), z.unknown()),
+export const problemMediaType = 'application/problem+json';
+
+/** A failure: problem details of RFC 9457, with what releases before 1.5 answered. */
+export const problem = z.object({
+  type: z.string().describe('`urn:bramble:` and the code.'),
+  title: z.string().describe('The code in words.'),
+  status: z.int(),
+  detail: z.string().describe('What happened, why, and what to do.'),
+  instance: z.string().describe('`urn:uuid:` and the identifier of the request, which the audit has too.'),
+  code: z.string().describe('Stable; docs/errors.md explains each.'),
+  message: z.string().describe('The same as `detail`.'),
+  details: z.record(z.string(), z.unknown()).describe('Facts by code, such as the `field` that does not fit.'),
 });
 
 /** For answers that only confirm success. */

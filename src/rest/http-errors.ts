@@ -1,8 +1,8 @@
 /**
- * The one place where failures become HTTP answers: `{code, message, details}` with a stable code. Anything but a
- * `BrambleError` is answered as ERR_INTERNAL; its text goes to the log only.
+ * The one place where failures get their status: each has a stable code. Anything but a `BrambleError` is ERR_INTERNAL; its
+ * text goes to the log only. `problem.ts` gives them their form.
  */
-import type { FastifyError, FastifyReply } from 'fastify';
+import type { FastifyError } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import type { ErrorCode } from '../base/error-codes.ts';
 import { isBrambleError } from '../base/errors.ts';
@@ -11,13 +11,16 @@ import { isUnreachable } from '../database/connection-loss.ts';
 import { sqlState } from '../database/sql-state.ts';
 
 interface ErrorAnswer {
-  status: number;
-  body: { code: ErrorCode; message: string; details: Readonly<Record<string, unknown>> };
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details: Record<string, unknown>;
 }
 
 /** Codes by status. A `BrambleError` whose code is not listed is an internal failure: 500, with its code. */
 const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
   400: [
+    'ERR_BAD_REQUEST',
     'ERR_INPUT',
     'ERR_NAME',
     'ERR_ACCOUNT_NAME',
@@ -76,6 +79,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
   413: ['ERR_BODY_TOO_LARGE', 'ERR_LINE_TOO_LONG'],
   415: ['ERR_MEDIA_TYPE'],
   429: ['ERR_BUSY'],
+  431: ['ERR_HEADERS_TOO_LARGE'],
   503: ['ERR_DATABASE_UNAVAILABLE'],
 };
 
@@ -108,19 +112,6 @@ const fastifyCodes: Readonly<Record<string, { status: number; code: ErrorCode; m
   FST_ERR_BAD_URL: { status: 400, code: 'ERR_INPUT', message: 'The path cannot be decoded.' },
   FST_ERR_MAX_PARAM_LENGTH: { status: 400, code: 'ERR_INPUT', message: 'A part of the path is too long.' },
   FST_ERR_CTP_INVALID_JSON_BODY: { status: 400, code: 'ERR_INPUT', message: 'The body is not JSON.' },
-};
-
-/**
- * Options of every REST server: failures before a route is found, such as an undecodable path, get the same form of
- * answer.
- */
-export const answersBeforeRoutes = {
-  routerOptions: { maxParamLength: 400 },
-  frameworkErrors: (error: FastifyError, _request: unknown, reply: unknown): void => {
-    const { status, body } = errorAnswer(error);
-    // The route's types would name its statuses; there is no route yet.
-    void (reply as FastifyReply).status(status).send(body);
-  },
 };
 
 /** The answer for whatever was thrown. */
@@ -174,5 +165,5 @@ function answer(
   message: string,
   details: Readonly<Record<string, unknown>> = {},
 ): ErrorAnswer {
-  return { status, body: { code, message, details } };
+  return { status, code, message, details: { ...details } };
 }

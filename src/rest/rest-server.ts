@@ -8,8 +8,8 @@ import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
 import type { BrambleError } from '../base/errors.ts';
 import { type BodyPatience, defaultBodyPatience, limitBodyTime } from './body-deadline.ts';
-import { answersBeforeRoutes } from './http-errors.ts';
 import { endConnectionsOnClose, orderlyClose } from './orderly-close.ts';
+import { answerProblems, answersBeforeRoutes } from './problem.ts';
 import { takeStrictInput } from './strict-input.ts';
 import { answerUnknownPaths } from './unknown-paths.ts';
 
@@ -19,12 +19,13 @@ interface RestServerOptions {
   readonly unknownPath: (request: FastifyRequest) => BrambleError;
   /** For bodies that never arrive. */
   readonly bodyPatience?: BodyPatience;
+  readonly log: { error(fields: object, message: string): void };
 }
 
 /** Fresh for each request; answered as `X-Request-Id`, so that a change can be found by it. */
 const requestIds = { genReqId: () => randomUUID(), requestIdHeader: false } as const;
 
-/** Without routes, authentication and error handler; it does not listen yet. */
+/** Without routes and authentication; it does not listen yet. */
 export function createRestServer(options: RestServerOptions): FastifyInstance {
   const app = fastify({
     ...requestIds,
@@ -33,6 +34,7 @@ export function createRestServer(options: RestServerOptions): FastifyInstance {
     bodyLimit: options.maxBodyBytes,
     logger: false,
   });
+  answerProblems(app, options.log);
   answerUnknownPaths(app, options.unknownPath);
   takeStrictInput(app);
   endConnectionsOnClose(app);

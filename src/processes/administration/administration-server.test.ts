@@ -1,5 +1,7 @@
 /** What holds for every route: tokens, input, errors, the description, and the release fence. */
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
 import { after, test } from 'node:test';
 import { askedDeliveryStates } from '../../api/deliveries.ts';
 import { shownDeviceStates } from '../../api/devices.ts';
@@ -27,7 +29,8 @@ test('an unknown token and a revoked one are refused alike', async () => {
   const { token } = made.body as { token: string };
   const ask = async (bearer: string) => {
     const response = await fetch(`${admin.url}/api/v1/features`, { headers: { authorization: `Bearer ${bearer}` } });
-    return { status: response.status, body: await response.json() };
+    const { instance, ...body } = (await response.json()) as { instance?: string };
+    return { status: response.status, body };
   };
   assert.equal((await ask(token)).status, 200);
   assert.equal((await admin.call('DELETE', '/tokens/short-lived')).status, 204);
@@ -41,6 +44,38 @@ test('the last valid token cannot be revoked', async () => {
   const { status, body } = await admin.call('DELETE', '/tokens/first');
   assert.equal(status, 409);
   assert.equal(codeOf(body), 'ERR_CONFLICT');
+});
+
+test('a failure is answered as problem details, which contain what earlier clients read', async () => {
+  const response = await fetch(`${admin.url}/api/v1/accounts/nobody`, {
+    headers: { authorization: `Bearer ${admin.token}` },
+  });
+  const body = (await response.json()) as { message: string };
+  assert.equal(response.headers.get('content-type'), 'application/problem+json; charset=utf-8');
+  assert.deepEqual(body, {
+    type: 'urn:bramble:ERR_NOT_FOUND',
+    title: 'Not found',
+    status: 404,
+    detail: body.message,
+    instance: `urn:uuid:${response.headers.get('x-request-id')}`,
+    code: 'ERR_NOT_FOUND',
+    message: 'There is no account "nobody".',
+    details: { what: 'account', name: 'nobody' },
+  });
+});
+
+test('what no route gets to see is answered in the same form', async () => {
+  const unread = async (text: string) => {
+    const socket = connect(Number(new URL(admin.url).port), '127.0.0.1');
+    socket.end(text);
+    const [head = '', body = ''] = (await textOf(socket)).split('\r\n\r\n');
+    assert.match(head, /^content-type: application\/problem\+json/im);
+    return (JSON.parse(body) as { type: string; status: number }).type;
+  };
+  assert.equal(await unread('no request\r\n\r\n'), 'urn:bramble:ERR_BAD_REQUEST');
+  assert.equal(await unread(`GET / HTTP/1.1\r\nx: ${'x'.repeat(20_000)}`), 'urn:bramble:ERR_HEADERS_TOO_LARGE');
+  assert.equal(await unread('GET /%ff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'), 'urn:bramble:ERR_INPUT');
+  assert.equal(await unread('GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'), 'urn:bramble:ERR_NOT_FOUND');
 });
 
 test('a field that does not fit is named', async () => {

@@ -7,11 +7,10 @@ import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 import { auditRequests } from '../../access/audited-request.ts';
 import { requireToken } from '../../access/authentication.ts';
-import { errorBody } from '../../api/shapes.ts';
-import { BrambleError, messageOf } from '../../base/errors.ts';
+import { problem, problemMediaType } from '../../api/shapes.ts';
+import { BrambleError } from '../../base/errors.ts';
 import type { HealthHandler } from '../../process/health.ts';
 import type { BodyPatience } from '../../rest/body-deadline.ts';
-import { errorAnswer } from '../../rest/http-errors.ts';
 import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
 import { closedSchema } from '../../rest/strict-input.ts';
 import type { AdministrationContext } from './context.ts';
@@ -37,20 +36,14 @@ export async function administrationServer(options: AdministrationServerOptions)
         'ERR_NOT_FOUND',
         `There is nothing at ${method} ${url.slice(0, 200)}. GET /api/v1/openapi.json lists all operations.`,
       ),
+    log: context.log,
     ...(options.bodyPatience === undefined ? {} : { bodyPatience: options.bodyPatience }),
-  });
-  app.setErrorHandler((error, request, reply) => {
-    const { status, body } = errorAnswer(error);
-    if (status >= 500) {
-      context.log.error({ error: messageOf(error), method: request.method, path: request.url }, 'request failed');
-    }
-    if (status === 401) reply.header('www-authenticate', 'Bearer');
-    return reply.status(status).send(body);
   });
   app.addHook('onRoute', (route) => {
     if (route.schema === undefined) return;
     const response = (route.schema.response ?? {}) as Record<string, unknown>;
-    route.schema = { ...route.schema, response: { ...response, '4xx': errorBody, '5xx': errorBody } };
+    const failure = { description: 'Refused or failed.', content: { [problemMediaType]: { schema: problem } } };
+    route.schema = { ...route.schema, response: { ...response, '4xx': failure, '5xx': failure } };
   });
   await app.register(fastifySwagger, {
     openapi: {

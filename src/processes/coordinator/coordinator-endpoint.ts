@@ -8,14 +8,13 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { auditRequests, recordedRequest } from '../../access/audited-request.ts';
 import { requireToken } from '../../access/authentication.ts';
-import { BrambleError, messageOf } from '../../base/errors.ts';
+import { BrambleError } from '../../base/errors.ts';
 import { announceAddress } from '../../component/service-address.ts';
 import type { Database } from '../../database/connection.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import type { HealthHandler } from '../../process/health.ts';
 import type { Feature } from '../../registry/features.ts';
-import { errorAnswer } from '../../rest/http-errors.ts';
 import { closeInOrder } from '../../rest/orderly-close.ts';
 import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
 import { upgradeRoutes } from '../../upgrade/operations/routes.ts';
@@ -41,6 +40,7 @@ export async function openCoordinatorEndpoint(
   const { db, home, host, name, features, platforms, health } = options;
   const app = createRestServer({
     maxBodyBytes,
+    log: options.log,
     // The code that makes a client try the next announced service.
     unknownPath: () =>
       new BrambleError(
@@ -48,11 +48,6 @@ export async function openCoordinatorEndpoint(
         'This is the upgrade coordinator, which serves only /upgrade; no administration service is running at the ' +
           'moment.',
       ),
-  });
-  app.setErrorHandler((error, request, reply) => {
-    const { status, body } = errorAnswer(error);
-    if (status >= 500) options.log.error({ error: messageOf(error), path: request.url }, 'request failed');
-    return reply.status(status).send(body);
   });
   answerHealthPaths(app, health);
   requireToken(app, db);

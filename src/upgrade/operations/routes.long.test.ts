@@ -173,7 +173,7 @@ async function planningService() {
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   app.setErrorHandler((error, _request, reply) => {
-    const { status, body } = errorAnswer(error);
+    const { status, ...body } = errorAnswer(error);
     return reply.status(status).send(body);
   });
   const write = async <Result>(work: (tx: Transaction) => Promise<Result>) =>
