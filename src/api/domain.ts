@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { shownBudget } from './budget.ts';
 import { component } from './components.ts';
+import { eventStream, topicList } from './event-stream.ts';
 import type { Operations } from './operation.ts';
 import { instant, listLimit } from './shapes.ts';
 import { supervisor } from './supervisors.ts';
@@ -145,8 +146,16 @@ export const domainOperations = {
   },
   listEvents: {
     right: 'events.read',
-    ...{ method: 'GET', path: '/events', tag, summary: 'What happened, newest first' },
-    query: z.object({ limit: listLimit(1000).default(100) }),
+    ...{ method: 'GET', path: '/events', tag, summary: 'What happened, newest first; or what happens, live' },
+    description:
+      'With `Accept: text/event-stream`, events are told as they happen: server-sent events whose data is JSON, with `id`, ' +
+      '`topic`, `at`, and `kind`, `subject` and `message` of an event. With the header Last-Event-ID the stream goes on ' +
+      'behind that message, or says `reset` if it cannot.',
+    query: z.object({
+      limit: listLimit(1000).default(100).describe('Of a list.'),
+      topics: topicList.optional().describe('Of a stream, separated by commas; all that you may see by default.'),
+    }),
+    stream: eventStream,
     answer: z.object({ events: z.array(event) }),
   },
   /** OpenAPI, which says what else is in it. Asked for without a token. */

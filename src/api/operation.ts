@@ -27,6 +27,8 @@ export interface Operation {
   /** Media type of the body or the answer if that is a stream and not JSON. */
   readonly consumes?: string;
   readonly produces?: string;
+  /** What it answers instead, for as long as the client listens, to who asks for this media type. */
+  readonly stream?: string;
 }
 
 /** The operations of one resource by name. */

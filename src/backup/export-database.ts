@@ -19,6 +19,7 @@ import { migrate } from '../database/migrate.ts';
 import { readMigrations } from '../database/migration-files.ts';
 import { assertOwnSessions } from '../database/pooler-check.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
+import { beginEventStream } from '../domain/copied-events.ts';
 import { readConfiguration } from '../process/configuration.ts';
 import { lockHome } from '../processes/supervisor/home-lock.ts';
 import { homeDatabase } from '../setup/home-database.ts';
@@ -78,6 +79,7 @@ export async function exportDatabase(options: ExportOptions): Promise<ExportedDa
     await assertNobodyElse(url);
     await prepareTarget(url, options);
     const exported = await copyTo(url, options);
+    await withDatabase(to, applicationName, beginEventStream);
     await switchTo(home, to);
     return exported;
   } finally {

@@ -9,6 +9,8 @@ import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
 import { loadAuthorities, loadRouteSigner } from '../domain/authorities.ts';
 import { createAuthorities } from '../domain/authority-creation.ts';
+import { readLastEvents } from '../domain/event-stream.ts';
+import { recordEvent } from '../domain/events.ts';
 import { readRouteSigners } from '../domain/route-signer-roll.ts';
 import { createInstance } from '../instances/instances.ts';
 import { revocationList } from '../instances/srp-credential-store.ts';
@@ -78,8 +80,13 @@ test('the newest list that the domain itself signed is taken into the restored d
   }
   await db`insert into host (name, public_key, administers) values ('there', '\\x00', false)`;
   await db`insert into host_release (host, release) values ('here', '1.0.0'), ('there', '1.0.0')`;
+  await recordEvent(db, { kind: 'test', message: 'before the backup' });
+  const former = await readLastEvents(db, 1);
   const settled = await settleRestored(url, head, by, { lists, masterKeys });
   assert.deepEqual(settled.joinedHosts, ['there']);
+  const { stream } = await readLastEvents(db, 1);
+  const [placed] = await db`select count(*)::int as count from event where transaction is not null and kind = 'test'`;
+  assert.deepEqual([stream === former.stream, placed?.['count']], [false, 0], 'live events begin anew');
   assert.deepEqual(
     [...(await db`select host from host_release`)],
     [{ host: 'here' }],

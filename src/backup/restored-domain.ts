@@ -17,6 +17,7 @@ import { databaseTime } from '../database/database-time.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { listPossiblyRenewed } from '../devices/renewal-report.ts';
 import { forgetReports } from '../distribution/release-report-removal.ts';
+import { beginEventStream } from '../domain/copied-events.ts';
 import { readDomain } from '../domain/domain.ts';
 import { recordEvent } from '../domain/events.ts';
 import { readRestored, writeRestored } from '../domain/restored-domain.ts';
@@ -98,6 +99,7 @@ async function settle(
   // A clock may be behind.
   const above = Math.max(now, Date.parse(takenAt) + 1, (former?.number ?? 0) + 1);
   await dropWaiting(tx);
+  await beginEventStream(tx);
   await raiseEpochs(tx, above);
   const minutes = Math.max(0, Math.round((now - Date.parse(takenAt)) / 60_000));
   await raiseSrpNumbers(tx, above, skippedIdentifiers + minutes);

@@ -22,7 +22,8 @@ export type NoticedTable =
   | 'notice'
   | 'host_invitation'
   | 'router'
-  | 'router_request';
+  | 'router_request'
+  | 'event';
 
 /** Between two rings: everybody who may log in can send notices, invited hosts too, and each ring costs a look. */
 const leastMs = 100;

@@ -84,6 +84,7 @@ test('whoever writes a table that is looked at seldom tells of it, without knowi
     host_invitation: `delete from host_invitation`,
     router: `delete from router`,
     router_request: `update router_request set refusal = 'test'`,
+    event: `insert into event (kind, message) values ('test', 'test')`,
   };
   await withListener(async (db) => {
     for (const [table, statement] of Object.entries(writes)) {

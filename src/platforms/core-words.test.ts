@@ -69,6 +69,13 @@ const exceptions: readonly Exception[] = [
   // The resource `push` of 1.2 is one service's: its certificate names a topic, which becomes the domain's wake channel.
   ...published('processes/administration/routes/push.ts', 'topic', 'push topic', 'push-topic'),
   ...published('processes/administration/wake-channel.ts', 'topic', 'push-topic', 'PUSH_TOPIC'),
+  // What a live message is about is a topic to everybody who reads streams.
+  ...published('api/domain.ts', 'topic', 'topics'),
+  ...published('api/event-stream.ts', 'topic', 'topics', 'Topics'),
+  ...published('processes/administration/routes/events.ts', 'topics'),
+  ...published('rest/event-stream-answer.ts', 'topics'),
+  ...published('rest/stream-hub.ts', 'topic'),
+  ...published('rest/stream-listener.ts', 'topic', 'topics'),
   ...stored(
     'push_topic',
     'domain/domain.ts',

@@ -2,6 +2,7 @@
  * Serves the operations of `api/`: a route's input, answers and description come from the operation's shapes, and its
  * handler is type-checked against them.
  */
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type * as z from 'zod';
 import type { AnswerOf, Operation, Unchanged } from '../api/operation.ts';
@@ -22,7 +23,7 @@ export type ServedRequest<Op extends Operation> = Omit<FastifyRequest, 'params' 
 /** Stored rows may be returned as they are: fields that the shape lacks are omitted. */
 type Answered<Op extends Operation> = Op extends { readonly status: 204 }
   ? Promise<void>
-  : Promise<Unchanged<AnswerOf<Op>>>;
+  : Promise<Unchanged<AnswerOf<Op>> | (Op extends { readonly stream: string } ? Readable : never)>;
 
 export function serve<Op extends Operation>(
   app: FastifyInstance,

@@ -58,6 +58,10 @@ test('a domain is moved to an external database, rehearsed first, and goes on th
 
   const exported = await commandJson<Exported>(domain, 'database', 'export', '--database-url', url);
   assert.ok(exported.rows >= rehearsed.rows && exported.tables === rehearsed.tables);
+  const sql = postgres(url, { max: 1 });
+  const [placed] = await sql`select count(*)::int as count from event where transaction is not null`;
+  await sql.end();
+  assert.equal(placed?.['count'], 0, 'numbers of transactions are those of the former server');
   const { database } = JSON.parse(await readFile(join(home, 'config.json'), 'utf8'));
   assert.deepEqual(database, { url });
   assert.equal(await readFile(join(home, 'postgres', 'before-export', 'config.json'), 'utf8'), before);

@@ -30,6 +30,7 @@ const notAudited = {
   device_heard: 'telemetry of instances',
   device_repeat: 'telemetry of instances',
   event: 'append-only itself',
+  event_stream: 'which stream of events it is; a restored domain begins another',
   host_master_key: 'follows from a recorded order to rotate the master key',
   host_release: 'told by a supervisor of its host',
   migration: 'written by the migrator, with digests',

@@ -102,6 +102,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   supervisor: { administration: 'select delete', coordinator: 'select', supervisor: 'select insert update' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
   event: { server: 'insert', connection: 'insert', administration: 'select insert delete', coordinator: 'insert' },
+  event_stream: { administration: 'select' },
   notice_target: { administration: all, coordinator: 'select update' },
   backup_schedule: { administration: 'select', coordinator: all },
   // Filled by a trigger on events, as the owner.

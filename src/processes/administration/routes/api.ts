@@ -16,6 +16,7 @@ import { deviceCommandRoutes } from './device-commands.ts';
 import { deviceRemovalRoutes } from './device-removal.ts';
 import { deviceRoutes } from './devices.ts';
 import { domainRoutes } from './domain.ts';
+import { eventRoutes } from './events.ts';
 import { groupRoutes } from './groups.ts';
 import { hostRoutes } from './hosts.ts';
 import { instanceRoutes } from './instances.ts';
@@ -36,6 +37,7 @@ import { cancelRoutes, requeueRoutes } from './unsettled-commands.ts';
 
 const resources = [
   domainRoutes,
+  eventRoutes,
   pushRoutes,
   accountRoutes,
   groupRoutes,

@@ -1,0 +1,50 @@
+/**
+ * What is told live, as server-sent events (`GET /events` with `Accept: text/event-stream`): the shape of a message. A browser can load it.
+ */
+import * as z from 'zod';
+import { instant, word } from './shapes.ts';
+
+/** What a message can be about. All but `events` only say that something is to be looked at again. */
+const streamTopics = ['events'] as const;
+export type StreamTopic = (typeof streamTopics)[number];
+
+/** As it is asked for: names separated by commas. */
+export const topicList = z.string().refine((text) => text.split(',').every((topic) => isTopic(topic)), {
+  error: `names topics that are not known; known are ${streamTopics.join(', ')}`,
+});
+
+/** Topics of a list, or all. */
+export function topicsOf(list: string | undefined): ReadonlySet<StreamTopic> {
+  return new Set(list === undefined ? streamTopics : list.split(',').filter((topic) => isTopic(topic)));
+}
+
+function isTopic(text: string): text is StreamTopic {
+  return (streamTopics as readonly string[]).includes(text);
+}
+
+/** Media type of the stream. */
+export const eventStream = 'text/event-stream';
+
+/**
+ * What the stream says of itself, whatever topics were asked for. `ready`: what was missed has been told, from here on it is
+ * live. `reset`: something was missed that cannot be told any more; look at everything again. `behind`: what happened since
+ * `at` is told later, until `current`. `closing`: the service ends; connect again.
+ */
+export type StreamKind = 'ready' | 'reset' | 'behind' | 'current' | 'closing';
+
+const streamMessage = z.object({
+  id: z.string().nullable().describe('Where to go on after an interruption: header Last-Event-ID.'),
+  topic: word(...streamTopics, 'stream'),
+  at: instant,
+  kind: z.string().optional().describe('Of the event, or of what the stream says of itself.'),
+  subject: z.string().nullable().optional(),
+  message: z.string().optional().describe('Of an event.'),
+  event: z.number().optional().describe('The number of an event in the list of events.'),
+});
+export type StreamMessage = z.output<typeof streamMessage>;
+
+/** As it is sent. */
+export function streamText(message: StreamMessage): string {
+  const line = message.id === null ? '' : `id: ${message.id}\n`;
+  return `${line}data: ${JSON.stringify(z.encode(streamMessage, message))}\n\n`;
+}
