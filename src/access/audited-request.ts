@@ -7,30 +7,53 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BrambleError } from '../base/errors.ts';
 import type { Transaction } from '../database/connection.ts';
 import { type Operation, recorded } from './audit/record.ts';
+import { type KeyedRequest, type KeyKeeper, keyedRequest, once } from './idempotency.ts';
 
 /** Text of arbitrary length from a request is truncated to this. */
 const maxText = 200;
 
-const asking = new AsyncLocalStorage<Operation>();
+interface Asking {
+  readonly operation: Operation;
+  /** Null where the request has no key, or nobody keeps it. */
+  readonly keyed: { readonly request: KeyedRequest; readonly keeper: KeyKeeper } | null;
+  /** Transactions so far. */
+  steps: number;
+}
 
-/** Call it after authentication is set up. */
-export function auditRequests(app: FastifyInstance, by: { component: string; host: string }): void {
+const asking = new AsyncLocalStorage<Asking>();
+
+/** Call it after authentication is set up. Without a keeper idempotency keys are left alone. */
+export function auditRequests(
+  app: FastifyInstance,
+  by: { component: string; host: string },
+  keeper: KeyKeeper | null,
+): void {
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
   // After the body was read: reading it leaves the hooks before in another context.
-  app.addHook('preHandler', (request, _reply, done) => asking.run(operationOf(request, by), done));
+  app.addHook('preHandler', (request, _reply, done) => asking.run(askingOf(request, by, keeper), done));
 }
 
 /**
- * Runs `work` in the transaction, recorded as the operation of the current request.
+ * Runs `work` in the transaction, recorded as the operation of the current request; with an idempotency key once, and
+ * otherwise returns what it returned then.
  * @throws BrambleError ERR_INTERNAL outside of a request: nothing is written without an author.
  */
 export async function recordedRequest<Result>(
   tx: Transaction,
   work: (tx: Transaction) => Promise<Result>,
 ): Promise<Result> {
-  const operation = asking.getStore();
-  if (operation === undefined) throw new BrambleError('ERR_INTERNAL', 'A change was attempted outside of a request.');
-  return await recorded(tx, operation, work);
+  const request = asking.getStore();
+  if (request === undefined) throw new BrambleError('ERR_INTERNAL', 'A change was attempted outside of a request.');
+  const change = async () => await recorded(tx, request.operation, work);
+  request.steps += 1;
+  const { keyed, steps } = request;
+  return keyed === null ? await change() : await once(tx, keyed.keeper, keyed.request, steps, change);
+}
+
+function askingOf(request: FastifyRequest, by: { component: string; host: string }, keeper: KeyKeeper | null): Asking {
+  const operation = operationOf(request, by);
+  const keyed = keeper === null ? null : keyedRequest(request, operation.operation);
+  return { operation, keyed: keyed === null || keeper === null ? null : { request: keyed, keeper }, steps: 0 };
 }
 
 function operationOf(request: FastifyRequest, by: { component: string; host: string }): Operation {

@@ -142,6 +142,46 @@ test(
 );
 
 test(
+  'a change that may have been carried out goes on with its key, to services that keep it',
+  limited,
+  async (context) => {
+    const keys: unknown[] = [];
+    const noting =
+      (handler: Handler): Handler =>
+      (request, ...rest) => {
+        keys.push(request.headers['idempotency-key']);
+        handler(request, ...rest);
+      };
+    const [broken, good] = await Promise.all(
+      [brokenOff, json(account)].map((handler) => listen(context, noting(handler))),
+    );
+    const urls = [broken?.url ?? '', good?.url ?? ''];
+    const keeping = (...keepers: (string | undefined)[]) => {
+      const choose = chooseInOrder(async () => ({ urls, token: 'secret' }));
+      return createAdministrationClient({
+        choose: async (passOver) => {
+          const access = await choose(passOver);
+          return { ...access, keepsKeys: keepers.includes(access.url) };
+        },
+      });
+    };
+    const create = async (client: ReturnType<typeof keeping>) =>
+      await client.call(accountOperations.create, { body: { name: 'ada' } });
+    const lost = { code: 'ERR_ADMIN_UNREACHABLE', message: /It is unknown whether the request was carried out/ };
+
+    await assert.rejects(create(keeping(good?.url)), lost);
+    await assert.rejects(create(keeping(broken?.url)), lost);
+    assert.deepEqual([broken?.asked.length, good?.asked.length], [3, 0]);
+    keys.length = 0;
+    assert.equal((await create(keeping(...urls))).name, 'ada');
+    assert.equal(new Set(keys).size, 1);
+    assert.equal(keys.length, 3);
+    await create(keeping(...urls));
+    assert.equal(new Set(keys).size, 2, 'each request has a key of its own');
+  },
+);
+
+test(
   'a request that was carried out is not called a failure when its answer cannot be read',
   limited,
   async (context) => {

@@ -1,7 +1,7 @@
 /**
  * Client of an administration service, based only on `fetch`, so that programs and browsers share it. Requests and
- * answers are typed by the operations' shapes. Invariant: a change that may have been carried out is never resent,
- * unless the caller declares all of its changes repeatable.
+ * answers are typed by the operations' shapes. Invariant: a change that may have been carried out is never resent, unless
+ * the services keep its idempotency key, or the caller declares all of its changes repeatable.
  */
 import * as z from 'zod';
 import { type ErrorCode, isReceivedCode } from '../base/error-codes.ts';
@@ -15,6 +15,8 @@ export interface ServiceAccess {
   /** Without a slash at the end; empty in a browser that the service itself has sent the page to. */
   readonly url: string;
   readonly token: string;
+  /** Whether it carries out a change once, however often that is sent with the same idempotency key. */
+  readonly keepsKeys?: boolean;
 }
 
 export interface ClientOptions {
@@ -68,6 +70,14 @@ export class AnsweredError extends BrambleError {
   }
 }
 
+/** In an answer: what a service does that releases before 1.5 did not, such as `idempotency-key`. */
+export const abilitiesHeader = 'bramble-abilities';
+const keyHeader = 'idempotency-key';
+
+export function keepsKeys(headers: Headers): boolean {
+  return (headers.get(abilitiesHeader) ?? '').split(/, ?/).includes(keyHeader);
+}
+
 const defaultTimeoutMs = 60_000;
 const root = '/api/v1';
 /** A request that every service answers with few bytes. */
@@ -96,14 +106,21 @@ export function createAdministrationClient(options: ClientOptions): Administrati
     }
   }
 
-  /** Asks one service after another, as long as the previous one cannot have done anything. */
-  async function ask<Answer>(method: string, work: (access: ServiceAccess) => Promise<Answer>): Promise<Answer> {
+  /** Asks one service after another, as long as the previous one cannot have done anything, or the next one would know. */
+  async function ask<Answer>(
+    { method, headers }: Pick<Asked, 'method' | 'headers'>,
+    work: (access: ServiceAccess) => Promise<Answer>,
+  ): Promise<Answer> {
     const passOver = new Set<string>();
+    const askedTwice = new Set<string>();
+    const isKeyed = headers?.[keyHeader] !== undefined;
     let failure: unknown;
+    let mayBeDone = false;
     for (;;) {
       const access = await choose(passOver).catch((error: unknown) => {
         throw failure ?? error;
       });
+      if (mayBeDone && access.keepsKeys !== true) throw failure;
       try {
         return await work(access);
       } catch (error) {
@@ -111,11 +128,15 @@ export function createAdministrationClient(options: ClientOptions): Administrati
         // A fenced service wrote nothing, and an interrupted read can be repeated: another service, of the domain's
         // release, may be there.
         const fenced = isBrambleError(error, 'ERR_RELEASE_FENCED');
-        const lost = isBrambleError(error, 'ERR_ADMIN_UNREACHABLE') && (repeatable || method === 'GET');
-        if (!fenced && !lost) throw error;
-        // An answered failure says more than that nobody answers.
-        if (fenced || failure === undefined) failure = error;
-        passOver.add(access.url);
+        const lost = isBrambleError(error, 'ERR_ADMIN_UNREACHABLE');
+        const isHarmless = repeatable || method === 'GET';
+        const isKept = isKeyed && access.keepsKeys === true;
+        if (!fenced && !(lost && (isHarmless || isKept))) throw error;
+        mayBeDone ||= lost && !isHarmless;
+        // An answered failure says more than that nobody answers, unless the silent one may have done it.
+        if (failure === undefined || (fenced && !mayBeDone)) failure = error;
+        const isOnceMore = lost && isKept && !isLate(error.cause) && !askedTwice.has(access.url);
+        (isOnceMore ? askedTwice : passOver).add(access.url);
       }
     }
   }
@@ -123,7 +144,7 @@ export function createAdministrationClient(options: ClientOptions): Administrati
   const send: AdministrationClient['send'] = async (operation, request) => {
     const asked = askedOf(operation, request);
     return await ask(
-      asked.method,
+      asked,
       async (access) => await jsonOf(await exchange(access, asked, timeoutMs), access.url, asked),
     );
   };
@@ -134,7 +155,7 @@ export function createAdministrationClient(options: ClientOptions): Administrati
     upload: async (operation, body) => {
       // A stream can be sent only once: a small request first finds a service that accepts it, rather than a
       // coordinator.
-      const access = await ask('GET', async (candidate) => {
+      const access = await ask(smallQuestion, async (candidate) => {
         await (await exchange(candidate, smallQuestion, timeoutMs)).arrayBuffer();
         return candidate;
       });
@@ -143,7 +164,7 @@ export function createAdministrationClient(options: ClientOptions): Administrati
     },
     download: async (operation, request) => {
       const asked = askedOf(operation, request);
-      const response = await ask(asked.method, async (access) => await exchange(access, asked));
+      const response = await ask(asked, async (access) => await exchange(access, asked));
       return response.body ?? new ReadableStream({ start: (controller) => controller.close() });
     },
   };
@@ -199,9 +220,12 @@ function askedOf(operation: Operation, request: unknown): Asked {
   const { params = {}, query = {}, body } = (request ?? {}) as AnyRequest;
   const path = operation.path.replace(/:(\w+)/g, (_all, key: string) => segment(String(params[key])));
   const asked = { method: operation.method, path: path + queryText(query) };
-  return body === undefined
-    ? asked
-    : { ...asked, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  const isKeyed = operation.method !== 'GET' && operation.consumes === undefined;
+  const headers = {
+    ...(isKeyed ? { [keyHeader]: crypto.randomUUID() } : {}),
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+  };
+  return body === undefined ? { ...asked, headers } : { ...asked, headers, body: JSON.stringify(body) };
 }
 
 /** A path segment. One that would climb the path gets a leading blank, which the service strips. */
@@ -216,11 +240,14 @@ function queryText(query: Readonly<Record<string, unknown>>): string {
   return `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)])).toString()}`;
 }
 
+function isLate(cause: unknown): boolean {
+  return cause instanceof Error && cause.name === 'TimeoutError';
+}
+
 function unanswered(cause: unknown, url: string, method: string): BrambleError {
-  const late = cause instanceof Error && cause.name === 'TimeoutError';
   return new BrambleError(
     'ERR_ADMIN_UNREACHABLE',
-    `${url} ${late ? 'did not answer in time' : `closed the connection (${messageOf(cause)})`}.` +
+    `${url} ${isLate(cause) ? 'did not answer in time' : `closed the connection (${messageOf(cause)})`}.` +
       (method === 'GET' ? '' : ' It is unknown whether the request was carried out: check before you try again.'),
     { cause },
   );

@@ -10,6 +10,7 @@
  */
 import { createToken } from '../access/administrator-tokens.ts';
 import { recorded } from '../access/audit/record.ts';
+import { forgetAllKeys } from '../access/idempotency.ts';
 import { raiseEpochs } from '../accounts/account-owner.ts';
 import { BrambleError } from '../base/errors.ts';
 import { type Transaction, withDatabase } from '../database/connection.ts';
@@ -100,6 +101,7 @@ async function settle(
   const above = Math.max(now, Date.parse(takenAt) + 1, (former?.number ?? 0) + 1);
   await dropWaiting(tx);
   await beginEventStream(tx);
+  await forgetAllKeys(tx);
   await raiseEpochs(tx, above);
   const minutes = Math.max(0, Math.round((now - Date.parse(takenAt)) / 60_000));
   await raiseSrpNumbers(tx, above, skippedIdentifiers + minutes);

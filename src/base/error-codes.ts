@@ -18,6 +18,7 @@ export const errorCodes = {
     'ERR_BODY_TIMEOUT',
     'ERR_CONTENT_TYPE',
     'ERR_MEDIA_TYPE',
+    'ERR_IDEMPOTENCY_KEY',
     'ERR_OVERLOADED',
   ],
   /** Enrolment, check-in and connects; what devices send. */

@@ -2,7 +2,7 @@
  * Which administration service `bramble` asks. All addresses are asked for /healthz at once and the first that answers
  * is used: a stopped or frozen service is skipped, and a slow but live one is waited for.
  */
-import type { ClientOptions } from '../api/client.ts';
+import { type ClientOptions, keepsKeys, type ServiceAccess } from '../api/client.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { AdministrationAccess } from './administration-access.ts';
 
@@ -17,18 +17,20 @@ export function serviceFinder(
   onWaiting: (text: string) => void = () => undefined,
 ): ClientOptions['choose'] {
   const { token } = access;
-  let chosen: string | undefined;
+  let chosen: FoundService | undefined;
   return async (passOver) => {
-    if (chosen !== undefined && !passOver.has(chosen)) return { url: chosen, token };
+    if (chosen !== undefined && !passOver.has(chosen.url)) return { ...chosen, token };
     const urls = access.urls.filter((url) => !passOver.has(url));
     const found = await firstAnswering(urls, () =>
       onWaiting(`Waiting for an administration service at ${urls.join(', ')} …`),
     );
-    if (found.url === undefined) throw noneFound(access, found.other);
-    chosen = found.url;
-    return { url: chosen, token };
+    if (found.service === undefined) throw noneFound(access, found.other);
+    chosen = found.service;
+    return { ...chosen, token };
   };
 }
+
+type FoundService = Omit<ServiceAccess, 'token'>;
 
 function noneFound(access: AdministrationAccess, other: SomethingElse | undefined): BrambleError {
   return other === undefined
@@ -48,12 +50,12 @@ function noneFound(access: AdministrationAccess, other: SomethingElse | undefine
 async function firstAnswering(
   urls: readonly string[],
   onQuiet: () => void,
-): Promise<{ url?: string; other?: SomethingElse }> {
+): Promise<{ service?: FoundService; other?: SomethingElse }> {
   const settled = new AbortController();
   const quiet = setTimeout(onQuiet, quietMs);
   const signal = AbortSignal.any([settled.signal, AbortSignal.timeout(probeMs)]);
   try {
-    return { url: await Promise.any(urls.map((url) => probe(url, signal))) };
+    return { service: await Promise.any(urls.map((url) => probe(url, signal))) };
   } catch (error) {
     const reasons: unknown[] = error instanceof AggregateError ? error.errors : [];
     const other = reasons.find((reason) => reason instanceof SomethingElse);
@@ -75,12 +77,12 @@ class SomethingElse extends Error {
   }
 }
 
-async function probe(url: string, signal: AbortSignal): Promise<string> {
+async function probe(url: string, signal: AbortSignal): Promise<FoundService> {
   const response = await fetch(`${url}/healthz`, { signal }).catch((error: unknown) => {
     throw tlsReason(error) ? new SomethingElse(url, 'uses TLS with a certificate that is not trusted here') : error;
   });
   await response.arrayBuffer();
-  if (response.ok) return url;
+  if (response.ok) return { url, keepsKeys: keepsKeys(response.headers) };
   throw response.status >= 500 ? new Error(`${response.status}`) : new SomethingElse(url, `answers ${response.status}`);
 }
 

@@ -78,6 +78,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
   408: ['ERR_BODY_TIMEOUT'],
   413: ['ERR_BODY_TOO_LARGE', 'ERR_LINE_TOO_LONG'],
   415: ['ERR_MEDIA_TYPE'],
+  422: ['ERR_IDEMPOTENCY_KEY'],
   429: ['ERR_BUSY'],
   431: ['ERR_HEADERS_TOO_LARGE'],
   503: ['ERR_DATABASE_UNAVAILABLE'],

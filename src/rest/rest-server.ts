@@ -20,6 +20,8 @@ interface RestServerOptions {
   /** For bodies that never arrive. */
   readonly bodyPatience?: BodyPatience;
   readonly log: { error(fields: object, message: string): void };
+  /** Of every answer, those to health checks included. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Fresh for each request; answered as `X-Request-Id`, so that a change can be found by it. */
@@ -35,6 +37,7 @@ export function createRestServer(options: RestServerOptions): FastifyInstance {
     logger: false,
   });
   answerProblems(app, options.log);
+  app.addHook('onRequest', async (_request, reply) => void reply.headers(options.headers ?? {}));
   answerUnknownPaths(app, options.unknownPath);
   takeStrictInput(app);
   endConnectionsOnClose(app);
@@ -50,6 +53,7 @@ export function answerHealthPaths(
 ): void {
   for (const path of ['/healthz', '/readyz', '/metrics']) {
     app.get(path, { config: { withoutToken: true }, schema: { hide: true } }, (request, reply) => {
+      for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value ?? '');
       reply.hijack();
       health(request.raw, reply.raw);
     });

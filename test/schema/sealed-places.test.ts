@@ -38,6 +38,7 @@ const plain: Readonly<Record<string, string>> = {
   'device_user.push_token': 'of the push service',
   'host.public_key': 'public',
   'host_invitation.answer': 'encrypted to the host',
+  'idempotency_key.request': 'a digest',
   'release_file.contents': 'public',
   'srp_credential.certificate': 'public',
   'srp_renewal.certificate': 'public',
@@ -57,6 +58,7 @@ test('every column of bytes is sealed again by a rotation, or is not sealed', as
 /** Files that seal, with the places that they seal for. */
 const sealing: Readonly<Record<string, readonly string[]>> = {
   'src/database/sealed-place.ts': names,
+  'src/access/idempotency.ts': ['idempotency_key.answer'],
   'src/devices/announcements.ts': ['device.unlock_token', 'device.bootstrap_token'],
   'src/domain/authorities.ts': ['authority.private_key', 'domain_key.private_key', 'domain_key_other.private_key'],
   'src/hosts/sealed-invitation.ts': ['host_invitation.secrets'],

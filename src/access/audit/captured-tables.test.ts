@@ -33,6 +33,7 @@ const notAudited = {
   event_stream: 'which stream of events it is; a restored domain begins another',
   host_master_key: 'follows from a recorded order to rotate the master key',
   host_release: 'told by a supervisor of its host',
+  idempotency_key: 'what a request answered, beside the change that it made',
   migration: 'written by the migrator, with digests',
   notice: 'events that are still to be sent',
   notice_condition: 'what was seen and told',

@@ -88,6 +88,8 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'insert domain_key', // made once, by setup; laid apart by a migration
     'select revocation_list, insert revocation_list, update revocation_list', // the administration's
     'insert upgrade', // planned by an administrator
+    // The administration's: a coordinator keeps no keys.
+    'select idempotency_key, insert idempotency_key, update idempotency_key, delete idempotency_key',
     'insert migration, update migration', // as the owner of the tables
   ],
 };

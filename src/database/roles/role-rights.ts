@@ -101,6 +101,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   desired_process: { administration: all, coordinator: all, supervisor: 'select' },
   supervisor: { administration: 'select delete', coordinator: 'select', supervisor: 'select insert update' },
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
+  idempotency_key: { administration: all },
   event: { server: 'insert', connection: 'insert', administration: 'select insert delete', coordinator: 'insert' },
   event_stream: { administration: 'select' },
   notice_target: { administration: all, coordinator: 'select update' },

@@ -20,7 +20,7 @@ import { healthHandler } from '../../process/health.ts';
 import { silentLogger } from '../../process/log/logger.ts';
 import { ownFeatures } from '../../registry/own-release.ts';
 import { thisRelease } from '../../release/this-release.ts';
-import { type JsonAnswer, jsonCaller } from '../../rest/json-call-fixture.ts';
+import { jsonCaller } from '../../rest/json-call-fixture.ts';
 import { insertRouter } from '../../routers/router-store.ts';
 import { type AdministrationServerOptions, administrationServer } from './administration-server.ts';
 import type { AdministrationContext } from './context.ts';
@@ -34,7 +34,7 @@ export interface AdministrationFixture {
   home: string;
   databaseUrl: string;
   /** Sends JSON with the token and parses the answer. */
-  call(method: string, path: string, body?: unknown): Promise<JsonAnswer>;
+  call: ReturnType<typeof jsonCaller>;
   close(): Promise<void>;
 }
 

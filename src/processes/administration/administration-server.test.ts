@@ -78,6 +78,14 @@ test('what no route gets to see is answered in the same form', async () => {
   assert.equal(await unread('GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'), 'urn:bramble:ERR_NOT_FOUND');
 });
 
+test('every answer names the release, and that changes may be sent again', async () => {
+  for (const path of ['/healthz', '/readyz', '/nowhere', '/api/v1/openapi.json', '/api/v1/status']) {
+    const { headers } = await fetch(`${admin.url}${path}`);
+    assert.equal(headers.get('bramble-release'), admin.context.release, path);
+    assert.equal(headers.get('bramble-abilities'), 'idempotency-key', path);
+  }
+});
+
 test('a field that does not fit is named', async () => {
   const { status, body } = await admin.call('POST', '/accounts', { name: 7 });
   assert.equal(status, 400);

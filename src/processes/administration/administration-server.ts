@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 import { auditRequests } from '../../access/audited-request.ts';
 import { requireToken } from '../../access/authentication.ts';
+import { abilitiesHeader } from '../../api/client.ts';
 import { problem, problemMediaType } from '../../api/shapes.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { HealthHandler } from '../../process/health.ts';
@@ -37,6 +38,7 @@ export async function administrationServer(options: AdministrationServerOptions)
         `There is nothing at ${method} ${url.slice(0, 200)}. GET /api/v1/openapi.json lists all operations.`,
       ),
     log: context.log,
+    headers: { 'bramble-release': context.release, [abilitiesHeader]: 'idempotency-key' },
     ...(options.bodyPatience === undefined ? {} : { bodyPatience: options.bodyPatience }),
   });
   app.addHook('onRoute', (route) => {
@@ -60,7 +62,7 @@ export async function administrationServer(options: AdministrationServerOptions)
   });
   if (options.health) answerHealthPaths(app, options.health);
   requireToken(app, context.db);
-  auditRequests(app, { component: context.name, host: context.host });
+  auditRequests(app, { component: context.name, host: context.host }, context);
   await app.register(apiRoutes(context), { prefix: '/api/v1' });
   await app.ready();
   return app;

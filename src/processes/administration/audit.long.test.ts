@@ -120,14 +120,20 @@ async function notRecorded(method: string, path: string, body?: unknown): Promis
   assert.equal(await newest(), before, `${method} ${path} was refused and recorded`);
 }
 
-/** Each writing operation with a request that it carries out. */
+/** Each writing operation with a request that it carries out, once, and answers again to the same idempotency key. */
 async function walk(): Promise<Set<string>> {
   const walked = new Set<string>();
   const call = async (operation: string, path: string, body?: unknown, expected = [200, 201, 204]) => {
     if (!walked.has(operation)) await refusedWithoutRecord(operation, body);
     walked.add(operation);
-    const answer = await admin.call(operation.split(' ')[0] ?? '', path, body);
+    const send = async (headers: Record<string, string>) =>
+      await admin.call(operation.split(' ')[0] ?? '', path, body, headers);
+    const keyed = { 'idempotency-key': newId() };
+    const answer = await send(keyed);
     assert.ok(expected.includes(answer.status), `${operation}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    const newest = (await listed('?limit=1')).entries[0]?.id;
+    assert.deepEqual(await send(keyed), answer, `${operation} is answered again`);
+    assert.equal((await listed('?limit=1')).entries[0]?.id, newest, `${operation} changed something again`);
     return answer.body as Record<string, string>;
   };
   const secret = (text: string | undefined): string => {

@@ -1,5 +1,5 @@
 /**
- * Removes what is older than the domain keeps it: records of the audit, by a cut, and events. Samples are trimmed by
+ * Removes what is older than the domain keeps it: records of the audit, by a cut, events, and idempotency keys. Samples are trimmed by
  * instances (`measurements/measurement-upkeep.ts`).
  *
  * Invariant: nobody waits for it. It removes rows that nobody writes any more, in batches of their own transactions with
@@ -15,6 +15,7 @@ import {
   removeCutRecords,
   unremovedCut,
 } from '../../access/audit/shortening.ts';
+import { forgetOldKeys } from '../../access/idempotency.ts';
 import { retentionSchema } from '../../api/retention.ts';
 import type { Clock } from '../../base/clock.ts';
 import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
@@ -87,6 +88,8 @@ export function createRetentionUpkeep(parts: RetentionUpkeep): Upkeep {
     if (eventDays !== null) await inBatches(async (tx) => await removeEvents(tx, eventDays, batchRows));
   }
 
+  const forgetKeys = async (): Promise<void> => await inBatches(async (tx) => await forgetOldKeys(tx, batchRows));
+
   async function inBatches(remove: (tx: Transaction) => Promise<number>): Promise<void> {
     for (let batch = 0; batch < batchesPerTurn; batch++) {
       const startedAt = performance.now();
@@ -104,7 +107,12 @@ export function createRetentionUpkeep(parts: RetentionUpkeep): Upkeep {
 
   return createUpkeep({
     of: 'what is kept',
-    steps: { 'cut the audit': cut, 'remove records': removeRecords, 'remove events': removeOldEvents },
+    steps: {
+      'cut the audit': cut,
+      'remove records': removeRecords,
+      'remove events': removeOldEvents,
+      'forget idempotency keys': forgetKeys,
+    },
     clock,
     log,
   });

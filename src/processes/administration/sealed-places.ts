@@ -1,4 +1,5 @@
 /** Every place where the database holds values under the master key. One that is missing here fails a test. */
+import { sealedAnswers } from '../../access/idempotency.ts';
 import type { SealedPlace } from '../../database/sealed-place.ts';
 import { sealedKeptSecrets, sealedUnlockSecrets } from '../../devices/sealed-secrets.ts';
 import { sealedAuthorities, sealedDomainKey, sealedOtherDomainKey } from '../../domain/sealed-authorities.ts';
@@ -19,5 +20,6 @@ export function sealedPlaces(platforms: Platforms): readonly SealedPlace[] {
     sealedMailPassword,
     sealedUnlockSecrets,
     sealedKeptSecrets,
+    sealedAnswers,
   ];
 }

@@ -17,9 +17,9 @@ import { type AdministrationContext, write } from '../context.ts';
 export function deviceCommandRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     serve(app, deviceCommandOperations.queue, async (request) => {
-      const commandId = newId<CommandId>();
       const deviceId = request.params.id as DeviceId;
-      await write(context, async (tx) => {
+      return await write(context, async (tx) => {
+        const commandId = newId<CommandId>();
         const device = await findDevice(tx, deviceId);
         if (device === undefined) throw notFound('device', deviceId);
         const order = operatorOrder(context.platforms, device.platform, request.body);
@@ -29,8 +29,8 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
         });
         if (outcome === 'not-found') throw notFound('device', deviceId);
         if (outcome === 'not-active') throw notActive(deviceId);
+        return { commandUuid: commandId };
       });
-      return { commandUuid: commandId };
     });
 
     serve(app, deviceCommandOperations.list, async (request) => {
@@ -48,10 +48,10 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
 
     serve(app, deviceCommandOperations.resend, async (request) => {
       const { id } = request.params;
-      const device = await findDevice(context.db, id);
-      if (device === undefined) throw notFound('device', id);
-      if (device.state !== 'active') throw notActive(id);
       return await write(context, async (tx) => {
+        const device = await findDevice(tx, id);
+        if (device === undefined) throw notFound('device', id);
+        if (device.state !== 'active') throw notActive(id);
         if (request.body.item === 'device-identity') {
           await requireFeature(tx, context.features, 'device-identity-renewal', 'Renewing the identity of a device');
         }
