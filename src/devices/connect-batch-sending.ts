@@ -15,6 +15,8 @@ export type SendConnects = (requests: readonly ConnectRequest[]) => Promise<Conn
 interface Sendable extends WaitingConnect {
   /** The request's payload has been removed. */
   bare?: true;
+  /** How often contention ended it. */
+  contended?: number;
 }
 
 /**
@@ -22,6 +24,9 @@ interface Sendable extends WaitingConnect {
  * a deadlock): the whole statement was rolled back, so resending its rows changes nothing twice.
  */
 const refusedRow = /^(21|22|23|40|54|XX)/;
+const contention = /^40/;
+/** A row that meets contention is sent again as it is, so often: it passes by itself. */
+const maxContended = 3;
 
 /** Settles every entry; never rejects. */
 export async function sendBatch(sendRows: SendConnects, batch: readonly Sendable[]): Promise<void> {
@@ -45,6 +50,10 @@ async function settle(sendRows: SendConnects, batch: readonly Sendable[]): Promi
     const [first] = batch;
     if (refusedRow.test(sqlState(error) ?? '')) {
       if (batch.length > 1) return await settleEach(sendRows, batch);
+      const { contended = 0 } = first ?? {};
+      if (first && contended < maxContended && contention.test(sqlState(error) ?? '')) {
+        return await settle(sendRows, [{ ...first, contended: contended + 1 }]);
+      }
       if (first && first.request.answer !== null && !first.bare) {
         return await settle(sendRows, [{ ...first, request: bareOf(first.request), bare: true }]);
       }

@@ -103,6 +103,20 @@ test('a batch whose session was lost is sent again as it was, six times in all a
   assert.equal(sent.length, 12);
 });
 
+test('a request that a deadlock ended is sent again as it is', async () => {
+  const deadlock = Object.assign(new postgres.PostgresError({ message: 'deadlock' } as never), { code: '40P01' });
+  let sent = 0;
+  const batcher = createConnectBatcher({
+    send: async (requests) => {
+      if (++sent <= 3) throw deadlock;
+      return requests.map(served);
+    },
+  });
+  assert.equal((await batcher.connect(request('a'))).kind, 'served');
+  sent = Number.NEGATIVE_INFINITY;
+  await assert.rejects(batcher.connect(request('a')), deadlock);
+});
+
 test('a refused batch whose database is lost waits for it once, not row by row', async () => {
   const lost = Object.assign(new Error('the session was lost'), { code: 'CONNECTION_CLOSED' });
   const damaged = Object.assign(new postgres.PostgresError({ message: 'damaged' } as never), { code: 'XX001' });
