@@ -128,6 +128,15 @@ test('a marked account of another instance is the other instance’s all the sam
   assert.deepEqual(outcome, { kind: 'not-owner', owner: 'S10000002' });
 });
 
+test('an account whose row a mover holds for longer than a fence may wait is on its way', limited, async () => {
+  const { accountId } = await seedDevice(db, here, 'held');
+  const outcome = await mover.begin(async (tx) => {
+    await move(tx, accountId);
+    return await withAccountFence(db, accountId, here, async () => assert.fail('it is held'));
+  });
+  assert.deepEqual(outcome, { kind: 'moving' });
+});
+
 test('an account that does not exist is answered like one that is on its way', limited, async () => {
   const outcome = await withAccountFence(db, newId<AccountId>(), here, async () => assert.fail('no account'));
   assert.deepEqual(outcome, { kind: 'moving' });

@@ -8,6 +8,7 @@
  */
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
+import { sqlState } from '../database/sql-state.ts';
 
 /** The result of a fenced transaction: its value, the account's owner, or that the account is being moved. */
 export type FencedOutcome<Value> =
@@ -28,17 +29,25 @@ export async function withAccountFence<Value>(
   instanceId: InstanceId,
   work: (tx: Transaction, epoch: string) => Promise<Value>,
 ): Promise<FencedOutcome<Value>> {
-  const outcome = await db.begin(async (tx): Promise<FencedOutcome<Value>> => {
+  let isHeld = false;
+  const fenced = async (tx: Transaction): Promise<FencedOutcome<Value>> => {
     await tx`select set_config('statement_timeout', ${String(transactionTimeoutMs)}, true),
                     set_config('idle_in_transaction_session_timeout', ${String(2 * transactionTimeoutMs)}, true)`;
     const [held] = await tx<{ epoch: string }[]>`${fencedAccount(tx, instanceId, tx`a.id = ${accountId}`)}`;
+    isHeld = held !== undefined;
     if (held) return { kind: 'done', value: await work(tx, held.epoch) };
     const [owner] = await tx<{ id: InstanceId; srpIdentifier: SrpIdentifier }[]>`
       select i.id, i.srp_identifier as "srpIdentifier"
         from account a join instance i on i.id = a.instance_id where a.id = ${accountId}`;
     return owner && owner.id !== instanceId ? { kind: 'not-owner', owner: owner.srpIdentifier } : { kind: 'moving' };
-  });
-  return outcome as FencedOutcome<Value>;
+  };
+  try {
+    return (await db.begin(fenced)) as FencedOutcome<Value>;
+  } catch (error) {
+    // query_canceled: whoever moves the account holds its row for longer than a transaction of ours may take.
+    if (!isHeld && sqlState(error) === '57014') return { kind: 'moving' };
+    throw error;
+  }
 }
 
 /**

@@ -9,7 +9,7 @@
  * Invariant: a device is in at most one batch at a time (connect-queue.ts), and none can fail others
  * (connect-batch-sending.ts).
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { patientWithMoves } from '../accounts/moving-patience.ts';
 import { BrambleError } from '../base/errors.ts';
 import { type SendConnects, sendBatch } from './connect-batch-sending.ts';
 import { createConnectQueue, type WaitingConnect } from './connect-queue.ts';
@@ -26,8 +26,8 @@ interface ConnectBatchOptions {
   maxWaiting?: number;
   /** Of these, requests of one device. A device waits for each answer before its next request. */
   maxWaitingOfDevice?: number;
-  /** How long a moving account's request is retried. */
-  movingPatienceMs?: number;
+  /** How long a moving account's request is retried, if not as usual. */
+  movingPatienceMs?: number | undefined;
 }
 
 export interface ConnectBatcher {
@@ -37,16 +37,12 @@ export interface ConnectBatcher {
 
 /** Default number of concurrent statements. */
 export const connectLanes = 6;
-/** A move holds its account for some milliseconds, rarely longer: the first retries come soon. */
-const firstMovingRetryMs = 1;
-const maxMovingRetryMs = 8;
 const laneAtWaiting = 16;
 const laneAfterMs = 5;
 
 export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatcher {
   const batchSize = options.batchSize ?? 48;
   const concurrency = options.concurrency ?? connectLanes;
-  const movingPatienceMs = options.movingPatienceMs ?? 250;
   const queue = createConnectQueue({
     maxWaiting: options.maxWaiting ?? 20_000,
     maxWaitingOfDevice: options.maxWaitingOfDevice ?? 8,
@@ -105,16 +101,6 @@ export function createConnectBatcher(options: ConnectBatchOptions): ConnectBatch
     });
 
   return {
-    connect: async (request) => {
-      let outcome = await enqueue(request);
-      let waitedMs = 0;
-      for (let retryMs = firstMovingRetryMs; outcome.kind === 'moving' && waitedMs < movingPatienceMs; ) {
-        await delay(retryMs);
-        outcome = await enqueue(request);
-        waitedMs += retryMs;
-        retryMs = Math.min(2 * retryMs, maxMovingRetryMs);
-      }
-      return outcome;
-    },
+    connect: (request) => patientWithMoves(() => enqueue(request), options.movingPatienceMs),
   };
 }

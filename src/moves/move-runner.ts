@@ -4,6 +4,7 @@
  * Any number of runners may work concurrently (administration services, the coordinator): reservations keep them apart,
  * and each of their transactions is under the release lock. One account's failure does not affect any other.
  */
+import { moveDeadlineMs } from '../accounts/moving-patience.ts';
 import { type Bell, createBell } from '../base/bell.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { takeTurns } from '../base/turns.ts';
@@ -23,7 +24,6 @@ import {
   fenceMove,
   listenForMoves,
   markOutOfReach,
-  moveDeadlineMs,
   type ReservedMove,
   reserveMoves,
   type SettlingScope,

@@ -11,6 +11,7 @@
  * starts from the account's row, not from the dead runner's view.
  */
 import { changeOwner, markAccounts, recordOwner, removeMarks } from '../accounts/account-owner.ts';
+import { moveDeadlineMs } from '../accounts/moving-patience.ts';
 import type { AccountId, InstanceId, MoveId } from '../base/ids.ts';
 import type { Database, Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { failUnless } from '../database/together.ts';
@@ -29,8 +30,6 @@ export interface ReservedMove {
   attempts: number;
 }
 
-/** The longest that a move may keep its account's writers waiting. */
-export const moveDeadlineMs = 3000;
 /**
  * The longest that the first attempt, without a mark, waits for the account's writers. They continue meanwhile: it only
  * costs the account the time from the grant of the row lock to the commit.

@@ -1,4 +1,5 @@
 /** Requests with a device's announcements: its identity, its wake address, its departure. */
+import { patientWithMoves } from '../../accounts/moving-patience.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { takeAnnouncement } from '../../devices/announcements.ts';
 import {
@@ -40,7 +41,8 @@ export async function answerAnnouncement(options: Serving, incoming: Incoming): 
   if (message.kind === 'fetches-secret' && !proven.shownInTls) {
     if (await refusesKeptSecret(options, device.deviceId)) return tlsRequired;
   }
-  const outcome = await takeAnnouncement(options.announcements, device, message);
+  const take = () => takeAnnouncement(options.announcements, device, message);
+  const outcome = await patientWithMoves(take, options.movingPatienceMs);
   if (outcome.kind !== 'done') return refusalOfFence(outcome);
   noteIdentity(options, device.deviceId, proven, false);
   switch (outcome.value.kind) {

@@ -2,6 +2,7 @@
  * A device that connects for commands: the batch serves it, and requests that the batch does not serve take a slower
  * path.
  */
+import { patientWithMoves } from '../../accounts/moving-patience.ts';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
 import { resumeSuspended } from '../../devices/announcements.ts';
@@ -102,7 +103,8 @@ async function connectAfterAll(
   if (outcome.kind !== 'not-active') return outcome;
   const device = await findDeviceByToken(options.db, connect.token);
   if (device === 'not-found' || !device.suspended) return outcome;
-  const resumed = await resumeSuspended(options.announcements, device);
+  const resume = () => resumeSuspended(options.announcements, device);
+  const resumed = await patientWithMoves(resume, options.movingPatienceMs);
   if (resumed.kind !== 'done') return resumed;
   return resumed.value ? await options.connects.connect(connect) : outcome;
 }

@@ -74,8 +74,9 @@ export async function createDeviceHandlerFixture({ platforms = registeredPlatfor
   const fixture = await createActivationFixture(url);
   await seedDomainRow(fixture.db, '1.1.0');
   const statuses: number[] = [];
-  const serve = (db: Database, instance = fixture.here) =>
-    startServer({ fixture, db, statuses, instance, platforms, featuresActive });
+  /** With hardly any patience with moves, or as usual. */
+  const serve = (db: Database, instance = fixture.here, patience: 'little' | 'usual' = 'little') =>
+    startServer({ fixture, db, statuses, instance, platforms, featuresActive, patience });
   const server = await serve(fixture.db);
   const ask = (path: string, init: RequestInit, origin = server.origin) => askAt(origin, path, init);
   return {
@@ -181,6 +182,7 @@ async function startServer({
   instance,
   platforms,
   featuresActive,
+  patience,
 }: {
   fixture: ActivationFixture;
   db: Database;
@@ -188,7 +190,9 @@ async function startServer({
   instance: TestInstance;
   platforms: Platforms;
   featuresActive: boolean;
+  patience: 'little' | 'usual';
 }): Promise<TestServer> {
+  const movingPatienceMs = patience === 'little' ? 5 : undefined;
   const { id: instanceId } = instance;
   const authorities = async () => fixture.authorities;
   const samples = createRequestSamples(instanceId);
@@ -219,8 +223,9 @@ async function startServer({
     },
     connects: createConnectBatcher({
       send: (requests) => connectDevices(db, instanceId, requests),
-      movingPatienceMs: 5,
+      movingPatienceMs,
     }),
+    movingPatienceMs,
     clock: systemClock,
     identityUse,
     notices: createDeviceNotices({ db, log: silentLogger, clock: systemClock }),

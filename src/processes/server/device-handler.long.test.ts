@@ -199,6 +199,22 @@ test('a moved account’s device and activation are sent to the owner; a moving 
   }
 });
 
+test('no device is told to come later while a move holds its account for as long as it may', limited, async () => {
+  const device = await activeDevice();
+  const patient = await startServer(fixture.db, undefined, 'usual');
+  const marked = async () =>
+    await fixture.db`
+      insert into account_mark (account_id, move_id, until)
+      values (${device.account.id}, gen_random_uuid(), clock_timestamp() + interval '1 second')
+      on conflict (account_id) do update set until = excluded.until`;
+  await marked();
+  assert.equal((await device.connect({ status: 'Idle' }, patient.origin)).status, 200);
+  await marked();
+  const names = { Token: Buffer.from('token'), PushMagic: 'magic' };
+  assert.equal((await device.checkin('TokenUpdate', names, patient.origin)).status, 200);
+  await patient.close();
+});
+
 test('requests count for their account, and a lost database is 503 on every address', limited, async () => {
   const device = await activeDevice();
   await device.connect({ status: 'Idle' });

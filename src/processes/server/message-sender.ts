@@ -5,6 +5,7 @@
  */
 
 import type { FencedOutcome } from '../../accounts/account-fence.ts';
+import { patientWithMoves } from '../../accounts/moving-patience.ts';
 import { wasIssuedTo } from '../../activation/unknown-identity.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { DeviceId } from '../../base/ids.ts';
@@ -70,7 +71,7 @@ export async function identifiedDevice(
   token: string,
   { fingerprint, certificateDer }: Pick<Proven, 'fingerprint' | 'certificateDer'>,
 ): Promise<FencedOutcome<EnrolledDevice | 'not-found'>> {
-  const { db, instanceId } = options;
+  const { db, instanceId, movingPatienceMs } = options;
   const device = await findDeviceByToken(db, token);
   if (device === 'not-found' || device.fingerprint === fingerprint) return { kind: 'done', value: device };
   const role = await readIdentityRole(db, device.deviceId, fingerprint);
@@ -80,7 +81,8 @@ export async function identifiedDevice(
   }
   if (role === 'former' || role === 'none') return { kind: 'done', value: device };
   if (role === 'new') {
-    const used = await startUsingIdentity(db, instanceId, device, fingerprint);
+    const use = () => startUsingIdentity(db, instanceId, device, fingerprint);
+    const used = await patientWithMoves(use, movingPatienceMs);
     if (used.kind !== 'done') return used;
   }
   return { kind: 'done', value: await findDeviceByToken(db, token) };

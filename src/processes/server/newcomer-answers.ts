@@ -1,4 +1,5 @@
 /** Answers to clients without an identity: enrolments and identities. */
+import { patientWithMoves } from '../../accounts/moving-patience.ts';
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
 import { activationMethodRefusal, activationRefusal, platformRefusal } from '../../platforms/enrolment-refusals.ts';
 import type { IdentityProtocol, IdentityRequest } from '../../platforms/protocol.ts';
@@ -37,7 +38,8 @@ export async function answerScep(
     request.method === 'POST'
       ? await readBody(request, rule)
       : Buffer.from((query.get('message') ?? '').replaceAll(' ', '+'), 'base64');
-  const outcome = await options.scep.handleScep({ operation, message, token });
+  const handle = () => options.scep.handleScep({ operation, message, token });
+  const outcome = await patientWithMoves(handle, options.movingPatienceMs);
   switch (outcome.kind) {
     case 'answer':
       if (outcome.refusal) {
@@ -69,7 +71,8 @@ export async function answerIdentity(
     throw new TypeError('a protocol without identities of its own has an address for them');
   const message = await readBody(request, rule);
   const asked = readIdentityRequest(protocol.identity, message);
-  const decision = await options.scep.issue({ token, message, asked });
+  const issue = () => options.scep.issue({ token, message, asked });
+  const decision = await patientWithMoves(issue, options.movingPatienceMs);
   switch (decision.kind) {
     case 'certificate':
       return messageAnswer(protocol, protocol.identity.write(decision.certificateDer));
@@ -104,7 +107,8 @@ export async function answerActivation(
   if (request.method !== 'POST') return errorAnswer(405, activationMethodRefusal.code, activationMethodRefusal.message);
   const form = protocol.readEnrolment(request.headers['content-type'], await readBody(request, rule));
   const address = remoteAddressOf(request, way);
-  const outcome = await options.activation.activate(form, address);
+  const activate = () => options.activation.activate(form, address);
+  const outcome = await patientWithMoves(activate, options.movingPatienceMs);
   switch (outcome.kind) {
     case 'offer':
       return { ...emptyAnswer, headers: { 'content-type': outcome.contentType }, body: outcome.body };

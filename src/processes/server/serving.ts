@@ -19,6 +19,8 @@ export interface NewcomerOptions {
   log: Logger;
   activation: Activation;
   scep: ScepService;
+  /** How long what was asked for a moving account is tried again, if not as usual. */
+  movingPatienceMs?: number | undefined;
 }
 
 export interface DeviceHandlerOptions extends NewcomerOptions {
