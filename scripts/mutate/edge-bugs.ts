@@ -80,7 +80,7 @@ export const edgeBugs: readonly KnownBug[] = [
   {
     name: 'lost-answer-is-asked-for-again',
     file: 'src/processes/router/forwarder.ts',
-    find: "} else if (result.kind === 'not-sent' && !sentAgain) {",
+    find: "} else if (result.kind === 'not-sent' && (!sentAgain || (await hope(awaitedBy(target))))) {",
     replace: "} else if ((result.kind === 'not-sent' || result.kind === 'ambiguous') && !sentAgain) {",
     seenBy: [
       { file: 'src/processes/router/forwarding.test.ts', title: 'that broke after it was sent is never sent again' },

@@ -35,17 +35,20 @@ interface Around {
 
 export function activationTarget(post: ActivationPost, { links, routes, platforms }: Around): Target {
   const inTurn = targetInTurn(links);
+  let owner: string | null = null;
   return {
-    owner: null,
+    get owner() {
+      return owner;
+    },
     next: async (again) => {
       if (!routes.knowsAccounts) return await inTurn.next(again);
       const account = accountOf(post, platforms);
       if (typeof account !== 'string') return account;
       const route = await routes.find('account', account);
       if (route.kind === 'unknown') return refused();
-      const link = route.kind === 'found' ? links.get(route.identifier) : undefined;
-      if (link) return link;
-      return route.kind === 'found' && links.refusesStalled(route.identifier) ? stalled : notConnected;
+      if (route.kind === 'unavailable') return notConnected;
+      owner = route.identifier;
+      return links.get(owner) ?? (links.isStalled(owner) ? stalled : notConnected);
     },
     // Used only when there is nothing better: the next question has its own signed answer.
     redirect: inTurn.redirect,

@@ -2,9 +2,10 @@
  * One device's request: find the owner, send the request there, and judge the answer.
  *
  *   route → link → sent → answered            → the device
+ *         → none but expected (link-patience.ts) → route again
  *                       → 421 (first)         → the owner that it named, once
  *                       → 421 (second)        → 503
- *                       → not sent (first)    → route again, once
+ *                       → not sent            → route again, once, and as long as a link is expected
  *                       → ambiguous, late     → 503, never sent again
  *
  * Invariant: a request reaches the handlers of at most one instance that may have processed it.
@@ -17,6 +18,7 @@ import type { DeviceAddress } from '../../platforms/protocol.ts';
 import { activationTarget } from './activation-target.ts';
 import { fingerprintOf, requestHeaders, responseHeaders, type Sender } from './forwarded-headers.ts';
 import { type Exchange, exchange } from './link-exchange.ts';
+import type { LinkPatience } from './link-patience.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import type { OutcomeCounter, SeenRequest } from './outcome-counter.ts';
 import { type Reply, refusal } from './reply.ts';
@@ -40,6 +42,7 @@ interface ForwarderOptions {
   routes: RouteDirectory;
   platforms: Pick<Platforms, 'named'>;
   outcomes: OutcomeCounter;
+  patience: LinkPatience;
   /** Milliseconds, never falling. */
   now: () => number;
 }
@@ -84,11 +87,17 @@ async function countIfVouched(seen: SeenRequest, { routes, outcomes }: Forwarder
 
 async function forward(request: DeviceRequest, options: ForwarderOptions, target: Target): Promise<Reply> {
   const deadlineMs = options.now() + request.timeoutMs;
+  const hope = options.patience.begin(deadlineMs);
   let redirected = false;
   let sentAgain = false;
   for (;;) {
     const link = await target.next(redirected || sentAgain);
-    if ('status' in link) return copyOf(link);
+    if ('status' in link) {
+      if (link !== notConnected && link !== stalled) return copyOf(link);
+      if (await hope(awaitedBy(target))) continue;
+      if (link === stalled) options.links.refusedStalled += 1;
+      return copyOf(link);
+    }
     const result = await send(request, link, Math.max(1, deadlineMs - options.now()));
     if (result.kind === 'answered' && result.status === 421) {
       result.rest?.destroy();
@@ -97,7 +106,7 @@ async function forward(request: DeviceRequest, options: ForwarderOptions, target
       }
       redirected = true;
       target.redirect(ownerOf(result.headers));
-    } else if (result.kind === 'not-sent' && !sentAgain) {
+    } else if (result.kind === 'not-sent' && (!sentAgain || (await hope(awaitedBy(target))))) {
       sentAgain = true;
       target.redirect(null);
     } else {
@@ -105,6 +114,10 @@ async function forward(request: DeviceRequest, options: ForwarderOptions, target
       return judge(result);
     }
   }
+}
+
+function awaitedBy({ owner }: Target): string[] | null {
+  return owner === null ? null : [owner];
 }
 
 function send(request: DeviceRequest, link: RouterLink, timeoutMs: number): Promise<Exchange> {
@@ -159,7 +172,7 @@ function tokenTarget(token: string, { links, routes }: ForwarderOptions): Target
         link = linkOf(route);
       }
       if (link) return link;
-      if (route.kind === 'found' && links.refusesStalled(route.identifier)) return stalled;
+      if (route.kind === 'found' && links.isStalled(route.identifier)) return stalled;
       return route.kind === 'unknown' ? unknownDevice : notConnected;
     },
     redirect: (owner) => routes.learn(token, owner),

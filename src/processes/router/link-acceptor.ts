@@ -198,15 +198,15 @@ function linkOf(
   return { ...peer, kind: hello.kind, hello, session, linkVersion, sinceMs: clock.now(), reconnects, stalled: false };
 }
 
-function watchLink(link: RouterLink, { liveness = defaultLivenessTimes, log }: Desk): void {
+function watchLink(link: RouterLink, { links, liveness = defaultLivenessTimes, log }: Desk): void {
   const { identifier } = link;
   watchLiveness(link.session, liveness, {
     onStalled: () => {
-      link.stalled = true;
+      links.stall(link);
       log.warn({ identifier }, 'SRP link stalled; no new requests are sent over it');
     },
     onRecovered: () => {
-      link.stalled = false;
+      links.recover(link);
       log.info({ identifier }, 'SRP link answers again');
     },
     onDead: () => log.warn({ identifier }, 'SRP link stopped answering; closed'),

@@ -29,13 +29,17 @@ export class LinkRegistry {
   readonly #links = new Map<string, RouterLink>();
   readonly #counts = new Map<string, number>();
   readonly #greatestVersions = new Map<string, number>();
-  readonly #onChange: () => void;
+  /** Since when a link that was in service is not, or is stalled. */
+  readonly #awaySince = new Map<string, number>();
+  readonly #now: () => number;
+  #change = Promise.withResolvers<void>();
   #turn = 0;
   /** Requests answered 503 so far because their owner's link was stalled, for the metrics. */
   refusedStalled = 0;
 
-  constructor(onChange: () => void = () => undefined) {
-    this.#onChange = onChange;
+  /** @param now milliseconds, never falling */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
   }
 
   /** How often this identifier was linked before. */
@@ -53,15 +57,60 @@ export class LinkRegistry {
     this.#greatestVersions.set(identifier, Math.max(linkVersion, this.greatestVersion(identifier)));
     this.#links.set(link.identifier, link);
     this.#counts.set(link.identifier, this.linkedBefore(link.identifier) + 1);
-    this.#onChange();
+    this.#awaySince.delete(link.identifier);
+    this.#changed();
   }
 
   /** Removes the link, unless a later one of the same identifier has already replaced it. */
   remove(link: RouterLink): boolean {
     if (this.#links.get(link.identifier) !== link) return false;
     this.#links.delete(link.identifier);
-    this.#onChange();
+    this.expect([link.identifier]);
+    this.#changed();
     return true;
+  }
+
+  /** They were linked until now, at this router or at the one before it. */
+  expect(identifiers: readonly string[]): void {
+    for (const identifier of identifiers) this.#awaySince.set(identifier, this.#now());
+  }
+
+  stall(link: RouterLink): void {
+    link.stalled = true;
+    this.expect([link.identifier]);
+  }
+
+  recover(link: RouterLink): void {
+    link.stalled = false;
+    this.#awaySince.delete(link.identifier);
+    this.#changed();
+  }
+
+  /** Whether requests may be sent over its link, or could until `withinMs` ago. */
+  isExpected(identifier: string, withinMs: number): boolean {
+    // A link that is closing has not ended.
+    if (this.#links.get(identifier)?.stalled === false) return true;
+    const sinceMs = this.#awaySince.get(identifier);
+    return sinceMs !== undefined && this.#now() - sinceMs < withinMs;
+  }
+
+  isAnyServerExpected(withinMs: number): boolean {
+    const known = [...this.#links.keys(), ...this.#awaySince.keys()];
+    return known.some((identifier) => identifier.startsWith('S') && this.isExpected(identifier, withinMs));
+  }
+
+  /** Resolves when a link came, went or answers again, and after `withinMs` at the latest. */
+  async changed(withinMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, withinMs);
+    });
+    await Promise.race([this.#change.promise, late]).finally(() => clearTimeout(timer));
+  }
+
+  #changed(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
   }
 
   /** The link that new requests may be sent over. */
@@ -76,11 +125,9 @@ export class LinkRegistry {
     return link && stands(link) ? link : undefined;
   }
 
-  /** Whether a request must be refused because its owner's link is stalled; counts those. */
-  refusesStalled(identifier: string): boolean {
-    if (!this.standing(identifier)?.stalled) return false;
-    this.refusedStalled += 1;
-    return true;
+  /** Whether nothing is sent over it because it is stalled. */
+  isStalled(identifier: string): boolean {
+    return this.standing(identifier)?.stalled === true;
   }
 
   /** All current links, stalled or not. */

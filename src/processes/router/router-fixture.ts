@@ -67,6 +67,7 @@ export async function createStage(overrides: Partial<RouterOptions> = {}): Promi
     domainAuthorityPem: domain.certificatePem,
     statePath: join(folder, 'state.json'),
     log: silentLogger,
+    linkPatienceMs: 0,
     ...overrides,
   };
   const links: SrpLink[] = [];

@@ -19,6 +19,7 @@ import { followControlStream } from './control-stream.ts';
 import { awaitFormerLinks } from './former-links.ts';
 import { createForwarder } from './forwarder.ts';
 import { createLinkAcceptor, type LinkAcceptor } from './link-acceptor.ts';
+import { LinkPatience } from './link-patience.ts';
 import { LinkRegistry } from './link-registry.ts';
 import type { NewcomerLimits, Newcomers } from './newcomers.ts';
 import { OutcomeCounter } from './outcome-counter.ts';
@@ -49,6 +50,8 @@ export interface RouterOptions {
   pauseMs?: number;
   /** Of a device's request. Default 30000. */
   deadlineMs?: number;
+  /** How long a request waits for a link that is expected back. Default 10000. */
+  linkPatienceMs?: number;
   /** Between two registrations with every instance. Default 2000. */
   registerEveryMs?: number;
   /** Between two reports of request outcomes. Default 10000. */
@@ -105,10 +108,12 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
   const memory = await openRouterMemory(options.statePath, options.domainAuthorityPem, log);
   const { trust } = memory;
   const formerLinks = awaitFormerLinks(memory.linkedBefore);
-  const links = new LinkRegistry();
+  const now = () => performance.now();
+  const links = new LinkRegistry(now);
+  links.expect(memory.linkedBefore);
+  const patience = new LinkPatience({ links, now, patienceMs: options.linkPatienceMs ?? 10_000 });
   const isRevoked = (serial: string) => memory.admission.isRevoked(serial);
   const routes = new RouteDirectory({ links, trust, isRevoked, log, now: clock.now });
-  const now = () => performance.now();
   const counter = new OutcomeCounter();
   const outcomes = createOutcomeReporter({
     ...{ router: component.name, links, counter, log, now },
@@ -148,8 +153,8 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
   const { tunnelHost } = options;
   const listener = createPublicListener({
     ...{ ...options, tunnelHost, limits: publicLimits(hostLimits(), options.limits) },
-    forward: createForwarder({ links, routes, platforms: options.platforms, outcomes: counter, now }),
-    tunnel: createTunnelOpener({ ...options, tunnelHost, links, routes, onCount }),
+    forward: createForwarder({ links, routes, platforms: options.platforms, outcomes: counter, patience, now }),
+    tunnel: createTunnelOpener({ ...options, tunnelHost, links, routes, patience, now, onCount }),
   });
   const registration = createRouterRegistration({
     ...{ component, links, log, tunnelsOpen: () => tunnelsOpen },
@@ -180,7 +185,10 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     },
     outcomes,
     register: registration.start,
-    drain: drain.drain,
+    drain: async (graceMs) => {
+      patience.end();
+      await drain.drain(graceMs);
+    },
     renewCertificate: (file) => {
       renewCertificate(file, trust, acceptor, listener);
       present = file;

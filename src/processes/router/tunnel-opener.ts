@@ -13,6 +13,7 @@ import { breakOff, pipeOneWay } from '../../link/one-way.ts';
 import type { Logger } from '../../process/log/logger.ts';
 import type { DeviceEnd } from './device-end.ts';
 import { fingerprintOf, type Sender } from './forwarded-headers.ts';
+import type { LinkPatience } from './link-patience.ts';
 import type { LinkRegistry, RouterLink } from './link-registry.ts';
 import { type Reply, refusal } from './reply.ts';
 import type { RouteDirectory } from './route-directory.ts';
@@ -22,7 +23,10 @@ interface TunnelOpenerOptions {
   links: LinkRegistry;
   routes: RouteDirectory;
   log: Logger;
-  /** For each connection service. Default 10000. */
+  patience: LinkPatience;
+  /** Milliseconds, never falling. */
+  now: () => number;
+  /** For each connection service, and for one that is expected. Default 10000. */
   openTimeoutMs?: number;
   /** Changes the count of open tunnels. */
   onCount: (change: 1 | -1) => void;
@@ -73,12 +77,25 @@ async function open(end: DeviceEnd, sender: Sender, options: TunnelOpenerOptions
     'client-cert': sender.clientCertificate,
     'bramble-remote-address': sender.remoteAddress,
   };
+  const hope = options.patience.begin(options.now() + (options.openTimeoutMs ?? 10_000));
   const first = await openByRoute(end, request, fingerprint, anyAge, options);
   // The account may have moved since the route was learned: look it up again, once. Nothing from the device has been
   // passed on.
-  const outdated =
-    first !== null && (first.status === 503 || first.headers['bramble-code'] === 'ERR_TUNNEL_NOT_SERVED');
-  return outdated ? await openByRoute(end, request, fingerprint, askAgain, options) : first;
+  const outdated = first !== null && ('services' in first || first.headers['bramble-code'] === 'ERR_TUNNEL_NOT_SERVED');
+  let last = outdated ? await openByRoute(end, request, fingerprint, askAgain, options) : first;
+  while (last !== null && 'services' in last && !end.stream.destroyed && (await hope(last.services))) {
+    last = await openByRoute(end, request, fingerprint, askAgain, options);
+  }
+  return last !== null && 'services' in last ? noService() : last;
+}
+
+/** None of the connection services of the route is linked or answered; null where nobody said which they are. */
+interface Unserved {
+  readonly services: readonly string[] | null;
+}
+
+function noService(): Reply {
+  return refusal(503, 'ERR_TUNNEL_NO_SERVICE', 'No connection service for this device is connected; retry later.');
 }
 
 /** Tries the connection services of the route in order; a route older than `maxAgeMs` is asked for again. */
@@ -88,12 +105,12 @@ async function openByRoute(
   fingerprint: string,
   maxAgeMs: number,
   options: TunnelOpenerOptions,
-): Promise<Reply | null> {
+): Promise<Reply | Unserved | null> {
   const route = await options.routes.find('certificate', fingerprint, maxAgeMs);
   if (route.kind === 'unknown')
     return refusal(400, 'ERR_UNKNOWN_DEVICE', 'No device of this domain has this certificate.');
-  const identifiers = route.kind === 'found' ? route.connectionServices : [];
-  for (const identifier of identifiers) {
+  const services = route.kind === 'found' ? route.connectionServices : null;
+  for (const identifier of services ?? []) {
     const link = options.links.get(identifier);
     if (!link || end.stream.destroyed) continue;
     const upstream = await openOver(link, request, options.openTimeoutMs ?? 10_000);
@@ -111,7 +128,7 @@ async function openByRoute(
     join(end, upstream.stream, options);
     return null;
   }
-  return refusal(503, 'ERR_TUNNEL_NO_SERVICE', 'No connection service for this device is connected; retry later.');
+  return { services };
 }
 
 /** Which rule refused, as reported by the connection service. */
