@@ -1,12 +1,13 @@
 /**
- * Administrator tokens as stored. Invariant: the database holds digests only, and one valid token always remains.
+ * Legacy tokens, which have every right and no end. Invariant: the database holds digests only, and one valid token always
+ * remains.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 
 /** `bramble_` and 43 characters: 256 random bits. */
-function generateToken(): string {
+export function generateToken(): string {
   return `bramble_${randomBytes(32).toString('base64url')}`;
 }
 

@@ -20,6 +20,7 @@ import type { Operations } from './operation.ts';
 import { pushOperations } from './push.ts';
 import { releaseSignerOperations } from './release-signer.ts';
 import { retentionOperations } from './retention.ts';
+import { roleOperations } from './roles.ts';
 import { routerOperations } from './routers.ts';
 import { serviceOperations } from './services.ts';
 import { srpCredentialOperations } from './srp-credentials.ts';
@@ -48,6 +49,7 @@ export const resources = {
   push: pushOperations,
   releaseSigner: releaseSignerOperations,
   retention: retentionOperations,
+  roles: roleOperations,
   routers: routerOperations,
   services: serviceOperations,
   srpCredentials: srpCredentialOperations,

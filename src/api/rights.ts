@@ -71,6 +71,10 @@ export function purposeOf(right: Right): string {
   return table[right][1];
 }
 
+export function isPredefinedRole(name: string): name is PredefinedRole {
+  return predefinedRoleNames.some((role) => role === name);
+}
+
 function hasRight(role: PredefinedRole, right: Right): boolean {
   return table[right][0].trim().split(/ +/)[predefinedRoleNames.indexOf(role)] === '●';
 }

@@ -1,29 +1,47 @@
-/** Administrator tokens. */
+/** Administrators' tokens: with a role and an end, or without both. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
-import { byName, instant, nothing } from './shapes.ts';
+import { byName, instant, name, nothing } from './shapes.ts';
 import { typedName } from './typed-text.ts';
 
 const tag = 'tokens';
 
+/** Releases before 1.5 have names and times only: their tokens may do everything. */
+const token = z.object({
+  name: z.string(),
+  createdAt: instant,
+  revokedAt: instant.nullable(),
+  role: z.string().nullable().describe('Null: it may do everything.').default(null),
+  expiresAt: instant.nullable().default(null),
+  createdBy: z.string().nullable().describe('Null if nobody noted it.').default(null),
+});
+
 export const tokenOperations = {
   list: {
     right: 'access.read',
-    ...{ method: 'GET', path: '/tokens', tag, summary: 'List administrator tokens, revoked ones included' },
-    answer: z.object({
-      tokens: z.array(z.object({ name: z.string(), createdAt: instant, revokedAt: instant.nullable() })),
-    }),
+    ...{ method: 'GET', path: '/tokens', tag, summary: 'List tokens, revoked ones included' },
+    answer: z.object({ tokens: z.array(token) }),
   },
   create: {
     right: 'access.write',
-    ...{ method: 'POST', path: '/tokens', tag, summary: 'Create an administrator token; it is shown once' },
-    body: z.object({ name: typedName }),
+    ...{ method: 'POST', path: '/tokens', tag, summary: 'Create a token; it is shown once' },
+    description: 'Without a role it may do everything and has no end, as every token of releases before 1.5.',
+    body: z
+      .object({
+        name: typedName,
+        role: name.optional().describe('What it may do; not more than who creates it.'),
+        expiresAt: instant.optional().describe('From then on it is refused. Default: it has no end.'),
+      })
+      .refine((body) => body.role !== undefined || body.expiresAt === undefined, {
+        message: 'a token without a role has no end: name a role, such as security',
+        path: ['expiresAt'],
+      }),
     status: 201,
     answer: z.object({ name: z.string(), token: z.string() }),
   },
   revoke: {
     right: 'access.write',
-    ...{ method: 'DELETE', path: '/tokens/:name', tag, summary: 'Revoke an administrator token' },
+    ...{ method: 'DELETE', path: '/tokens/:name', tag, summary: 'Revoke a token' },
     params: byName,
     status: 204,
     answer: nothing,

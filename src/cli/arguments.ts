@@ -18,6 +18,12 @@ export function instant(text: string): string {
   return date.toISOString();
 }
 
+/** In ISO 8601; or days from now, such as `90d`. */
+export function instantOrDays(text: string): string {
+  const [, days] = /^(\d{1,5})d$/.exec(text) ?? [];
+  return days === undefined ? instant(text) : new Date(Date.now() + Number(days) * 86_400_000).toISOString();
+}
+
 /** A text typed where certain keywords are expected: the service checks it, and lists the valid ones. */
 export function unvalidated<Word extends string>(typed: string): Word {
   return typed as Word;

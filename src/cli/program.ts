@@ -25,6 +25,7 @@ import { addNoticeCommands } from './commands/notice.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addProcessCommands } from './commands/process.ts';
 import { addRetentionCommands } from './commands/retention.ts';
+import { addRoleCommands } from './commands/role.ts';
 import { addRouterCommands } from './commands/router.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addSetupCommands } from './commands/setup.ts';
@@ -83,6 +84,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addDeliveriesCommand(program, frame);
   addDomainCommands(program, frame);
   addTokenCommands(program, frame);
+  addRoleCommands(program, frame);
   addAccountCommands(program, frame);
   addGroupCommands(program, frame);
   addDeviceCommands(program, frame);

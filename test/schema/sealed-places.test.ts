@@ -25,6 +25,7 @@ const plain: Readonly<Record<string, string>> = {
   'activation_password.salt': 'of a digest',
   'activation_password.selector_digest': 'of a public selector',
   'administrator_token.digest': 'of a token',
+  'api_token.digest': 'of a token',
   'audit_cut.chain': 'a digest',
   'audit_seal.chain': 'a digest',
   'audit_seal.content': 'a digest',

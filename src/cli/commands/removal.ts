@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { componentOperations } from '../../api/components.ts';
 import type { noticeOperations } from '../../api/notices.ts';
+import type { roleOperations } from '../../api/roles.ts';
 import type { tokenOperations } from '../../api/tokens.ts';
 import { example, type Frame } from '../frame.ts';
 
@@ -9,7 +10,11 @@ interface Removal {
   /** With its argument, such as `forget <name>`. */
   usage: string;
   description: string;
-  operation: typeof componentOperations.forget | typeof noticeOperations.remove | typeof tokenOperations.revoke;
+  operation:
+    | typeof componentOperations.forget
+    | typeof noticeOperations.remove
+    | typeof roleOperations.remove
+    | typeof tokenOperations.revoke;
   done: (name: string) => string;
   example: string;
 }

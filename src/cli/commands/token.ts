@@ -2,12 +2,13 @@
 import type { Command } from 'commander';
 import { tokenOperations } from '../../api/tokens.ts';
 import { timeText } from '../../base/time-text.ts';
+import { instantOrDays } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { columns } from '../text-output.ts';
 import { addRemoval } from './removal.ts';
 
 export function addTokenCommands(program: Command, frame: Frame): void {
-  const tokens = program.command('token').alias('tokens').description('administrator tokens');
+  const tokens = program.command('token').alias('tokens').description('tokens of administrators and programs');
   addCreate(tokens, frame);
   addList(tokens, frame);
   addRemoval(tokens, frame, {
@@ -23,11 +24,15 @@ function addCreate(tokens: Command, frame: Frame): void {
   example(
     tokens
       .command('create <name>')
+      .alias('add')
       .description('create a token; it is shown once')
-      .action(async (name: string, _flags: object, command) => {
-        await frame.ask(command, tokenOperations.create, { body: { name } }, (made) => made.token);
+      .option('--role <name>', 'what it may do: `bramble role list` (default: everything, without end)')
+      .option('--expires <time>', 'when it ends: a time, or days from now, such as 90d', instantOrDays)
+      .action(async (name: string, { role, expires }: { role?: string; expires?: string }, command) => {
+        const body = { name, role, expiresAt: expires };
+        await frame.ask(command, tokenOperations.create, { body }, (made) => made.token);
       }),
-    'bramble token create helpdesk',
+    'bramble token create reports --role junior-helpdesk --expires 90d',
   );
 }
 
@@ -40,7 +45,9 @@ function addList(tokens: Command, frame: Frame): void {
         await frame.ask(command, tokenOperations.list, {}, (answer, style) =>
           columns(style, answer.tokens, {
             name: (row) => row.name,
+            role: (row) => row.role ?? 'everything',
             created: (row) => timeText(row.createdAt),
+            ends: (row) => timeText(row.expiresAt),
             revoked: (row) => timeText(row.revokedAt),
           }),
         );

@@ -82,6 +82,8 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
   coordinator: [
     'insert domain',
     'insert administrator_token, update administrator_token', // an administrator's
+    'insert api_token, update api_token', // an administrator's
+    'insert custom_role, update custom_role, delete custom_role', // an administrator's
     'select event', // for people
     'insert srp_clearance',
     'update authority, delete authority', // renewed and replaced by an administration service

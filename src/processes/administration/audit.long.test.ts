@@ -200,6 +200,11 @@ async function walk(): Promise<Set<string>> {
   await call('POST /instances/{name}/retire', '/instances/three/retire');
   secret((await call('POST /tokens', '/tokens', { name: 'second' }))['token']);
   await call('DELETE /tokens/{name}', '/tokens/second');
+  await call('POST /roles', '/roles', { name: 'auditor', rights: ['audit.read'] });
+  secret((await call('POST /tokens', '/tokens', { name: 'third', role: 'auditor' }))['token']);
+  await call('PUT /roles/{name}', '/roles/auditor', { rights: [] });
+  await call('DELETE /tokens/{name}', '/tokens/third');
+  await call('DELETE /roles/{name}', '/roles/auditor');
   const [signer, next] = [testSigner(), testSigner()];
   await configureForHosts(admin);
   const invited = await call('POST /hosts', '/hosts', {

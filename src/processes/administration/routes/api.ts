@@ -28,6 +28,7 @@ import { policyRuleRoutes } from './policy-rules.ts';
 import { pushRoutes } from './push.ts';
 import { releaseSignerRoutes } from './release-signer.ts';
 import { retentionRoutes } from './retention.ts';
+import { roleRoutes } from './roles.ts';
 import { routerRoutes } from './routers.ts';
 import { serviceRoutes } from './services.ts';
 import { srpCredentialRoutes } from './srp-credentials.ts';
@@ -65,6 +66,7 @@ const resources = [
   upgradePlugin,
   noticeRoutes,
   tokenRoutes,
+  roleRoutes,
   auditRoutes,
   retentionRoutes,
   masterKeyRoutes,

@@ -1,41 +1,50 @@
-/**
- * Administrator tokens: created, listed and revoked. The token itself is returned once; the database keeps its digest.
- */
+/** Tokens: created, listed and revoked. A token itself is answered once; the database keeps its digest. */
 import type { FastifyPluginAsync } from 'fastify';
+import { actorOf } from '../../../access/actor.ts';
 import { createToken, listTokens, revokeToken } from '../../../access/administrator-tokens.ts';
+import { createApiToken, isApiTokenName, listApiTokens, revokeApiToken } from '../../../access/api-tokens.ts';
+import { assertMayGive, holdRole } from '../../../access/roles.ts';
+import { allRights } from '../../../api/rights.ts';
 import { tokenOperations } from '../../../api/tokens.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
+import type { Queryable, Transaction } from '../../../database/connection.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
 export function tokenRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
-    serve(app, tokenOperations.list, async () => ({ tokens: await listTokens(context.db) }));
+    serve(app, tokenOperations.list, async () => ({ tokens: await listAllTokens(context.db) }));
 
     serve(app, tokenOperations.create, async (request) => {
+      const { name, role, expiresAt = null } = request.body;
+      const actor = actorOf(request);
       const token = await write(context, async (tx) => {
-        const created = await createToken(tx, request.body.name);
+        assertMayGive(actor, role === undefined ? allRights : await holdRole(tx, role));
+        const created =
+          role === undefined
+            ? await createLegacyToken(tx, name)
+            : await createApiToken(tx, { name, role, expiresAt, createdBy: actor.name });
         if (created === 'name-taken') {
           throw new BrambleError(
             'ERR_NAME_TAKEN',
-            `A token named ${request.body.name} already exists or existed. Choose another name.`,
+            `A token named ${name} already exists or existed. Choose another name.`,
           );
         }
         await recordEvent(tx, {
           kind: 'token-created',
-          subject: request.body.name,
-          message: `${request.administrator} made the administrator token ${request.body.name}`,
+          subject: name,
+          message: `${actor.name} made the token ${name}, ${role === undefined ? 'which may do everything' : `with the role ${role}`}`,
         });
         return created;
       });
-      return { name: request.body.name, token };
+      return { name, token };
     });
 
     serve(app, tokenOperations.revoke, async (request) => {
       await write(context, async (tx) => {
-        const outcome = await revokeToken(tx, request.params.name);
+        const outcome = await revokeEither(tx, request.params.name);
         if (outcome === 'not-found') throw notFound('token', request.params.name);
         if (outcome === 'last') {
           throw new BrambleError(
@@ -46,9 +55,34 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsync 
         await recordEvent(tx, {
           kind: 'token-revoked',
           subject: request.params.name,
-          message: `${request.administrator} revoked the administrator token ${request.params.name}`,
+          message: `${request.administrator} revoked the token ${request.params.name}`,
         });
       });
     });
   };
+}
+
+type Token = Awaited<ReturnType<typeof listApiTokens>>[number];
+
+async function listAllTokens(
+  q: Queryable,
+): Promise<(Omit<Token, 'role' | 'createdBy'> & { role: string | null; createdBy: string | null })[]> {
+  const legacy = (await listTokens(q)).map((token) => ({
+    ...token,
+    role: null,
+    expiresAt: null,
+    createdBy: null,
+  }));
+  return [...legacy, ...(await listApiTokens(q))].sort((one, other) => (one.name < other.name ? -1 : 1));
+}
+
+async function createLegacyToken(tx: Transaction, name: string): Promise<string> {
+  return (await isApiTokenName(tx, name)) ? 'name-taken' : await createToken(tx, name);
+}
+
+/** An earlier release, to which the domain went back, may have given a name that it could not know to be taken: both end. */
+async function revokeEither(tx: Transaction, name: string): Promise<'revoked' | 'not-found' | 'last'> {
+  const limited = await revokeApiToken(tx, name);
+  const legacy = await revokeToken(tx, name);
+  return legacy === 'not-found' ? limited : legacy;
 }
