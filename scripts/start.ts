@@ -45,6 +45,7 @@ async function start(): Promise<void> {
       name: domainName ?? 'Bramble',
       publicPort: 8443,
       srpPort: 3101,
+      consolePort: 3180,
       instances: 1,
       administrationServices: 1,
       ...(publicHost === undefined ? {} : { publicHost }),

@@ -33,7 +33,7 @@ test('a domain of a sealed release is made once, and nothing of it runs before `
     assert.notEqual(code, 0);
     assert.match(errors, /ERR_USAGE/);
   }
-  const ports = ['--public-port', '0', '--srp-port', '0'];
+  const ports = ['--public-port', '0', '--srp-port', '0', '--console-port', '0'];
   const made = await create('--archive', file, '--name', 'Trial', '--instances', '2', ...ports, '--json');
   assert.equal(made.code, 0, made.errors);
   const domain = JSON.parse(made.output);
@@ -64,7 +64,20 @@ test('a database with the domain of another home is said to be what holds it, an
   for (const _ of ['first', 'again']) {
     const { code, errors } = await runBramble(
       { url: '', token: '', home: other },
-      ['domain', 'create', '--archive', file, '--database-url', url, '--public-port', '0', '--srp-port', '0'],
+      [
+        'domain',
+        'create',
+        '--archive',
+        file,
+        '--database-url',
+        url,
+        '--public-port',
+        '0',
+        '--srp-port',
+        '0',
+        '--console-port',
+        '0',
+      ],
       { environment: { BRAMBLE_HOME: other } },
     );
     assert.notEqual(code, 0);

@@ -7,6 +7,18 @@ import { BrambleError, messageOf } from '../base/errors.ts';
 
 const port = z.int().min(0).max(65_535);
 
+export const consoleSchema = z.object({
+  /** Loopback unless there is a certificate: a password is never sent in the clear. */
+  listen: z.union([z.ipv4(), z.ipv6()]).default('127.0.0.1'),
+  /** 0 takes any free port. */
+  port: port.default(3180),
+  /** Under which names browsers reach it, beside `localhost` and addresses. */
+  names: z
+    .array(z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host name in lower case'))
+    .max(32)
+    .default([]),
+});
+
 export const configurationSchema = z.object({
   database: z.union([
     z.object({ embedded: z.literal(true), settings: z.record(z.string(), z.string()).default({}) }),
@@ -21,9 +33,12 @@ export const configurationSchema = z.object({
   listenAddress: z.union([z.ipv4(), z.ipv6()]).default('0.0.0.0'),
   /** Whose connections to the public port begin with a PROXY header: addresses and ranges of balancers. */
   balancers: z.array(addressRangeShape).max(256).default([]),
+  /** Where administrators' browsers and programs connect. */
+  console: consoleSchema.prefault({}),
 });
 
 export type Configuration = z.output<typeof configurationSchema>;
+export type ConsoleSettings = Configuration['console'];
 
 /** @throws BrambleError ERR_CONFIGURATION that names the file, and the place in it. */
 export async function readConfiguration(home: string): Promise<Configuration> {

@@ -3,10 +3,10 @@ import { createServer } from 'node:net';
 import { BrambleError } from '../base/errors.ts';
 
 /** The preferred port, or another if it is taken (or 0). @throws BrambleError ERR_LISTEN */
-export async function freePort(wanted: number, address: string, besides?: number): Promise<number> {
+export async function freePort(wanted: number, address: string, ...besides: number[]): Promise<number> {
   for (const port of [wanted, 0, 0, 0]) {
     const found = await tryPort(port, address);
-    if (found !== null && found !== besides) return found;
+    if (found !== null && !besides.includes(found)) return found;
   }
   throw new BrambleError('ERR_LISTEN', `No free port was found on ${address}.`);
 }

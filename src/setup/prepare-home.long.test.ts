@@ -33,7 +33,16 @@ await writeFile(archive, built.archive);
 const signer = testSigner();
 await signArchive(archive, signer, []);
 const plan: HomePlan = {
-  ...{ home, archive, name: 'Example', publicPort: 0, srpPort: 0, instances: 1, administrationServices: 1 },
+  ...{
+    home,
+    archive,
+    name: 'Example',
+    publicPort: 0,
+    srpPort: 0,
+    consolePort: 0,
+    instances: 1,
+    administrationServices: 1,
+  },
   ...{ host: 'host-1', databaseSettings: { fsync: 'off', shared_buffers: '64MB' } },
 };
 

@@ -34,6 +34,7 @@ export interface HomePlan {
   /** Preferred ports; a taken one is replaced by a free one before it is used anywhere. */
   publicPort: number;
   srpPort: number;
+  consolePort: number;
   instances: number;
   administrationServices: number;
   /** Name of this host in the domain. */
@@ -154,14 +155,16 @@ async function configurationOf(plan: HomePlan): Promise<Configuration> {
   if (!(await isPresent(file))) {
     const listenAddress = listenAddressFor(plan.publicHost);
     const publicPort = await freePort(plan.publicPort, listenAddress);
+    const srpPort = await freePort(plan.srpPort, listenAddress, publicPort);
     const configuration = {
       database: plan.databaseUrl
         ? { url: plan.databaseUrl }
         : { embedded: true, settings: { ...plan.databaseSettings } },
       host: plan.host ?? hostname(),
       publicPort,
-      srpPort: await freePort(plan.srpPort, listenAddress, publicPort),
+      srpPort,
       listenAddress,
+      console: { port: await freePort(plan.consolePort, '127.0.0.1', publicPort, srpPort) },
     };
     await writeFile(file, `${JSON.stringify(configuration, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
   }

@@ -20,7 +20,7 @@ test('what an export keeps of the former configuration is replaced by the next',
   const home = join(folder, 'home');
   await prepareHome({
     ...{ home, archive: (await workingTreeArchive()).file, name: 'Example', host: 'berlin' },
-    ...{ publicPort: 0, srpPort: 0, instances: 1, administrationServices: 1 },
+    ...{ publicPort: 0, srpPort: 0, consolePort: 0, instances: 1, administrationServices: 1 },
   });
   const kept = join(home, 'postgres', 'before-export');
   const credentials = async (within: string) => await readFile(join(within, 'database', 'server.json'), 'utf8');

@@ -76,6 +76,7 @@ export async function startDomain(options: DomainOptions): Promise<RunningDomain
     name: 'Example',
     publicPort: 0,
     srpPort: 0,
+    consolePort: 0,
     instances: options.instances ?? 2,
     administrationServices: options.administrationServices ?? 1,
     databaseSettings: options.databaseSettings ?? quickDatabase,

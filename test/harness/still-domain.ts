@@ -36,7 +36,7 @@ export async function stillDomain(archive?: string): Promise<StillDomain> {
   const { url: databaseUrl } = await createTestDatabase(empty);
   await prepareHome({
     ...{ home, archive: archive ?? (await workingTreeArchive()).file, name: 'Example', databaseUrl },
-    ...{ publicPort: 0, srpPort: 0, instances: 1, administrationServices: 1, host: 'berlin' },
+    ...{ publicPort: 0, srpPort: 0, consolePort: 0, instances: 1, administrationServices: 1, host: 'berlin' },
   });
   const sql = postgres(databaseUrl, { max: 2, onnotice: () => {} });
   after(async () => {

@@ -39,6 +39,7 @@ interface Flags extends AcceptanceFlags {
   publicHost?: string;
   publicPort: number;
   srpPort: number;
+  consolePort: number;
   databaseUrl?: string;
   plan?: string;
 }
@@ -82,6 +83,12 @@ function createOptions(command: Command): Command {
     )
     .option('--public-port <port>', 'port that devices connect to; if it is in use, a free one is chosen', number, 8443)
     .option('--srp-port <port>', 'port that instances dial; if it is in use, a free one is chosen', number, 3101)
+    .option(
+      '--console-port <port>',
+      'port that administrators connect to, on loopback; if it is in use, a free one is chosen',
+      number,
+      3180,
+    )
     .option('--database-url <url>', 'your own, empty PostgreSQL database (default: an embedded PostgreSQL)')
     .addOption(new Option('--plan <json>', 'create the domain in the empty database DATABASE_URL').hideHelp());
 }
@@ -92,9 +99,9 @@ async function createHome(frame: Frame, command: Command, archive: string, flags
     import('../../database/embedded/server.ts'),
   ]);
   const home = resolve(homeFolder(frame.environment));
-  const { publicHost, publicPort, srpPort, databaseUrl } = flags;
+  const { publicHost, publicPort, srpPort, consolePort, databaseUrl } = flags;
   const plan: HomePlan = {
-    ...{ home, archive: resolve(archive), name: flags.name, publicPort, srpPort },
+    ...{ home, archive: resolve(archive), name: flags.name, publicPort, srpPort, consolePort },
     instances: inRange('--instances', flags.instances, 64),
     administrationServices: inRange('--administration-services', flags.administrationServices, 16),
     ...(publicHost === undefined ? {} : { publicHost }),

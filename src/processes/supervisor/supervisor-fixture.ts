@@ -22,6 +22,7 @@ import { runSupervisor, type SupervisorOptions } from './supervisor.ts';
 const modules = await bundleModules({
   supervisor: new URL('supervisor.ts', import.meta.url),
   supervision: new URL('../../process/supervision.ts', import.meta.url),
+  wantedSockets: new URL('../../process/wanted-sockets.ts', import.meta.url),
 });
 
 const program = (release: string) => `
@@ -44,12 +45,15 @@ if (settings.heartbeat) {
 // Holds the event loop for good: nothing is heard, and nothing is sent.
 if (settings.hang) setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 50);
 const descriptors = new Map();
+const wanted = settings.console
+  ? (await import('${modules.wantedSockets}')).wantedSockets({ handedSockets: process.env.BRAMBLE_SOCKETS?.split(',') })
+  : undefined;
 // What keeps a router from handing its sockets on: once, or for good.
 let asked = 0;
 const offered = () => {
   asked += 1;
   if (settings.offer === 'late' && asked < 3) throw new Error('too many open files');
-  return descriptors;
+  return wanted ? wanted.descriptors() : descriptors;
 };
 if (settings.offer === 'no sender') process.execPath = '/nonexistent/node';
 // As a process of this release does; without it the program is like one of 1.1, which drains without its supervisor.
@@ -89,6 +93,16 @@ process.on('message', (message, handle) => {
     if (listening === 2 && !settings.silent) sayReady();
   }), 50);
 });
+if (wanted) {
+  const server = net.createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => socket.end('${release} console ' + process.pid));
+  });
+  servers.push(server);
+  const place = await wanted.take('console', { host: '127.0.0.1', port: 0 }, new AbortController().signal);
+  server.listen(place, () => note('console'));
+  wanted.hold('console', server);
+}
 if (kind !== 'router') {
   setInterval(() => {}, 1000);
   sayReady();
@@ -132,7 +146,8 @@ export async function newHome(releases: readonly string[]): Promise<string> {
 
 /** Ports 0 and loopback, whatever else is given. */
 export async function configure(home: string, host: string, database: Record<string, unknown>): Promise<void> {
-  const configuration = { database, host, publicPort: 0, srpPort: 0, listenAddress: '127.0.0.1' };
+  const ports = { publicPort: 0, srpPort: 0, listenAddress: '127.0.0.1', console: { port: 0 } };
+  const configuration = { database, host, ...ports };
   await writeFile(path.join(home, 'config.json'), JSON.stringify(configuration));
 }
 
