@@ -53,6 +53,7 @@ import {
   handOverShape,
   orphanShape,
   socketsShape,
+  wantShape,
 } from '../src/process/adoption-messages.ts';
 import { configurationSchema } from '../src/process/configuration.ts';
 import { processEnvironmentShape } from '../src/process/environment.ts';
@@ -141,5 +142,5 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   }),
   'router request': routerRequestShape,
   'supervisor signs of processes': signShape,
-  ...namedBy('supervisor socket', { handOverShape, handOverRefusedShape, orphanShape, socketsShape }),
+  ...namedBy('supervisor socket', { handOverShape, handOverRefusedShape, orphanShape, socketsShape, wantShape }),
 };

@@ -58,6 +58,9 @@ export const orphanShape = z.object({
 });
 export type Orphan = z.output<typeof orphanShape>;
 
+/** A process asks for a listening socket: its starter over IPC, which answers {type: 'socket', name} with the handle. */
+export const wantShape = z.object({ type: z.literal('want-socket'), name: z.literal('console') });
+
 export const handOverShape = z.object({ type: z.literal('hand-over'), release: z.string() });
 
 /** Why a supervisor does not let another take over. */

@@ -13,6 +13,7 @@ export const processEnvironmentShape = z.object({
   BRAMBLE_HOST: z.string().min(1).optional(),
   BRAMBLE_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
   BRAMBLE_SETTINGS: z.string().default('{}'),
+  BRAMBLE_SOCKETS: z.string().optional(),
   DATABASE_URL: z.string().startsWith('postgres').optional(),
 });
 
@@ -24,6 +25,8 @@ export interface ProcessEnvironment<Settings> {
   /** Name of the host, if it is not the machine's own. */
   host: string | undefined;
   logLevel: string;
+  /** Names of the sockets that the supervisor hands over when asked; undefined if it knows no such question (1.4), or there is none. */
+  handedSockets: readonly string[] | undefined;
   databaseUrl: string | undefined;
   /** BRAMBLE_SETTINGS, parsed. */
   settings: Settings;
@@ -49,6 +52,7 @@ export function readEnvironment<Schema extends z.ZodType>(
     name: parsed.data.BRAMBLE_COMPONENT,
     host: parsed.data.BRAMBLE_HOST,
     logLevel: parsed.data.BRAMBLE_LOG_LEVEL,
+    handedSockets: parsed.data.BRAMBLE_SOCKETS?.split(',').filter((name) => name !== ''),
     databaseUrl: parsed.data.DATABASE_URL,
     settings: settings.data,
     givenSettings,

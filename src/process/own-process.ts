@@ -3,6 +3,9 @@ import { birthOf } from '../base/process-facts.ts';
 import { databaseWithoutCredential, type Orphan } from './adoption-messages.ts';
 import type { Logger } from './log/logger.ts';
 
+/** Of a listening socket that a supervisor holds and a process accepts on. */
+export type SocketName = 'public' | 'srp' | 'console';
+
 export interface OwnProcess {
   home: string;
   name: string;
@@ -13,7 +16,7 @@ export interface OwnProcess {
   databaseUrl: string | undefined;
   log?: Logger;
   /** Descriptors of listening sockets that the next supervisor gets. */
-  sockets?: () => ReadonlyMap<'public' | 'srp', number>;
+  sockets?: () => ReadonlyMap<SocketName, number>;
 }
 
 /** How far it has come. */

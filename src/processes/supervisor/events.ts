@@ -1,7 +1,10 @@
 /** The events of a supervisor: their shapes, and their texts for a terminal. */
+import type { SocketName } from '../../process/own-process.ts';
+
 export type SupervisorEvent =
-  | { type: 'listening'; socket: 'public' | 'srp'; port: number }
-  | { type: 'closed'; socket: 'public' | 'srp'; port: number }
+  | { type: 'listening'; socket: SocketName; port: number }
+  | { type: 'closed'; socket: SocketName; port: number }
+  | { type: 'no-console'; code: string; message: string }
   | { type: 'waiting-for-port'; socket: 'public' | 'srp'; port: number }
   | { type: 'waiting-for-disk'; message: string }
   | { type: 'taking-over'; pid: number; release: string | null }
@@ -40,7 +43,11 @@ type Texts = {
 
 const texts: Texts = {
   listening: (event) => `${event.socket} port ${event.port} is open`,
-  closed: (event) => `${event.socket} port ${event.port} is closed: no router is to run here`,
+  closed: (event) =>
+    `${event.socket} port ${event.port} is closed: ` +
+    (event.socket === 'console' ? 'nobody answers on it' : 'no router is to run here'),
+  'no-console': (event) =>
+    `the console has no port, everything else works; will retry: ${event.message} (${event.code})`,
   'waiting-for-port': (event) => `${event.socket} port ${event.port} is still in use; waiting for it`,
   'waiting-for-disk': (event) =>
     `processes wait a few seconds for a supervisor, and this one is waiting for disk space: ${event.message}`,

@@ -11,9 +11,10 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../../base/errors.ts';
+import type { SocketName } from '../../process/own-process.ts';
 
 export interface ListeningSocket {
-  readonly name: 'public' | 'srp';
+  readonly name: SocketName;
   readonly address: string;
   readonly port: number;
   /**
@@ -97,6 +98,16 @@ export function heldSocket(name: ListeningSocket['name'], handle: BoundHandle): 
     sendTo: (child) => void child.send({ type: 'socket', name }, handle as unknown as SendHandle, () => undefined),
     close: () => handle.close(),
   };
+}
+
+/** Whether it is the configured one; port 0 means any. */
+export function isBoundTo(socket: ListeningSocket, address: string, port: number): boolean {
+  return (port === 0 || socket.port === port) && socket.address === canonicalAddress(address);
+}
+
+/** IPv6 has many ways to write an address. */
+function canonicalAddress(address: string): string {
+  return new net.SocketAddress({ address, family: net.isIPv6(address) ? 'ipv6' : 'ipv4' }).address;
 }
 
 /** Two sockets can be bound to one port as long as neither listens, so binding alone proves nothing. */

@@ -9,12 +9,11 @@
  * Invariant: any router that is kept listens on the same sockets that the supervisor holds and passes to the router's
  * successors.
  */
-import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Configuration } from '../../process/configuration.ts';
 import type { AdoptedProcess } from './adopted-process.ts';
 import type { OnEvent } from './events.ts';
-import { bindListeningSocket, type ListeningSocket } from './listening-socket.ts';
+import { bindListeningSocket, isBoundTo, type ListeningSocket } from './listening-socket.ts';
 import { inheritSocket } from './socket-inheritance.ts';
 
 interface OpenSocketsOptions {
@@ -65,7 +64,7 @@ export async function openSockets(opened: ListeningSocket[], options: OpenSocket
 
 /** null when no router has the socket of the configured address, or passes it on in time. */
 async function inherited(
-  name: ListeningSocket['name'],
+  name: (typeof names)[number],
   deadline: number,
   { home, configuration, routers, signal }: OpenSocketsOptions,
 ): Promise<ListeningSocket | null> {
@@ -76,7 +75,7 @@ async function inherited(
     for (const router of living) {
       const socket = await inheritSocket(name, router, home, signal);
       if (socket === null) continue;
-      if (isConfigured(socket, configuration)) return socket;
+      if (isBoundTo(socket, configuration.listenAddress, portOf(name, configuration))) return socket;
       socket.close();
       others += 1;
     }
@@ -85,16 +84,6 @@ async function inherited(
   }
 }
 
-function isConfigured({ name, address, port }: ListeningSocket, configuration: Configuration): boolean {
-  const wanted = portOf(name, configuration);
-  return (wanted === 0 || port === wanted) && address === canonicalAddress(configuration.listenAddress);
-}
-
-/** IPv6 has many ways to write an address. */
-function canonicalAddress(address: string): string {
-  return new net.SocketAddress({ address, family: net.isIPv6(address) ? 'ipv6' : 'ipv4' }).address;
-}
-
-function portOf(name: ListeningSocket['name'], { publicPort, srpPort }: Configuration): number {
+function portOf(name: (typeof names)[number], { publicPort, srpPort }: Configuration): number {
   return name === 'public' ? publicPort : srpPort;
 }

@@ -18,18 +18,18 @@ type PipeClass = new (type: number) => object;
 const ipcType = 2;
 const timeoutMs = 15_000;
 
-/** The listening socket of an adopted router; null when it has none or does not offer it now. */
+/** The listening socket of an adopted process; null when it has none or does not offer it now. */
 export async function inheritSocket(
   name: ListeningSocket['name'],
-  router: AdoptedProcess,
+  holder: AdoptedProcess,
   home: string,
   signal: AbortSignal,
 ): Promise<ListeningSocket | null> {
   const soon = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-  const offer = await router.offeredSockets(soon);
+  const offer = await holder.offeredSockets(soon);
   if (offer === null || !offer.names.includes(name)) return null;
   const folder = path.join(runFolder(home), path.basename(offer.folder));
-  const handle = await receiveSocket(folder, name, router.connection, soon).catch(() => null);
+  const handle = await receiveSocket(folder, name, holder.connection, soon).catch(() => null);
   return handle === null ? null : heldSocket(name, handle);
 }
 

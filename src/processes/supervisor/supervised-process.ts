@@ -2,9 +2,10 @@
  * One running process of a release: started from verified files, configured by its environment, watched for its
  * heartbeat, and stopped within a bounded time whatever its state (SIGKILL ends even one stopped by SIGSTOP).
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import { threadPoolSize } from '../../base/name-lookups.ts';
+import { wantShape } from '../../process/adoption-messages.ts';
 import { verifyInstalled } from '../../release/archive.ts';
 import { programName } from '../../release/manifest.ts';
 import { readAdoptable } from './adoptable-processes.ts';
@@ -36,6 +37,8 @@ export interface StartEnvironment {
   home: string;
   host: string;
   sockets: readonly ListeningSocket[];
+  /** Sends the console's socket to a process that asks for it; without it, processes are told that there is none. */
+  handConsole?: (to: ChildProcess) => void;
   /** How long a process may be silent after a heartbeat. */
   hungAfterMs: number;
 }
@@ -63,7 +66,10 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
       child.once('exit', (code, signal) => resolve({ code, signal })),
     );
     const signs = watchSigns(environment.hungAfterMs, exited);
-    child.on('message', signs.take);
+    child.on('message', (message) => {
+      signs.take(message);
+      if (wantShape.safeParse(message).success) environment.handConsole?.(child);
+    });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', reject);
@@ -122,6 +128,7 @@ function environmentOf(spec: ProcessSpec, environment: StartEnvironment): NodeJS
     BRAMBLE_HOST: environment.host,
     BRAMBLE_COMPONENT: spec.name,
     BRAMBLE_SETTINGS: JSON.stringify(spec.settings ?? {}),
+    BRAMBLE_SOCKETS: environment.handConsole === undefined ? '' : 'console',
     ...(spec.databaseUrl === null ? {} : { DATABASE_URL: spec.databaseUrl }),
   };
 }

@@ -24,6 +24,7 @@ import type { AdoptedProcess } from './adopted-process.ts';
 import { type AdoptionDesk, openAdoptionDesk } from './adoption-desk.ts';
 import { type BackupTimer, backupLog, startBackupTimer } from './backup-timer.ts';
 import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts';
+import { createConsoleSocket } from './console-socket.ts';
 import { type DesiredProcess, watchDesired } from './desired-state.ts';
 import type { OnEvent } from './events.ts';
 import { assertAdmitted } from './host-admission.ts';
@@ -33,7 +34,7 @@ import { openSockets } from './open-sockets.ts';
 import { createSlot, type ProcessSlot } from './process-slot.ts';
 import { createRouterFiles, type RouterFiles } from './router-files.ts';
 import { createRouterPorts, type RouterPorts } from './router-ports.ts';
-import type { SupervisedProcess } from './supervised-process.ts';
+import type { StartEnvironment, SupervisedProcess } from './supervised-process.ts';
 import { claimHome } from './take-over.ts';
 
 export interface SupervisorOptions {
@@ -85,9 +86,14 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   const handOver = new AbortController();
   const signal = AbortSignal.any([options.signal, handOver.signal]);
   const sockets: ListeningSocket[] = [];
+  const consoleSocket = createConsoleSocket({ home, settings: configuration.console, signal, onEvent });
   const slots = new Map<string, ProcessSlot>();
   const logTimer = setInterval(logRotation(home, slots, options), logCheckMs);
-  const newSlot = slotMaker(home, configuration, sockets, slots, options);
+  const newSlot = slotMaker(
+    { home, host: configuration.host, sockets, handConsole: consoleSocket.sendTo },
+    slots,
+    options,
+  );
   let desk: AdoptionDesk | undefined;
   let isRemoved = false;
   let backups: BackupTimer | undefined;
@@ -96,14 +102,19 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
       ...{ home, hungAfterMs: options.hungAfterMs ?? 30_000, gatherMs: options.gatherMs ?? 15_000 },
       // A late router listens on sockets other than those now bound.
       hasPlace: ({ name, kind }) => !signal.aborted && kind !== 'router' && !slots.has(name),
-      onLate: (process) => void newSlot(process.spec.name, process),
+      onLate: (process) => {
+        newSlot(process.spec.name, process);
+        consoleSocket.adopt(process);
+      },
       onHandOver: (to) => {
         onEvent({ type: 'handing-over', release: to });
         handOver.abort(new Error('another supervisor is taking over'));
       },
     });
     await mkdir(path.join(home, 'logs'), { recursive: true, mode: 0o700 });
-    const routers = adoptAll(await gather(desk, options, signal), newSlot, options);
+    const adopted = await gather(desk, options, signal);
+    const routers = adoptAll(adopted, newSlot, options);
+    for (const process of adopted) consoleSocket.adopt(process);
     const opening = {
       ...{ home, configuration, signal, onEvent },
       ...{ inheritMs: options.inheritMs ?? 10_000, portWaitMs: options.portWaitMs ?? 30_000 },
@@ -158,9 +169,7 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
       await desk?.close();
     }
     clearInterval(logTimer);
-    for (const socket of sockets) {
-      socket.close();
-    }
+    for (const socket of [...sockets, consoleSocket]) socket.close();
     if ('embedded' in configuration.database && options.keepDatabase !== true && !leaves) {
       await stopEmbedded({ folder: databaseFolder(home), mode: 'fast' });
     }
@@ -260,16 +269,14 @@ async function openDatabase(home: string, configuration: Configuration, signal: 
 }
 
 function slotMaker(
-  home: string,
-  configuration: Configuration,
-  sockets: readonly ListeningSocket[],
+  environment: Omit<StartEnvironment, 'hungAfterMs'>,
   slots: Map<string, ProcessSlot>,
   options: SupervisorOptions,
 ) {
   return (name: string, adopted?: SupervisedProcess): ProcessSlot => {
     const slot = createSlot({
       name,
-      environment: { home, host: configuration.host, sockets, hungAfterMs: options.hungAfterMs ?? 30_000 },
+      environment: { ...environment, hungAfterMs: options.hungAfterMs ?? 30_000 },
       stopGraceMs: options.stopGraceMs ?? defaultStopGraceMs,
       successorReadyMs: options.successorReadyMs ?? 60_000,
       onEvent: options.onEvent,

@@ -1,0 +1,123 @@
+/**
+ * The console's listening socket: bound when a process first asks for it, inherited where an adopted process has it, handed to
+ * whoever asks, and kept while one ends and the next begins.
+ *
+ *   nobody asked ── a process asks, or is adopted with it ──▶ held ── nobody has it for half a minute ──▶ closed, as before
+ *                └─ its port is taken: told once, tried again ─┘
+ *
+ * Invariant: devices never wait for it, and nothing that goes wrong with it keeps a supervisor from its work.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isBrambleError, messageOf } from '../../base/errors.ts';
+import type { ConsoleSettings } from '../../process/configuration.ts';
+import type { AdoptedProcess } from './adopted-process.ts';
+import type { OnEvent } from './events.ts';
+import { bindListeningSocket, isBoundTo, type ListeningSocket } from './listening-socket.ts';
+import { inheritSocket } from './socket-inheritance.ts';
+
+export interface ConsoleSocket {
+  /** One that another supervisor started may have it. */
+  adopt(process: AdoptedProcess): void;
+  /** Sends it to the process once it is bound. */
+  sendTo(child: ChildProcess): void;
+  close(): void;
+}
+
+interface ConsoleSocketOptions {
+  home: string;
+  settings: ConsoleSettings;
+  signal: AbortSignal;
+  onEvent: OnEvent;
+  /** How long connections may wait for a process that accepts them, default 30 s. */
+  unusedMs?: number;
+  /** How often a taken port is tried, default 2 s. */
+  retryMs?: number;
+}
+
+export function createConsoleSocket(options: ConsoleSocketOptions): ConsoleSocket {
+  const { home, settings, signal, onEvent, unusedMs = 30_000, retryMs = 2000 } = options;
+  const holders = new Set<AdoptedProcess>();
+  let users = 0;
+  let held: ListeningSocket | undefined;
+  let opening: Promise<ListeningSocket> | undefined;
+  let inheriting = Promise.resolve();
+  let closing: NodeJS.Timeout | undefined;
+  // Any free one is chosen once.
+  let { port } = settings;
+
+  function hold(socket: ListeningSocket): ListeningSocket {
+    if (signal.aborted) socket.close();
+    signal.throwIfAborted();
+    held = socket;
+    port = socket.port;
+    onEvent({ type: 'listening', socket: 'console', port });
+    return socket;
+  }
+
+  async function inherit(process: AdoptedProcess): Promise<ListeningSocket | null> {
+    if (held !== undefined) return held;
+    const socket = await inheritSocket('console', process, home, signal);
+    if (socket === null || isBoundTo(socket, settings.listen, port)) return socket && hold(socket);
+    socket.close();
+    return null;
+  }
+
+  async function open(): Promise<ListeningSocket> {
+    await inheriting;
+    for (let isTold = false; ; await delay(retryMs, undefined, { signal })) {
+      for (const process of holders) await inherit(process);
+      try {
+        const once = { waitMs: 0, signal, onWaiting: () => undefined };
+        return held ?? hold(await bindListeningSocket('console', settings.listen, port, once));
+      } catch (error) {
+        signal.throwIfAborted();
+        const code = isBrambleError(error) ? error.code : 'ERR_LISTEN';
+        if (!isTold) onEvent({ type: 'no-console', code, message: messageOf(error) });
+        isTold = true;
+      }
+    }
+  }
+
+  function close(): void {
+    clearTimeout(closing);
+    held?.close();
+    held = undefined;
+    opening = undefined;
+  }
+
+  function closeUnused(): void {
+    if (held === undefined) return;
+    close();
+    onEvent({ type: 'closed', socket: 'console', port });
+  }
+
+  function use(exited: Promise<unknown>): void {
+    users += 1;
+    clearTimeout(closing);
+    void exited.then(() => {
+      users -= 1;
+      if (users === 0) closing = setTimeout(closeUnused, unusedMs).unref();
+    });
+  }
+
+  return {
+    adopt: (process) => {
+      if (process.spec.kind === 'router') return;
+      holders.add(process);
+      void process.exited.then(() => holders.delete(process));
+      // At once: who has it may end before anybody asks.
+      inheriting = inheriting
+        .then(async () => {
+          if ((await inherit(process)) !== null) use(process.exited);
+        })
+        .catch(() => undefined);
+    },
+    sendTo: (child) => {
+      use(new Promise((resolve) => child.once('exit', resolve)));
+      opening ??= open();
+      void opening.then((socket) => socket.sendTo(child)).catch(() => undefined);
+    },
+    close,
+  };
+}
