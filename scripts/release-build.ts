@@ -1,5 +1,5 @@
 /**
- * The recipe of a release: the bundled program, in parts, the migrations, the manifest. The same tree gives the same bytes, in
+ * The recipe of a release: the bundled program, in parts, the migrations, the console, the manifest. The same tree gives the same bytes, in
  * whatever folder it lies.
  */
 import { readdir, readFile } from 'node:fs/promises';
@@ -11,6 +11,7 @@ import { writeEntries } from '../src/release/archive-bytes.ts';
 import { formatManifest, type Manifest, manifestName, parseManifest, programName } from '../src/release/manifest.ts';
 import { type Entries, sha256 } from '../src/release/tar-entries.ts';
 import type { ReleaseNumbers } from '../src/release/this-release.ts';
+import { buildConsole } from './console-build.ts';
 
 export interface BuildOptions {
   /** A checkout with its node_modules. */
@@ -41,6 +42,7 @@ export async function buildRelease(
       entries.set(`sql/${name}`, await readFile(path.join(tree, 'sql', name)));
     }
   }
+  for (const [name, contents] of await buildConsole(tree)) entries.set(`console/${name}`, contents);
   const manifest: Manifest = {
     format: 1,
     release: thisRelease.release,

@@ -27,6 +27,7 @@ import { createRegistry, type Readiness, startHealthServer } from '../process/he
 import { hostIdentity } from '../process/host-identity.ts';
 import { createLogger, type Logger } from '../process/log/logger.ts';
 import { aborted, openSupervision, type Supervision } from '../process/supervision.ts';
+import { type WantedSockets, wantedSockets } from '../process/wanted-sockets.ts';
 import type { ComponentDetail } from '../registry/component-detail.ts';
 import { assertCompatible, type ComponentIdentity, type ComponentKind } from '../registry/components.ts';
 import { ownCompatibility, ownFeatureNames, ownLinkVersions, ownRelease } from '../registry/own-release.ts';
@@ -42,6 +43,8 @@ export interface ComponentContext<Settings> {
   /** The name and patience of an additional pool beside `db`. */
   databaseAccess: Pick<DatabaseOptions, 'applicationName' | 'patienceMs' | 'onUnreachable'>;
   registry: Registry;
+  /** Listening sockets that the supervisor hands over. */
+  sockets: WantedSockets;
   /** The registered facts; `loopbackUrl` is set once it listens. */
   identity: ComponentIdentity;
   /** Aborted when the process is to end: stop taking on new work. */
@@ -120,6 +123,7 @@ export async function componentProcess<Schema extends z.ZodType>(options: Compon
     log.info({ reason: messageOf(stop.signal.reason) }, 'ended before it was ready');
   } finally {
     await closeAll(life.closing, options.drainMs ?? 15_000, log);
+    context.sockets.release();
     await stop.release();
   }
   if (stop.signal.reason instanceof Error) throw stop.signal.reason;
@@ -139,7 +143,8 @@ async function prepare<Schema extends z.ZodType>(options: ComponentOptions<Schem
     loopbackUrl: null,
   };
   const log = createLogger({ kind, name, release: ownRelease, level: environment.logLevel });
-  const stop = openSupervision({ ...environment, kind, release: ownRelease, log });
+  const sockets = wantedSockets(environment);
+  const stop = openSupervision({ ...environment, kind, release: ownRelease, log, sockets: sockets.descriptors });
   const databaseAccess = {
     applicationName: applicationName(kind, identity.name, identity.host, identity.processId),
     patienceMs: () => {
@@ -156,7 +161,7 @@ async function prepare<Schema extends z.ZodType>(options: ComponentOptions<Schem
   });
   const life: Life<z.output<Schema>> = {
     context: {
-      ...{ environment, log, db, databaseUrl, databaseAccess, identity },
+      ...{ environment, log, db, databaseUrl, databaseAccess, identity, sockets },
       registry: createRegistry({ name, kind, release: ownRelease }),
       stopping: stop.signal,
       fail: stop.request,

@@ -7,7 +7,7 @@ import { BrambleError, messageOf } from '../base/errors.ts';
 
 const port = z.int().min(0).max(65_535);
 
-export const consoleSchema = z.object({
+const consoleSchema = z.object({
   /** Loopback unless there is a certificate: a password is never sent in the clear. */
   listen: z.union([z.ipv4(), z.ipv6()]).default('127.0.0.1'),
   /** 0 takes any free port. */

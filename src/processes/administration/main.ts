@@ -5,6 +5,7 @@
 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
 import * as z from 'zod';
 import { runSealer } from '../../access/audit/sealer.ts';
 import { systemClock } from '../../base/clock.ts';
@@ -16,6 +17,7 @@ import {
   type Listening,
   type Work,
 } from '../../component/component-process.ts';
+import { serveConsole } from '../../component/console-listener.ts';
 import { type MasterKeyRing, openMasterKeyRing } from '../../component/master-key-ring.ts';
 import { announceAddress } from '../../component/service-address.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
@@ -29,10 +31,13 @@ import { lookOut } from '../../notices/look-out.ts';
 import { teller } from '../../notices/tell.ts';
 import { endedFenceLook, upgradeLook } from '../../notices/upgrade-look.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
+import type { ConsoleSettings } from '../../process/configuration.ts';
 import { healthHandler } from '../../process/health.ts';
 import { recordsChanges } from '../../registry/component-detail.ts';
 import { poolSize } from '../../registry/database-sessions.ts';
 import { ownFeatures, ownRelease } from '../../registry/own-release.ts';
+import { consoleFolders } from '../../release/console-folders.ts';
+import { createConsoleServer } from '../../rest/console-server.ts';
 import { closeInOrder } from '../../rest/orderly-close.ts';
 import { heldUpgrade } from '../../upgrade/waves/schedule.ts';
 import { administrationServer } from './administration-server.ts';
@@ -63,22 +68,32 @@ export async function runAdministration(): Promise<void> {
     });
     return await opened;
   };
+  let built: Promise<FastifyInstance> | undefined;
+  const appOf = async (context: Context): Promise<FastifyInstance> => {
+    built ??= restServer(context, await ringOf(context), names);
+    return await built;
+  };
   await componentProcess({
     kind: 'administration',
     settings: administrationSettings,
     maxConnections: poolSize.administration,
-    listen: async (context) => await listenForAdministrators(context, await ringOf(context), names),
-    work: async (context) => await workUntilStopped(context, await ringOf(context), names),
+    listen: async (context) => await listenForAdministrators(context, await appOf(context)),
+    work: async (context) => {
+      const [ring, app] = [await ringOf(context), await appOf(context)];
+      const console = serveConsole(context, consoleServer(context, app), context.stopping);
+      const work = await workUntilStopped(context, ring, names);
+      return { ...work, drain: async () => void (await Promise.all([console, work.drain()])) };
+    },
   });
 }
 
-async function listenForAdministrators(
-  context: Context,
-  masterKeys: MasterKeyRing,
-  names: NameLookups,
-): Promise<Listening> {
-  const { environment } = context;
-  const app = await administrationServer({
+function consoleServer({ environment }: Context, app: FastifyInstance) {
+  const folders = () => consoleFolders(environment.home);
+  return ({ names }: ConsoleSettings) => createConsoleServer({ app, folders, names, servedBy: 'administration' });
+}
+
+async function restServer(context: Context, masterKeys: MasterKeyRing, names: NameLookups): Promise<FastifyInstance> {
+  return await administrationServer({
     context: {
       db: context.db,
       name: context.identity.name,
@@ -86,13 +101,16 @@ async function listenForAdministrators(
       features: ownFeatures,
       platforms: registeredPlatforms,
       host: context.identity.host,
-      home: environment.home,
+      home: context.environment.home,
       masterKeys,
       names,
       log: context.log,
     },
     health: healthHandler(context),
   });
+}
+
+async function listenForAdministrators({ environment }: Context, app: FastifyInstance): Promise<Listening> {
   await listenOn(app, environment.settings.port);
   const { port } = app.server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;

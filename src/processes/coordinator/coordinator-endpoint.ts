@@ -6,6 +6,7 @@
 import { rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
 import { auditRequests, recordedRequest } from '../../access/audited-request.ts';
 import { requireToken } from '../../access/authentication.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -31,12 +32,17 @@ interface CoordinatorEndpointOptions {
   log: { error(fields: object, message: string): void };
 }
 
+export interface CoordinatorEndpoint {
+  url: string;
+  /** To be reached over the console's socket too. */
+  app: FastifyInstance;
+  close(): Promise<void>;
+}
+
 const maxBodyBytes = 64 * 1024;
 
 /** Listens on an ephemeral port of 127.0.0.1 and announces it. */
-export async function openCoordinatorEndpoint(
-  options: CoordinatorEndpointOptions,
-): Promise<{ url: string; close(): Promise<void> }> {
+export async function openCoordinatorEndpoint(options: CoordinatorEndpointOptions): Promise<CoordinatorEndpoint> {
   const { db, home, host, name, features, platforms, health } = options;
   const app = createRestServer({
     maxBodyBytes,
@@ -72,6 +78,7 @@ export async function openCoordinatorEndpoint(
   const withdraw = await announceAddress(home, name, url);
   return {
     url,
+    app,
     close: async () => {
       await withdraw();
       await rm(file, { force: true });

@@ -31,8 +31,9 @@ import { featureList } from '../../upgrade/plan/feature-list.ts';
 import { leaseHolderOf, releaseDeadHolder } from '../../upgrade/state/lease-holder.ts';
 import { domainEffects } from '../../upgrade/steps/domain-effects.ts';
 import { heldUpgrade } from '../../upgrade/waves/schedule.ts';
+import { serveConsoleAcrossFence } from './console-across-fence.ts';
 import { runSteps } from './coordinator.ts';
-import { openCoordinatorEndpoint } from './coordinator-endpoint.ts';
+import { type CoordinatorEndpoint, openCoordinatorEndpoint } from './coordinator-endpoint.ts';
 import { fenceLook } from './fence-look.ts';
 
 export const coordinatorSettings = z.looseObject({
@@ -43,12 +44,13 @@ type Context = ComponentContext<z.output<typeof coordinatorSettings>>;
 
 /** Runs until asked to end. @throws BrambleError as {@link componentProcess}. */
 export async function runCoordinator(): Promise<void> {
+  let endpoint: CoordinatorEndpoint | undefined;
   await componentProcess({
     kind: 'coordinator',
     settings: coordinatorSettings,
     maxConnections: poolSize.coordinator,
-    listen: async (context) =>
-      await openCoordinatorEndpoint({
+    listen: async (context) => {
+      endpoint = await openCoordinatorEndpoint({
         db: context.db,
         home: context.environment.home,
         host: context.identity.host,
@@ -57,8 +59,14 @@ export async function runCoordinator(): Promise<void> {
         platforms: registeredPlatforms,
         health: healthHandler(context),
         log: context.log,
-      }),
-    work: coordinate,
+      });
+      return endpoint;
+    },
+    work: async (context) => {
+      const work = await coordinate(context);
+      const console = endpoint === undefined ? undefined : serveConsoleAcrossFence(context, endpoint.app);
+      return { ...work, drain: async () => void (await Promise.all([console, work.drain()])) };
+    },
   });
 }
 

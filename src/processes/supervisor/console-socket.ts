@@ -16,7 +16,7 @@ import type { OnEvent } from './events.ts';
 import { bindListeningSocket, isBoundTo, type ListeningSocket } from './listening-socket.ts';
 import { inheritSocket } from './socket-inheritance.ts';
 
-export interface ConsoleSocket {
+interface ConsoleSocket {
   /** One that another supervisor started may have it. */
   adopt(process: AdoptedProcess): void;
   /** Sends it to the process once it is bound. */

@@ -1,0 +1,38 @@
+/**
+ * The console's origin: which requests came to it, and under which names a browser may have reached it.
+ *
+ * Invariant: a page of another site that had its own name resolve to this host (DNS rebinding) never has one of these names. An
+ * address is one, as nobody can have it resolve to something else.
+ */
+import { isIP } from 'node:net';
+
+export interface ConsoleOrigin {
+  readonly scheme: 'http' | 'https';
+  /** Host names beside `localhost` and addresses. */
+  readonly names: readonly string[];
+}
+
+const arrivals = new WeakMap<object, ConsoleOrigin>();
+
+/** @param request as Node.js has it */
+export function markArrival(request: object, origin: ConsoleOrigin): void {
+  arrivals.set(request, origin);
+}
+
+/** Undefined for requests that came to another listener. */
+export function arrivedAt(request: object): ConsoleOrigin | undefined {
+  return arrivals.get(request);
+}
+
+/** @param host of a Host header: a name or an address, perhaps with a port */
+export function isOwnName(host: string | undefined, { names }: Pick<ConsoleOrigin, 'names'>): boolean {
+  const hostname = host === undefined ? undefined : hostnameOf(host);
+  if (hostname === undefined) return false;
+  const bare = hostname.replace(/^\[(.*)\]$/, '$1');
+  return bare === 'localhost' || isIP(bare) !== 0 || names.includes(bare);
+}
+
+/** Any port: a forwarded one is another than the own one. */
+function hostnameOf(host: string): string | undefined {
+  return /^[^/?#@\\\s]+$/.test(host) && URL.canParse(`http://${host}`) ? new URL(`http://${host}`).hostname : undefined;
+}

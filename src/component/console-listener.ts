@@ -1,0 +1,80 @@
+/**
+ * Where the console's connections are accepted, by the administration service or, across the release fence, by the coordinator:
+ * one socket, which outlives both.
+ *
+ * Invariant: it is accepted on only until the signal is aborted; from then on connections wait in the socket's queue for who is
+ * next, and those that are open end with the answer under way.
+ */
+import type { Server } from 'node:http';
+import { type AddressInfo, isIP } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf } from '../base/errors.ts';
+import { readPresent } from '../base/present-file.ts';
+import { writeWholeFile } from '../database/whole-file.ts';
+import { type ConsoleSettings, readConfiguration } from '../process/configuration.ts';
+import { aborted } from '../process/supervision.ts';
+import type { ComponentContext } from './component-process.ts';
+
+/** Made anew for each time that it is accepted on. */
+interface ConsoleServer {
+  readonly server: Server;
+  readonly scheme: 'http' | 'https';
+  close(): Promise<void>;
+}
+
+const retryMs = 2000;
+
+/** Accepts until the signal is aborted, and then ends what is open. What fails is logged once and tried again. */
+export async function serveConsole(
+  context: Pick<ComponentContext<unknown>, 'environment' | 'log' | 'sockets'>,
+  createServer: (settings: ConsoleSettings) => ConsoleServer,
+  signal: AbortSignal,
+): Promise<void> {
+  const { environment, log, sockets } = context;
+  // Made without a home of its own, as in a trial.
+  if ((await readPresent(join(environment.home, 'config.json'))) === null) return;
+  let isTold = false;
+  while (!signal.aborted) {
+    try {
+      const { console: settings } = await readConfiguration(environment.home);
+      const place = await sockets.take('console', { host: settings.listen, port: settings.port }, signal);
+      if (place === null) return;
+      const served = createServer(settings);
+      try {
+        await listening(served.server, place);
+        sockets.hold('console', served.server);
+        await announce(environment.home, served, settings);
+        await aborted(signal);
+      } finally {
+        await served.close();
+      }
+    } catch (error) {
+      if (!isTold && !signal.aborted) log.warn({ error: messageOf(error) }, 'the console is not served; will retry');
+      isTold = true;
+      await delay(retryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+async function listening(server: Server, place: object): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(place, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** Where a browser finds it: `console.json` in the home, which stays when the process ends, as the address does. */
+async function announce(home: string, { server, scheme }: ConsoleServer, settings: ConsoleSettings): Promise<void> {
+  const { address, port } = server.address() as AddressInfo;
+  const host = settings.names[0] ?? (isLoopback(address) ? 'localhost' : address);
+  const url = `${scheme}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+  await writeWholeFile(join(home, 'console.json'), `${JSON.stringify({ url })}\n`, 'w');
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
+}
