@@ -3,12 +3,12 @@
  * only an account move changes the owner and epoch of an account.
  */
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
-import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { isMarked } from './account-fence.ts';
 import { type AccountSkip, importAccounts, type ListOnTrial, type NewAccount } from './account-import.ts';
 
 /** An account with its instance; `epoch` counts its owners, from 1. */
-interface Account {
+export interface Account {
   readonly id: AccountId;
   readonly name: string;
   readonly displayName: string;
@@ -42,64 +42,19 @@ export async function createAccount(
 /** By its stored name (see `accountNameOf`); through the unique index of names. */
 export async function getAccount(q: Queryable, name: string): Promise<Account | undefined> {
   const [row] = await q<Account[]>`
-    select a.id, a.name, a.display_name as "displayName", a.instance_id as "instanceId", i.name as instance,
-      i.srp_identifier as "srpIdentifier", a.epoch::float8 as epoch,
-      ${isMarked(q)} as moving,
-      array(select g.name from group_member m join account_group g on g.id = m.group_id
-            where m.account_id = a.id order by g.rank) as groups,
-      (select count(*)::int from device d where d.account_id = a.id and d.state <> 'gone') as "deviceCount",
-      a.created_at as "createdAt"
-    from account a join instance i on i.id = a.instance_id
-    where a.name = ${name}`;
+    select ${accountColumns(q)} from account a join instance i on i.id = a.instance_id where a.name = ${name}`;
   return row;
 }
 
-interface AccountFilter {
-  /** Name of an instance. */
-  readonly instance?: string | undefined;
-  /** Name of a group. */
-  readonly group?: string | undefined;
-  /** Only names after this one, the last of the previous page. */
-  readonly after?: string | undefined;
-  /** Maximum number of rows, 1 to 1,000; default 100. */
-  readonly limit?: number | undefined;
-}
-
-/** One page of accounts by name, and the name to continue after if there are more. */
-interface AccountPage {
-  readonly accounts: readonly Account[];
-  readonly next: string | undefined;
-}
-
-/** Keyset paging along the unique index of names; the filters are semi-joins on group_member's primary key. */
-export async function listAccounts(q: Queryable, filter: AccountFilter = {}): Promise<AccountPage> {
-  const limit = Math.min(Math.max(Math.trunc(filter.limit ?? 100), 1), 1000);
-  const instance = filter.instance ?? null;
-  const group = filter.group ?? null;
-  const rows = await q<Account[]>`
-    with page as materialized (
-      select a.id, a.name, a.display_name, a.instance_id, i.name as instance, i.srp_identifier, a.epoch,
-        a.created_at
-      from account a join instance i on i.id = a.instance_id
-      where a.name > ${filter.after ?? ''}
-        and (${instance}::text is null or i.name = ${instance})
-        and (${group}::text is null or exists (
-          select from group_member m join account_group g on g.id = m.group_id
-          where m.account_id = a.id and g.name = ${group}))
-      order by a.name
-      limit ${limit + 1}
-    )
-    select p.id, p.name, p.display_name as "displayName", p.instance_id as "instanceId", p.instance,
-      p.srp_identifier as "srpIdentifier", p.epoch::float8 as epoch,
-      ${isMarked(q, q`p.id`)} as moving,
-      array(select g.name from group_member m join account_group g on g.id = m.group_id
-            where m.account_id = p.id order by g.rank) as groups,
-      (select count(*)::int from device d where d.account_id = p.id and d.state <> 'gone') as "deviceCount",
-      p.created_at as "createdAt"
-    from page p
-    order by p.name`;
-  const accounts = rows.slice(0, limit);
-  return { accounts, next: rows.length > limit ? accounts.at(-1)?.name : undefined };
+/** Of account `a` and its instance `i`. */
+export function accountColumns(q: Queryable): SqlFragment {
+  return q`
+    a.id, a.name, a.display_name as "displayName", a.instance_id as "instanceId", i.name as instance,
+    i.srp_identifier as "srpIdentifier", a.epoch::float8 as epoch, ${isMarked(q)} as moving,
+    array(select g.name from group_member m join account_group g on g.id = m.group_id
+          where m.account_id = a.id order by g.rank) as groups,
+    (select count(*)::int from device d where d.account_id = a.id and d.state <> 'gone') as "deviceCount",
+    a.created_at as "createdAt"`;
 }
 
 /** Deletes the account with its devices, commands and deliveries; waits for any holder of its row lock. */

@@ -48,10 +48,10 @@ export async function deleteGroup(tx: Transaction, groupId: string): Promise<voi
   await tx`delete from account_group where id = ${groupId}`;
 }
 
-/** Whether a group with this name exists. */
-export async function groupExists(q: Queryable, name: string): Promise<boolean> {
-  const { count } = await q`select 1 from account_group where name = ${name}`;
-  return count > 0;
+/** The id of the group with this name. */
+export async function findGroup(q: Queryable, name: string): Promise<string | undefined> {
+  const [row] = await q<{ id: string }[]>`select id from account_group where name = ${name}`;
+  return row?.id;
 }
 
 /** All groups by rank. */

@@ -1,6 +1,7 @@
 /** User accounts: one by one, by the thousand, and their activation passwords. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { next, pageQuery, type Sort } from './paging.ts';
 import { byName, instant, listLimit, nothing } from './shapes.ts';
 import { typedAccountName, typedText } from './typed-text.ts';
 
@@ -36,6 +37,8 @@ const importResult = z.object({
 });
 export type ImportResult = z.output<typeof importResult>;
 
+export const accountSorts = ['name', 'createdAt', 'displayName'] as const;
+export type AccountOrder = Sort<(typeof accountSorts)[number]>;
 const tag = 'accounts';
 
 export const accountOperations = {
@@ -48,14 +51,13 @@ export const accountOperations = {
   },
   list: {
     right: 'accounts.read',
-    ...{ method: 'GET', path: '/accounts', tag, summary: 'List accounts by name, in pages' },
+    ...{ method: 'GET', path: '/accounts', tag, summary: 'List accounts, in pages' },
     query: z.object({
-      instance: z.string().optional(),
-      group: z.string().optional(),
-      after: z.string().optional().describe('The `next` value of the previous page.'),
-      limit: listLimit(1000).optional(),
+      instance: z.string().max(200).optional().describe('Only of the instance with this name.'),
+      group: z.string().max(200).optional().describe('Only of the group with this name.'),
+      ...pageQuery(accountSorts, listLimit(1000).default(100)),
     }),
-    answer: z.object({ accounts: z.array(account), next: z.string().nullable() }),
+    answer: z.object({ accounts: z.array(account), next }),
   },
   show: {
     right: 'accounts.read',

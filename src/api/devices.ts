@@ -1,6 +1,7 @@
 /** Devices: listed, shown, removed, and whether they have to identify themselves in TLS. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { next, pageQuery, type Sort } from './paging.ts';
 import { byId, byName, freeForm, instant, listLimit, name, nothing, word } from './shapes.ts';
 
 const text = z.string().nullable();
@@ -50,7 +51,10 @@ const device = z.object({
 export type Device = z.output<typeof device>;
 const deviceDetails = device.extend({ options: freeForm, inventory: freeForm });
 export type DeviceDetails = z.output<typeof deviceDetails>;
-const devicePage = z.object({ devices: z.array(device), next: z.string().nullable().default(null) });
+const devicePage = z.object({ devices: z.array(device), next });
+export const deviceSorts = ['id', 'createdAt', 'serialNumber', 'model'] as const;
+export type DeviceOrder = Sort<(typeof deviceSorts)[number]>;
+const typedWord = z.string().min(1).max(100);
 
 export const shownDeviceStates = [
   'offered',
@@ -70,6 +74,13 @@ export const deviceOperations = {
     ...{ method: 'GET', path: '/devices', tag, summary: 'List devices' },
     query: z.object({
       account: name.optional(),
+      instance: name.optional().describe('Only devices of accounts of this instance.'),
+      group: name.optional().describe('Only devices of accounts in this group.'),
+      platform: typedWord.optional(),
+      model: typedWord.optional(),
+      software: typedWord
+        .optional()
+        .describe('The version of its software, or of its operating system where it has not told that.'),
       state: z.enum(shownDeviceStates).optional(),
       unanswered: z
         .stringbool()
@@ -85,8 +96,7 @@ export const deviceOperations = {
         .max(10_000)
         .optional()
         .describe('Only active devices whose identity certificate expires within this many days, or has expired.'),
-      after: z.uuid().optional().describe('The `next` value of the previous page.'),
-      limit: listLimit(1000).default(200),
+      ...pageQuery(deviceSorts, listLimit(1000).default(200)),
     }),
     answer: devicePage,
   },
@@ -94,6 +104,7 @@ export const deviceOperations = {
     right: 'devices.read',
     ...{ method: 'GET', path: '/accounts/:name/devices', tag, summary: 'List the devices of an account' },
     params: byName,
+    query: z.object(pageQuery(deviceSorts, listLimit(1000).default(1000))),
     answer: devicePage,
   },
   show: {

@@ -1,6 +1,9 @@
 /** Devices as administrators see them. No token, wake address or certificate leaves here. */
+import { type AccountConditions, chooseAccounts } from '../accounts/account-choice.ts';
 import type { Device, DeviceDetails } from '../api/devices.ts';
-import type { Queryable } from '../database/connection.ts';
+import { isUuid } from '../base/ids.ts';
+import type { Queryable, SqlFragment } from '../database/connection.ts';
+import { type KeyColumn, type Keyed, type PageAsked, pageOf, type Sorts } from '../database/keyset.ts';
 import { identitySettingsSchema } from '../domain/identity-settings.ts';
 import { readSetting } from '../domain/settings.ts';
 import { commandStates } from '../states/command-states.ts';
@@ -10,35 +13,92 @@ import { column } from '../states/stored-names.ts';
 import { identityRenewal, type RenewalFacts, renewalFacts } from './renewal-report.ts';
 import { handOutsShown } from './unanswered-commands.ts';
 
-export interface DeviceFilter {
-  account?: string | undefined;
+export type DeviceSort = 'id' | 'createdAt' | 'serialNumber' | 'model';
+
+export interface DeviceFilter extends PageAsked<DeviceSort> {
+  /** Only devices of these accounts. */
+  accounts: AccountConditions;
   state?: string | undefined;
+  platform?: string | undefined;
+  /** Capital letters count as small ones, as for the version. */
+  model?: string | undefined;
+  /** Of the device's software, or of its operating system where it has not told that. */
+  software?: string | undefined;
   /** Only devices with unanswered commands. */
   unanswered?: boolean | undefined;
   /** Only devices with another wake channel. */
   mustEnrolAgain?: boolean | undefined;
   /** Only active devices whose identity expires within this many days, or has expired. */
   identityEndsWithinDays?: number | undefined;
-  /** Id of the last one of the previous page. */
-  after?: string | undefined;
-  limit: number;
 }
 
-/** By id, through device_pkey; counts through command_pending and delivery_device. */
-export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<Device[]> {
-  const rows = await q<Stored<Device>[]>`
-    select ${columns(q)}
-      from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
-     where (${filter.account ?? null}::text is null or a.name = ${filter.account ?? null})
-       and (${filter.state ?? null}::text is null or ${shownState(q)} = ${filter.state ?? null})
-       and (not ${filter.unanswered ?? false} or exists (${unanswered(q)}))
-       and (not ${filter.mustEnrolAgain ?? false} or ${mustEnrolAgain(q)})
-       and (${filter.identityEndsWithinDays ?? null}::float8 is null or d.state = 'active'
-            and d.identity_expires_at < now() + make_interval(secs => ${(filter.identityEndsWithinDays ?? 0) * 86_400}))
-       and (${filter.after ?? null}::uuid is null or d.id > ${filter.after ?? null})
-     order by d.id
-     limit ${filter.limit}`;
-  return await shown(q, rows);
+interface DevicePage {
+  readonly devices: readonly Device[];
+  readonly next: string | null;
+}
+
+const byId: KeyColumn = { kind: 'id', of: (q) => q`d.id` };
+
+/** Of device `d`: by device_pkey, device_created, device_serial_number, device_model. */
+const sorts: Sorts<DeviceSort> = {
+  id: [byId],
+  createdAt: [{ kind: 'time', of: (q) => q`d.created_at` }, byId],
+  serialNumber: [{ kind: 'text', of: (q) => toldKey(q, q`d.serial_number`) }, byId],
+  model: [{ kind: 'text', of: (q) => toldKey(q, q`d.model`) }, byId],
+};
+
+/** Counts through command_pending and delivery_device. */
+export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<DevicePage> {
+  const { few, fits } = await chooseAccounts(q, filter.accounts);
+  const page = pageOf(q, { name: 'devices', sorts }, filter, (id) =>
+    filter.sort === 'id' && isUuid(id) ? [id] : undefined,
+  );
+  // One by one: without statistics the planner would read all devices for those of a few accounts.
+  const from =
+    few === null
+      ? q`device`
+      : q`(select own.* from unnest(${few as string[]}::uuid[]) c (id)
+             cross join lateral (select * from device where account_id = c.id offset 0) own)`;
+  const { rows, next } = page.cut(
+    await q<(Stored<Device> & Keyed)[]>`
+      with page as materialized (
+        select d.* from ${from} d
+         where ${page.condition} and ${fits(q, q`d.account_id`)} and ${filtered(q, filter)}
+         order by ${page.order()} limit ${page.most})
+      select ${columns(q)}, ${page.keys} as keys
+        from page d
+        -- For each row, of which there are few: where nothing is known of them, a join would read all accounts.
+        cross join lateral (select name, instance_id from account where id = d.account_id limit 1) a
+        join instance i on i.id = a.instance_id
+       order by ${page.order()}`,
+  );
+  return { devices: await shown(q, rows), next };
+}
+
+/** Each by an index of its own where few devices fit, but for the wake channel, which all of a domain share. */
+function filtered(q: Queryable, filter: DeviceFilter): SqlFragment {
+  const { state, platform, model, software, unanswered, mustEnrolAgain, identityEndsWithinDays: days } = filter;
+  const parts = [
+    ...(state === undefined ? [] : [inState(q, state)]),
+    ...(platform === undefined ? [] : [q`d.platform = ${platform}`]),
+    ...(model === undefined ? [] : [q`${toldKey(q, q`d.model`)} = ${toldKey(q, q`${model}::text`)}`]),
+    ...(software === undefined ? [] : [q`${softwareKey(q)} = ${toldKey(q, q`${software}::text`)}`]),
+    ...(unanswered ? [q`d.id = any(array(select c.device_id from command c where ${isUnanswered(q)}))`] : []),
+    ...(mustEnrolAgain ? [mustEnrolAgainNow(q)] : []),
+    ...(days === undefined
+      ? []
+      : [q`d.state = 'active' and d.identity_expires_at < now() + make_interval(secs => ${days * 86_400})`]),
+  ];
+  return parts.reduce((all, part) => q`${all} and ${part}`, q`true`);
+}
+
+/** The same in any database; long texts of devices would not fit into an index. */
+function toldKey(q: Queryable, told: SqlFragment): SqlFragment {
+  return q`lower(left(coalesce(${told}, ''), 100) collate "C")`;
+}
+
+function softwareKey(q: Queryable): SqlFragment {
+  return toldKey(q, q`coalesce(d.software_version, d.os_version)`);
 }
 
 export async function findDevice(q: Queryable, id: string): Promise<DeviceDetails | undefined> {
@@ -63,17 +123,25 @@ async function shown<Row extends Device>(q: Queryable, rows: readonly Stored<Row
 /** With commands that were handed out often without an answer; by command_pending. */
 export async function countUnansweredDevices(q: Queryable): Promise<number> {
   const [row] = await q<{ devices: number }[]>`
-    select count(distinct device_id)::int as devices from command where state = 'sent' and unanswered >= ${handOutsShown}`;
+    select count(distinct c.device_id)::int as devices from command c where ${isUnanswered(q)}`;
   return row?.devices ?? 0;
 }
 
-/** Of device `d`. */
-function unanswered(q: Queryable) {
-  return q`select 1 from command c where c.device_id = d.id and c.state = 'sent' and c.unanswered >= ${handOutsShown}`;
+/** Of command `c`. */
+function isUnanswered(q: Queryable) {
+  return q`c.state = 'sent' and c.unanswered >= ${handOutsShown}`;
 }
 
-function mustEnrolAgain(q: Queryable) {
+function mustEnrolAgainNow(q: Queryable) {
   return q`d.state <> 'gone' and coalesce(${column(q, 'wakeChannel', 'd')} <> (select push_topic from domain), false)`;
+}
+
+/** In words of the indexes that have the devices which are not simply active: few of a domain. */
+function inState(q: Queryable, state: string): SqlFragment {
+  if (state === 'suspended') return isSuspended(q, 'd');
+  if (state === 'leaving') return q`d.state = 'active' and d.removing_since is not null`;
+  if (state === 'active') return q`d.state = 'active' and d.removing_since is null`;
+  return q`d.state <> 'active' and d.state = ${state} and not ${isSuspended(q, 'd')}`;
 }
 
 function shownState(q: Queryable) {
@@ -94,8 +162,8 @@ function columns(q: Queryable) {
     d.identity_expires_at as "identityExpiresAt", ${renewalFacts(q)} as renewal, d.created_at as "createdAt",
     (select count(*)::int from command c
       where c.device_id = d.id and ${commandStates.in(q, 'pending', 'c')}) as "pendingCommands",
-    (select count(*)::int from (${unanswered(q)}) u) as "unansweredCommands",
-    ${mustEnrolAgain(q)} as "mustEnrolAgain",
+    (select count(*)::int from command c where c.device_id = d.id and ${isUnanswered(q)}) as "unansweredCommands",
+    ${mustEnrolAgainNow(q)} as "mustEnrolAgain",
     (select count(*)::int from delivery v
       where v.device_id = d.id and ${deliveryStates.in(q, 'open', 'v')}) as "openDeliveries"`;
 }

@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { importAccounts } from '../accounts/account-import.ts';
-import { createAccount, deleteAccount, getAccount, listAccounts } from '../accounts/accounts.ts';
-import { addGroupMember, createGroup, listGroupMembers, listGroups, removeGroupMember } from '../accounts/groups.ts';
+import { listAccounts } from '../accounts/account-list.ts';
+import { createAccount, deleteAccount, getAccount } from '../accounts/accounts.ts';
+import {
+  addGroupMember,
+  createGroup,
+  findGroup,
+  listGroupMembers,
+  listGroups,
+  removeGroupMember,
+} from '../accounts/groups.ts';
 import { type Database, openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { untilOneWaits } from '../database/waiting-fixture.ts';
@@ -129,18 +137,19 @@ test('two imports of the same names at once create each account once', async () 
   ]);
   const created = [...one, ...two].filter((outcome) => outcome.kind === 'created');
   assert.equal(created.length, 200);
-  const page = await listAccounts(db, { after: 'twin', limit: 1000 });
+  const page = await listAccounts(db, { sort: 'name', after: 'twin', limit: 1000 });
   assert.equal(page.accounts.filter((account) => account.name.startsWith('twin-')).length, 200);
 });
 
 test('pages of accounts follow each other by name without gap or repetition, also filtered', async () => {
   const seen: string[] = [];
+  const conditions = { groupId: await findGroup(db, 'Sales'), instanceId: (await findInstance(db, 'east'))?.id };
   let after: string | undefined;
   do {
-    const page = await listAccounts(db, { group: 'Sales', instance: 'east', limit: 700, after });
+    const page = await listAccounts(db, { ...conditions, sort: 'name', limit: 700, after });
     seen.push(...page.accounts.map((account) => account.name));
     assert.ok(page.accounts.every((account) => account.instance === 'east'));
-    after = page.next;
+    after = page.next ?? undefined;
   } while (after !== undefined);
   const [expected] = await db`select array(select a.name from account a join instance i on i.id = a.instance_id
     where i.name = 'east' and a.name like 'user-%' order by a.name) as names`;

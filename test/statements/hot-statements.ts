@@ -6,7 +6,7 @@
  * executed (statement-plans.test.ts compares).
  */
 import { newId } from '../../src/base/ids.ts';
-import type { Database, Queryable, Transaction } from '../../src/database/connection.ts';
+import type { Queryable } from '../../src/database/connection.ts';
 import * as oweStore from '../../src/deliveries/owe-deliveries.ts';
 import * as renewals from '../../src/deliveries/owe-renewals.ts';
 import * as permits from '../../src/deliveries/permits.ts';
@@ -16,7 +16,6 @@ import * as suspects from '../../src/deliveries/suspects.ts';
 import * as upkeep from '../../src/deliveries/upkeep.ts';
 import * as waitingReason from '../../src/deliveries/waiting-reason.ts';
 import * as wakeStore from '../../src/deliveries/wake-store.ts';
-import type { ConnectRequest } from '../../src/devices/connect-request.ts';
 import * as connectStatement from '../../src/devices/connect-statement.ts';
 import * as earlierRelease from '../../src/devices/earlier-release.ts';
 import { countIdentities } from '../../src/devices/renewal-report.ts';
@@ -35,40 +34,13 @@ import * as gateSamples from '../../src/upgrade/gates/gate-samples.ts';
 import { readEffects } from '../../src/upgrade/operations/effects.ts';
 import { sendAgain } from '../../src/upgrade/operations/send-again.ts';
 import type { NewInstance } from '../../src/upgrade/state/upgrade-plan.ts';
-import { readDestinations, type Upgrade } from '../../src/upgrade/state/upgrade-store.ts';
+import { readDestinations } from '../../src/upgrade/state/upgrade-store.ts';
 import * as waveStore from '../../src/upgrade/state/wave-store.ts';
 import { insertTestProcess } from '../../src/upgrade/steps/domain-fixture.ts';
 import * as homewardMoves from '../../src/upgrade/steps/homeward-moves.ts';
 import * as latecomers from '../../src/upgrade/waves/latecomers.ts';
-import type { LargeDomain } from './large-domain.ts';
-
-export type Q = Database & Transaction;
-
-/** Rows that exist in the large domain, for a statement to be about. */
-export interface Subjects extends LargeDomain {
-  upgrade: Upgrade;
-  /** Devices of accounts that have moved and of such that have not, as they ask. */
-  requests: readonly ConnectRequest[];
-  accountIds: readonly string[];
-  deviceIds: readonly string[];
-  /** One of them waits for a slot. */
-  deliveryIds: readonly string[];
-  queued: moveStore.ReservedMove;
-}
-
-export interface HotStatement {
-  name: string;
-  /** The exported functions that execute it. */
-  of: readonly unknown[];
-  /**
-   * Rows that the steps of each go through, whatever the size of the domain; or so many for each of its accounts, where all have to be
-   * looked at: that is done seldom, or for a share of the time only.
-   */
-  maxRows: number | { perAccount: number };
-  /** What is so before it is executed, in a transaction that is rolled back. */
-  before?(q: Q, subjects: Subjects): Promise<unknown>;
-  run(q: Q, subjects: Subjects): Promise<unknown>;
-}
+import type { HotStatement, Q, Subjects } from './hot-statement.ts';
+import { listModules, listStatements } from './list-statements.ts';
 
 /** Of those that must do with a few rows for each of their subjects (48 devices of a batch, 100 deliveries). */
 const few = 2_000;
@@ -467,6 +439,7 @@ export const hotStatements: readonly HotStatement[] = [
     maxRows: { perAccount: 0.6 },
     run: (q, { upgradeId }) => countMovedAccounts(q, upgradeId),
   },
+  ...listStatements,
 ];
 
 /** Executed when an operator asks, or once for an upgrade or a process; not beside devices, moves and turns. */
@@ -532,6 +505,7 @@ export const hotModules: Readonly<Record<string, Readonly<Record<string, unknown
   waitingReason,
   wakeStore,
   waveStore,
+  ...listModules,
 };
 
 async function sendHome(q: Q, { upgrade, here, there }: Subjects): Promise<void> {

@@ -7,7 +7,8 @@ import { after, before, describe, test } from 'node:test';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import type { Upgrade } from '../../src/upgrade/state/upgrade-store.ts';
-import { type HotStatement, hotModules, hotStatements, type Subjects, seldom } from './hot-statements.ts';
+import type { HotStatement, Subjects } from './hot-statement.ts';
+import { hotModules, hotStatements, seldom } from './hot-statements.ts';
 import { analyzeAll, analyzeAtRest, fillLargeDomain, type LargeDomain, largeTables } from './large-domain.ts';
 import { type ExecutedStatement, type PlanStep, watchPlans } from './plans.ts';
 

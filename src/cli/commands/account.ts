@@ -1,16 +1,17 @@
 /** `bramble account`. */
 import { Readable } from 'node:stream';
 import type { Command } from 'commander';
-import { accountOperations, type ImportResult } from '../../api/accounts.ts';
+import { type AccountOrder, accountOperations, accountSorts, type ImportResult } from '../../api/accounts.ts';
 import { itPolicyOperations } from '../../api/it-policies.ts';
 import { upgradeOperations } from '../../api/upgrade.ts';
 import { counted } from '../../base/counted.ts';
 import { openInputFile } from '../../base/input-file.ts';
 import { shownText } from '../../base/shown-text.ts';
 import { timeText } from '../../base/time-text.ts';
-import { collect, number } from '../arguments.ts';
+import { collect, number, unvalidated } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
+import { afterText, orderText } from '../paging-words.ts';
 import { cell, columns, facts, moreText, type Style, table } from '../text-output.ts';
 import { doneText } from './owed-text.ts';
 
@@ -46,16 +47,25 @@ function addCreate(accounts: Command, frame: Frame): void {
   );
 }
 
+interface ListFlags {
+  instance?: string;
+  group?: string;
+  sort?: AccountOrder;
+  after?: string;
+  limit: number;
+}
+
 function addList(accounts: Command, frame: Frame): void {
   example(
     accounts
       .command('list')
-      .description('list accounts by name')
+      .description('list accounts')
       .option('--instance <name>', 'only of this instance')
       .option('--group <name>', 'only of this group')
-      .option('--after <name>', 'continue after this name')
+      .option('--sort <order>', orderText(accountSorts), unvalidated<AccountOrder>)
+      .option('--after <next>', afterText)
       .option('--limit <number>', 'maximum number of accounts', number, 100)
-      .action(async (query: { instance?: string; group?: string; after?: string; limit: number }, command) => {
+      .action(async (query: ListFlags, command) => {
         await frame.ask(
           command,
           accountOperations.list,
@@ -72,6 +82,7 @@ function addList(accounts: Command, frame: Frame): void {
         );
       }),
     'bramble account list --instance berlin',
+    'bramble account list --sort -createdAt --limit 20',
   );
 }
 

@@ -1,7 +1,14 @@
 /** `bramble device`: devices and how their management ends; device-command.ts has the rest. */
 import type { Command } from 'commander';
 import * as z from 'zod';
-import { type Device, deviceOperations, type ShownDeviceState, shownDeviceStates } from '../../api/devices.ts';
+import {
+  type Device,
+  type DeviceOrder,
+  deviceOperations,
+  deviceSorts,
+  type ShownDeviceState,
+  shownDeviceStates,
+} from '../../api/devices.ts';
 import type { AnswerOf } from '../../api/operation.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -9,6 +16,7 @@ import { dayText, timesInText, timeText } from '../../base/time-text.ts';
 import { number, unvalidated } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
+import { afterText, orderText } from '../paging-words.ts';
 import { cell, columns, facts, moreText, type Style } from '../text-output.ts';
 import {
   addCancelCommand,
@@ -33,7 +41,13 @@ export function addDeviceCommands(program: Command, frame: Frame): void {
 
 interface ListFlags {
   account?: string;
+  instance?: string;
+  group?: string;
   state?: string;
+  platform?: string;
+  model?: string;
+  software?: string;
+  sort?: DeviceOrder;
   unanswered?: boolean;
   mustEnrolAgain?: boolean;
   identityEnds?: number;
@@ -47,7 +61,12 @@ function addList(devices: Command, frame: Frame): void {
       .command('list')
       .description('list devices')
       .option('--account <name>', 'only of this account')
+      .option('--instance <name>', 'only of accounts of this instance')
+      .option('--group <name>', 'only of accounts in this group')
       .option('--state <state>', `only in this state: ${shownDeviceStates.join(', ')}`)
+      .option('--platform <name>', 'only of this platform')
+      .option('--model <name>', 'only of this model')
+      .option('--software <version>', 'only with this version of software, or of the OS where it told no other')
       .option('--unanswered', 'only those that repeatedly received a command without answering')
       .option('--must-enrol-again', 'only those with a push topic that the domain no longer uses')
       .option(
@@ -55,7 +74,8 @@ function addList(devices: Command, frame: Frame): void {
         'only those whose identity certificate expires within this many days, or has expired',
         number,
       )
-      .option('--after <id>', 'continue after this device')
+      .option('--sort <order>', orderText(deviceSorts), unvalidated<DeviceOrder>)
+      .option('--after <next>', afterText)
       .option('--limit <number>', 'maximum number of devices', number, 200)
       .action(async (flags: ListFlags, command) => {
         await frame.ask(

@@ -1,9 +1,10 @@
 /** User accounts: one by one, by the thousand, and their activation passwords. */
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsync } from 'fastify';
+import { actorOf } from '../../../access/actor.ts';
 import type { AccountSkip } from '../../../accounts/account-import.ts';
-import { createAccount, deleteAccount, getAccount, listAccounts } from '../../../accounts/accounts.ts';
-import { groupExists } from '../../../accounts/groups.ts';
+import { listAccounts } from '../../../accounts/account-list.ts';
+import { createAccount, deleteAccount, getAccount } from '../../../accounts/accounts.ts';
 import { setActivationPassword } from '../../../activation/activation-password.ts';
 import { accountOperations } from '../../../api/accounts.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
@@ -11,9 +12,9 @@ import type { ErrorCode } from '../../../base/error-codes.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
 import { readDomain } from '../../../domain/domain.ts';
-import { findInstance } from '../../../instances/instances.ts';
 import { serve } from '../../../rest/serve.ts';
 import { listInstancesOnTrial } from '../../../upgrade/state/upgrade-store.ts';
+import { conditionsOf } from '../account-conditions.ts';
 import { importAccountStream } from '../account-import-stream.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
@@ -47,13 +48,9 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
     });
 
     serve(app, accountOperations.list, async (request) => {
-      const { instance, group } = request.query;
-      if (instance !== undefined && (await findInstance(context.db, instance)) === undefined) {
-        throw notFound('instance', instance);
-      }
-      if (group !== undefined && !(await groupExists(context.db, group))) throw notFound('group', group);
-      const page = await listAccounts(context.db, request.query);
-      return { accounts: page.accounts, next: page.next ?? null };
+      const { instance, group, ...page } = request.query;
+      const conditions = await conditionsOf(context.db, actorOf(request), { instance, group });
+      return await listAccounts(context.db, { ...page, ...conditions });
     });
 
     serve(app, accountOperations.show, async (request) => {

@@ -1,0 +1,90 @@
+/** Statements of lists: whatever the sort, the filter and the groups that somebody is limited to, a page costs what is on it. */
+import { chooseAccounts } from '../../src/accounts/account-choice.ts';
+import * as accountList from '../../src/accounts/account-list.ts';
+import { newId } from '../../src/base/ids.ts';
+import * as deviceList from '../../src/devices/device-list.ts';
+import type { HotStatement, Q, Subjects } from './hot-statement.ts';
+
+/** Two looks at up to 2,000 accounts, and sorting as many. */
+const fewAccounts = 8_000;
+const limit = 50;
+const groups = { small: newId<string>(), large: newId<string>() };
+
+export const listStatements: readonly HotStatement[] = [
+  {
+    name: 'lists: accounts in every order',
+    of: [accountList.listAccounts, chooseAccounts],
+    maxRows: fewAccounts,
+    run: async (q, { here }) => {
+      for (const sort of ['name', '-name', 'createdAt', 'displayName', '-displayName'] as const) {
+        const { next } = await accountList.listAccounts(q, { sort, limit });
+        await accountList.listAccounts(q, { sort, limit, after: next ?? '' });
+        await accountList.listAccounts(q, { sort, limit, instanceId: here });
+      }
+    },
+  },
+  {
+    name: 'lists: accounts of groups',
+    of: [accountList.listAccounts, chooseAccounts],
+    maxRows: fewAccounts,
+    before: insertGroups,
+    run: async (q) => {
+      for (const groupId of Object.values(groups)) {
+        await accountList.listAccounts(q, { sort: 'name', limit, groupId });
+        await accountList.listAccounts(q, { sort: 'createdAt', limit, within: [groupId] });
+      }
+    },
+  },
+  {
+    name: 'lists: devices in every order',
+    of: [deviceList.listDevices],
+    maxRows: fewAccounts,
+    run: async (q) => {
+      for (const sort of ['id', '-id', 'createdAt', 'serialNumber', '-model'] as const) {
+        const { next } = await deviceList.listDevices(q, { sort, limit, accounts: {} });
+        await deviceList.listDevices(q, { sort, limit, accounts: {}, after: next ?? '' });
+      }
+    },
+  },
+  {
+    name: 'lists: devices by what they are',
+    of: [deviceList.listDevices, deviceList.countUnansweredDevices],
+    maxRows: { perAccount: 2 },
+    run: async (q) => {
+      const filters: Partial<deviceList.DeviceFilter>[] = [
+        ...['offered', 'suspended', 'leaving', 'active'].map((state) => ({ state })),
+        ...[{ platform: 'agent' }, { model: 'none' }, { software: '1' }, { software: '18.1' }],
+        ...[{ unanswered: true }, { identityEndsWithinDays: 30 }],
+      ];
+      for (const filter of filters) await deviceList.listDevices(q, { sort: 'id', limit, accounts: {}, ...filter });
+      await deviceList.countUnansweredDevices(q);
+    },
+  },
+  {
+    name: 'lists: devices of accounts',
+    of: [deviceList.listDevices, deviceList.findDevice],
+    maxRows: fewAccounts,
+    before: insertGroups,
+    run: async (q, { here, accountIds, deviceIds }) => {
+      const choices = [
+        { accountId: accountIds[0] ?? '' },
+        { instanceId: here },
+        ...Object.values(groups).flatMap((group) => [{ groupId: group }, { within: [group] }]),
+      ];
+      for (const accounts of choices) await deviceList.listDevices(q, { sort: 'id', limit, accounts });
+      await deviceList.findDevice(q, deviceIds[0] ?? '');
+    },
+  },
+];
+
+export const listModules = { accountList, deviceList };
+
+/** One account in a hundred, and every other one. */
+async function insertGroups(q: Q, _subjects: Subjects): Promise<void> {
+  await q`insert into account_group (id, name, rank) values (${groups.small}, 'small', 1), (${groups.large}, 'large', 2)`;
+  await q`
+    insert into group_member (group_id, account_id)
+    select g, id from (select id, row_number() over (order by name) as n from account) a,
+           unnest(array[${groups.small}::uuid, ${groups.large}::uuid]) with ordinality as x (g, which)
+     where n % case which when 1 then 100 else 2 end = 0`;
+}
