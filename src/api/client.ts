@@ -8,6 +8,7 @@ import { type ErrorCode, isReceivedCode } from '../base/error-codes.ts';
 import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
 import { jsonOrUndefined } from '../base/shallow-json.ts';
 import { deliveryOperations } from './deliveries.ts';
+import { readStream, type StreamMessage } from './event-stream.ts';
 import type { AnswerOf, Operation, RequestOf } from './operation.ts';
 
 /** One administration service, and the token for it. */
@@ -47,6 +48,16 @@ export interface AdministrationClient {
     operation: Op,
     request: RequestOf<Op>,
   ): Promise<ReadableStream<Uint8Array>>;
+  /**
+   * What an operation tells live, until the service ends or falls silent.
+   * @param after the id of the last message that was received, to go on behind it
+   * @throws BrambleError ERR_ADMIN_ANSWER from a service whose release does not stream
+   */
+  follow<Op extends Operation & { stream: string }>(
+    operation: Op,
+    request: RequestOf<Op>,
+    after: string | null,
+  ): Promise<AsyncIterable<StreamMessage>>;
 }
 
 /** A failure reported by the service. */
@@ -165,9 +176,51 @@ export function createAdministrationClient(options: ClientOptions): Administrati
     download: async (operation, request) => {
       const asked = askedOf(operation, request);
       const response = await ask(asked, async (access) => await exchange(access, asked));
-      return response.body ?? new ReadableStream({ start: (controller) => controller.close() });
+      return bodyOf(response);
+    },
+    follow: async (operation, request, after) => {
+      const resumed: Record<string, string> = after === null ? {} : { 'last-event-id': after };
+      const asked = { ...askedOf(operation, request), headers: { accept: operation.stream, ...resumed } };
+      return await ask(asked, async (access) => {
+        const response = await exchange(access, asked);
+        if (response.headers.get('content-type')?.startsWith(operation.stream) === true) {
+          return readStream(untilSilent(bodyOf(response)));
+        }
+        await response.body?.cancel();
+        throw new BrambleError(
+          'ERR_ADMIN_ANSWER',
+          `${access.url} tells nothing live: its release is older. Ask again once the domain is upgraded.`,
+        );
+      });
     },
   };
+}
+
+function bodyOf({ body }: Response): ReadableStream<Uint8Array> {
+  return body ?? new ReadableStream({ start: (controller) => controller.close() });
+}
+
+/** A service gives a sign of life every 15 s; one that does not is frozen, or unreachable without anybody saying so. */
+const silenceMs = 45_000;
+
+/** Ends where nothing comes any more, and where the connection is lost. */
+async function* untilSilent(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    for (;;) {
+      const silence = new Promise<undefined>((resolve) => {
+        timer = setTimeout(resolve, silenceMs, undefined);
+      });
+      const read = await Promise.race([reader.read().catch(() => undefined), silence]);
+      clearTimeout(timer);
+      if (read?.value === undefined) return;
+      yield read.value;
+    }
+  } finally {
+    clearTimeout(timer);
+    await reader.cancel().catch(() => {});
+  }
 }
 
 /**

@@ -1,7 +1,9 @@
 /**
- * What is told live, as server-sent events (`GET /events` with `Accept: text/event-stream`): the shape of a message. A browser can load it.
+ * What is told live, as server-sent events (`GET /events` with `Accept: text/event-stream`): the shape of a message, and
+ * reading them. A browser can load it.
  */
 import * as z from 'zod';
+import { jsonOrUndefined } from '../base/shallow-json.ts';
 import { instant, word } from './shapes.ts';
 
 /** What a message can be about. All but `events` only say that something is to be looked at again. */
@@ -47,4 +49,29 @@ export type StreamMessage = z.output<typeof streamMessage>;
 export function streamText(message: StreamMessage): string {
   const line = message.id === null ? '' : `id: ${message.id}\n`;
   return `${line}data: ${JSON.stringify(z.encode(streamMessage, message))}\n\n`;
+}
+
+/** Longer than any message: whoever sends more without an end of line sends something else. */
+const maxLineLength = 1024 * 1024;
+
+/**
+ * The messages of a stream as they arrive; what is none is passed over.
+ * @throws RangeError for a line without end; whatever reading throws
+ */
+export async function* readStream(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<StreamMessage> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  let data = '';
+  for await (const chunk of chunks) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r?\n/);
+    rest = lines.pop() ?? '';
+    for (const line of lines) {
+      if (line.startsWith('data:')) data += line.slice(5);
+      if (line !== '' || data === '') continue;
+      const parsed = streamMessage.safeParse(jsonOrUndefined(data));
+      data = '';
+      if (parsed.success) yield parsed.data;
+    }
+    if (rest.length + data.length > maxLineLength) throw new RangeError('a message of the stream does not end');
+  }
 }

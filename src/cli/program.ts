@@ -16,6 +16,7 @@ import { addDatabaseCommands } from './commands/database.ts';
 import { addBudgetCommands, addDeliveriesCommand } from './commands/delivery.ts';
 import { addDeviceCommands } from './commands/device.ts';
 import { addDomainCommands } from './commands/domain.ts';
+import { addEventCommands } from './commands/events.ts';
 import { addGroupCommands } from './commands/group.ts';
 import { addHostCommands } from './commands/host.ts';
 import { addInstanceCommands } from './commands/instance.ts';
@@ -82,6 +83,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addComponentCommands(program, frame);
   addBudgetCommands(program, frame);
   addDeliveriesCommand(program, frame);
+  addEventCommands(program, frame);
   addDomainCommands(program, frame);
   addTokenCommands(program, frame);
   addRoleCommands(program, frame);

@@ -39,6 +39,8 @@ export function createRecentEvents(
   const prefix = last.stream.slice(0, 8);
   const events = [...last.events];
   let { end } = last;
+  // Nothing behind it is missing.
+  let [begin = end]: readonly StreamPlace[] = events;
   const placeOf = (id: string): StreamPlace | undefined => {
     const [, stream, transaction = '', number = ''] = /^([0-9a-f]{8})\.(\d{1,20})\.(\d{1,19})$/.exec(id) ?? [];
     return stream === prefix ? { transaction: BigInt(transaction), id: BigInt(number) } : undefined;
@@ -49,7 +51,7 @@ export function createRecentEvents(
     },
     take: (event) => {
       events.push(event);
-      if (events.length > capacity) events.shift();
+      if (events.length > capacity) begin = events.shift() ?? begin;
       end = event;
     },
     reach: (place) => {
@@ -58,8 +60,7 @@ export function createRecentEvents(
     since: (id) => {
       const place = placeOf(id);
       if (place === undefined || isAfter(place, end)) return undefined;
-      const [oldest = end] = events;
-      return isAfter(oldest, place) ? undefined : events.filter((event) => isAfter(event, place));
+      return isAfter(begin, place) ? undefined : events.filter((event) => isAfter(event, place));
     },
     isAhead: (id) => {
       const place = placeOf(id);

@@ -1,6 +1,6 @@
 /** For tests: a client of the stream of events, which remembers what it was told. */
 import { request } from 'node:http';
-import { eventStream, type StreamMessage } from '../api/event-stream.ts';
+import { eventStream, readStream, type StreamMessage } from '../api/event-stream.ts';
 import { until } from '../testing/condition.ts';
 
 interface OpenedStream {
@@ -49,17 +49,3 @@ export async function openStream(
 }
 
 export const isReady = ({ topic, kind }: StreamMessage): boolean => topic === 'stream' && kind === 'ready';
-
-/** The messages of a stream as they arrive. */
-async function* readStream(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<StreamMessage> {
-  let rest = '';
-  for await (const chunk of chunks) {
-    const lines = (rest + Buffer.from(chunk).toString()).split('\n');
-    rest = lines.pop() ?? '';
-    for (const line of lines) {
-      if (!line.startsWith('data: ')) continue;
-      const message = JSON.parse(line.slice(6)) as StreamMessage;
-      yield { ...message, at: new Date(message.at) };
-    }
-  }
-}

@@ -1,36 +1,15 @@
-/** `bramble events`, `bramble push`. */
+/** `bramble push`. */
 import type { Command } from 'commander';
-import { domainOperations } from '../../api/domain.ts';
 import { type PushView, pushOperations } from '../../api/push.ts';
 import { counted } from '../../base/counted.ts';
 import { timeText } from '../../base/time-text.ts';
-import { collectValues, fileText, number } from '../arguments.ts';
+import { collectValues, fileText } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, facts, type Style } from '../text-output.ts';
+import { cell, facts, type Style } from '../text-output.ts';
 
 export function addDomainCommands(program: Command, frame: Frame): void {
-  addEvents(program, frame);
   addPush(program, frame);
-}
-
-function addEvents(program: Command, frame: Frame): void {
-  example(
-    program
-      .command('events')
-      .description('what happened, newest first')
-      .option('--limit <number>', 'maximum number of events', number, 50)
-      .action(async ({ limit }: { limit: number }, command) => {
-        await frame.ask(command, domainOperations.listEvents, { query: { limit } }, (answer, style) =>
-          columns(style, answer.events, {
-            time: (row) => timeText(row.at),
-            kind: (row) => row.kind,
-            'what happened': (row) => row.message,
-          }),
-        );
-      }),
-    'bramble events --limit 20',
-  );
 }
 
 interface PushFlags {
