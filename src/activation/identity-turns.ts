@@ -10,7 +10,7 @@
  */
 import { createHash } from 'node:crypto';
 import { BoundedMap } from '../base/bounded-map.ts';
-import { createFairQueue, type FairQueue } from './fair-queue.ts';
+import { createFairQueue, type FairQueue } from '../base/fair-queue.ts';
 
 /** Requests processed at once: their signatures take half of libuv's four threads. */
 const maxInProgress = 2;

@@ -12,11 +12,11 @@
  */
 import { availableParallelism } from 'node:os';
 import { fencedAccount, isMarked } from '../accounts/account-fence.ts';
+import { createFairQueue, type Place } from '../base/fair-queue.ts';
 import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Database, Queryable } from '../database/connection.ts';
 import { activationTries } from './activation-password.ts';
 import { activationSelectorOf, matchesActivationPassword } from './activation-secret.ts';
-import { createFairQueue, type Place } from './fair-queue.ts';
 import { type FenceMiss, fenceMissOf } from './fence-miss.ts';
 import { createLookUps } from './look-up-batch.ts';
 

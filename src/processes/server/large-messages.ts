@@ -5,9 +5,10 @@
  * Invariant: one large message is read at a time, with the devices taking turns, and afterwards the event loop is left
  * to others for as long as reading it took: however much some devices send, half of the time remains.
  */
-import { createFairQueue } from '../../activation/fair-queue.ts';
+
 import type { Clock } from '../../base/clock.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { createFairQueue } from '../../base/fair-queue.ts';
 
 /**
  * Larger messages wait for a turn, and are read only after their sender was checked. An idle message takes 400 bytes.
