@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { isBrambleError, messageOf } from '../src/base/errors.ts';
 import { homeFolder } from '../src/cli/administration-access.ts';
 import { exitCodeOf } from '../src/cli/exit-codes.ts';
+import { whileTelling } from '../src/cli/first-sign-in.ts';
 import { supervisorMain } from '../src/processes/supervisor/main.ts';
 import { prepareHome } from '../src/setup/prepare-home.ts';
 import { buildRelease } from './release-build.ts';
@@ -60,7 +61,9 @@ async function start(): Promise<void> {
     await rm(folder, { recursive: true, force: true });
   }
   process.env['BRAMBLE_HOME'] = home;
-  await supervisorMain({ keepDatabase: false, signal: stop.signal });
+  await whileTelling({ home, write: (text) => process.stdout.write(text) }, async () => {
+    await supervisorMain({ keepDatabase: false, signal: stop.signal });
+  });
 }
 
 function howToGoOn(publicUrl: string, srpPort: number): string {

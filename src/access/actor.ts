@@ -23,6 +23,13 @@ export function actorOf(request: Pick<FastifyRequest, 'actor'>): Actor {
   return request.actor;
 }
 
+/** An administrator who has signed in. @throws BrambleError ERR_CONFLICT for a token */
+export function signedInActor(request: Pick<FastifyRequest, 'actor'>): Actor & { session: string } {
+  const actor = actorOf(request);
+  if (actor.session !== null) return { ...actor, session: actor.session };
+  throw new BrambleError('ERR_CONFLICT', 'This is for administrators who have signed in; the request has a token.');
+}
+
 declare module 'fastify' {
   interface FastifyRequest {
     /** Null on routes that answer anybody. */

@@ -22,6 +22,9 @@ interface Asking {
 
 const asking = new AsyncLocalStorage<Asking>();
 
+/** What of an operation a route states itself. */
+export type Stated = Partial<Omit<Operation, 'from'>> & { readonly from?: Partial<Operation['from']> };
+
 /** Call it after authentication is set up. Without a keeper idempotency keys are left alone. */
 export function auditRequests(
   app: FastifyInstance,
@@ -36,15 +39,19 @@ export function auditRequests(
 /**
  * Runs `work` in the transaction, recorded as the operation of the current request; with an idempotency key once, and
  * otherwise returns what it returned then.
+ * @param as what of it the request itself does not say, such as who it was found to be of
  * @throws BrambleError ERR_INTERNAL outside of a request: nothing is written without an author.
  */
 export async function recordedRequest<Result>(
   tx: Transaction,
   work: (tx: Transaction) => Promise<Result>,
+  as: Stated = {},
 ): Promise<Result> {
   const request = asking.getStore();
   if (request === undefined) throw new BrambleError('ERR_INTERNAL', 'A change was attempted outside of a request.');
-  const change = async () => await recorded(tx, request.operation, work);
+  const { operation } = request;
+  const stated = { ...operation, ...as, from: { ...operation.from, ...as.from } };
+  const change = async () => await recorded(tx, stated, work);
   request.steps += 1;
   const { keyed, steps } = request;
   return keyed === null ? await change() : await once(tx, keyed.keeper, keyed.request, steps, change);

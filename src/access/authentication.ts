@@ -1,7 +1,7 @@
 /**
- * Bearer tokens. The database holds SHA-256 digests only. Invariant: no body is read, and no route runs, before the
- * token has been verified; from outside, a wrong token, a revoked one and one that has
- * ended are indistinguishable.
+ * Who asks, by a bearer token or by a session's cookie. The database holds SHA-256 digests only. Invariant: no body is read,
+ * and no route runs, before either has been verified; from outside, a wrong token, a revoked one and one that has ended are
+ * indistinguishable.
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -13,6 +13,7 @@ import type { Actor } from './actor.ts';
 import { tokenDigest } from './administrator-tokens.ts';
 import { actorOfApiToken } from './api-tokens.ts';
 import { guard } from './guard.ts';
+import { actorOfCookie, type SignInDesk } from './sign-in/desk.ts';
 
 interface TokenRow {
   id: string;
@@ -22,15 +23,17 @@ interface TokenRow {
 
 const everything = new Set(allRights);
 
-/** Requires a valid token on every route not marked `withoutToken`, and the right that its operation takes. */
-export function requireToken(app: FastifyInstance, q: Queryable): void {
+/** Requires a valid token, or a session's cookie, on every route not marked `withoutToken`, and the right that its operation takes. */
+export function authenticate(app: FastifyInstance, q: Queryable, desk: SignInDesk): void {
   app.decorateRequest('administrator', '');
   app.decorateRequest('actor', null);
   app.decorate('guard', guard);
   const hasRoles = expandedSchema(q);
   app.addHook('onRequest', async (request) => {
     if (request.is404 || request.routeOptions.config.withoutToken === true) return;
-    request.actor = await actorOfToken(q, bearerToken(request), hasRoles);
+    // Who sends a token does not mean a cookie that happens to be there.
+    const session = request.headers.authorization === undefined ? await actorOfCookie(desk, request) : undefined;
+    request.actor = session ?? (await actorOfToken(q, bearerToken(request), hasRoles));
     request.administrator = request.actor.name;
   });
 }
@@ -71,7 +74,8 @@ function bearerToken(request: FastifyRequest): string {
   if (scheme?.toLowerCase() !== 'bearer' || token === undefined || token === '') {
     throw new BrambleError(
       'ERR_TOKEN_MISSING',
-      'The request carries no token. Send `Authorization: Bearer <token>` (BRAMBLE_TOKEN for `bramble`).',
+      'The request carries no token. Send `Authorization: Bearer <token>` (BRAMBLE_TOKEN for `bramble`), or ' +
+        'sign in.',
     );
   }
   return token;
@@ -85,5 +89,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** A route that answers without a token. */
     withoutToken?: boolean;
+    /** Whose body nothing is kept of. */
+    takesPassword?: boolean;
   }
 }

@@ -41,7 +41,9 @@ const keyForm = /^[\x21-\x7e]{1,200}$/;
 export function keyedRequest(request: FastifyRequest, operation: string): KeyedRequest | null {
   const { method, url, headers, body, routeOptions } = request;
   const given = headers['idempotency-key'];
-  if (given === undefined || method === 'GET') return null;
+  // Of a password not even a digest is kept; and who signs in anew is answered anew.
+  const takesPassword = request.actor === null || routeOptions.config.takesPassword === true;
+  if (given === undefined || method === 'GET' || takesPassword) return null;
   const key = /^"(.*)"$/.exec(String(given))?.[1] ?? String(given);
   if (!keyForm.test(key)) throw refused('must be 1 to 200 visible ASCII characters');
   if (routeOptions.schema?.consumes !== undefined) throw refused('cannot be taken with a stream');

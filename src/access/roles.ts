@@ -83,14 +83,15 @@ export async function changeRole(tx: Transaction, name: string, rights: readonly
   return known(row);
 }
 
-/** @throws BrambleError ERR_CONFLICT while a token has the role */
+/** @throws BrambleError ERR_CONFLICT while a token or an administrator has the role */
 export async function removeRole(tx: Transaction, name: string): Promise<void> {
   assertNotPredefined(name);
   const { count } = await tx`delete from custom_role where name = ${name}`;
   if (count === 0) throw notFound('role', name);
   const holders = await tx<{ name: string }[]>`
     select name from api_token
-     where role = ${name} and revoked_at is null and (expires_at is null or expires_at > now()) order by name limit 5`;
+     where role = ${name} and revoked_at is null and (expires_at is null or expires_at > now())
+     union select name from administrator where role = ${name} order by name limit 5`;
   if (holders.length === 0) return;
   const names = holders.map((holder) => holder.name);
   throw new BrambleError('ERR_CONFLICT', `The role ${name} is in use: by ${names.join(', ')}.`, { details: { names } });

@@ -14,6 +14,8 @@ export interface Operation {
   readonly description?: string;
   /** What an administrator has to have for it. */
   readonly right: NeededRight;
+  /** Whether the body has a password of an administrator. */
+  readonly takesPassword?: true;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;

@@ -1,6 +1,7 @@
 /** Every operation of the administration, by resource. */
 import { accountOperations } from './accounts.ts';
 import { administrationServiceOperations } from './administration-services.ts';
+import { administratorOperations } from './administrators.ts';
 import { auditOperations } from './audit.ts';
 import { authorityOperations } from './authorities.ts';
 import { componentOperations } from './components.ts';
@@ -23,6 +24,7 @@ import { retentionOperations } from './retention.ts';
 import { roleOperations } from './roles.ts';
 import { routerOperations } from './routers.ts';
 import { serviceOperations } from './services.ts';
+import { signInOperations } from './sign-in.ts';
 import { srpCredentialOperations } from './srp-credentials.ts';
 import { tokenOperations } from './tokens.ts';
 import { upgradeOperations } from './upgrade.ts';
@@ -31,6 +33,7 @@ import { upgradeEffectOperations } from './upgrade-effects.ts';
 export const resources = {
   accounts: accountOperations,
   administrationServices: administrationServiceOperations,
+  administrators: administratorOperations,
   audit: auditOperations,
   authorities: authorityOperations,
   components: componentOperations,
@@ -52,6 +55,7 @@ export const resources = {
   roles: roleOperations,
   routers: routerOperations,
   services: serviceOperations,
+  signIn: signInOperations,
   srpCredentials: srpCredentialOperations,
   tokens: tokenOperations,
   upgrade: upgradeOperations,

@@ -30,10 +30,10 @@ test('what gives away everything else is for security alone', () => {
   }
 });
 
-test('only the description is answered to anybody', () => {
+test('only the description and sign-in are answered to anybody', () => {
   assert.deepEqual(
     operations.filter(({ right }) => right === 'open').map(({ path }) => path),
-    ['/openapi.json'],
+    ['/openapi.json', '/sign-in', '/sign-in/code/look', '/sign-in/code'],
   );
 });
 

@@ -4,6 +4,9 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { insertAdministrator } from '../access/administrators.ts';
+import { findCode, makeInvitation } from '../access/sign-in/one-time-code.ts';
+import { findSession, insertSession } from '../access/sign-in/sessions.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
 import { createMasterKeys } from '../database/sealed-value.ts';
@@ -82,7 +85,18 @@ test('the newest list that the domain itself signed is taken into the restored d
   await db`insert into host_release (host, release) values ('here', '1.0.0'), ('there', '1.0.0')`;
   await recordEvent(db, { kind: 'test', message: 'before the backup' });
   const former = await readLastEvents(db, 1);
+  const ada = await insertAdministrator(db, {
+    ...{ name: 'ada', displayName: '', role: 'security', groups: null, createdBy: 'test' },
+  });
+  const { code } = await makeInvitation(db, ada, 'test');
+  const session = await insertSession(db, { administratorId: ada, method: 'password', address: '::1', client: '' });
+  assert.ok((await findCode(db, code)) && (await findSession(db, session)));
   const settled = await settleRestored(url, head, by, { lists, masterKeys });
+  assert.deepEqual(
+    [await findCode(db, code), await findSession(db, session)],
+    [undefined, undefined],
+    'what may have ended since the backup opens nothing',
+  );
   assert.deepEqual(settled.joinedHosts, ['there']);
   const { stream } = await readLastEvents(db, 1);
   const [placed] = await db`select count(*)::int as count from event where transaction is not null and kind = 'test'`;

@@ -6,6 +6,7 @@
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { endCopiedSignIns } from '../access/sign-in/copied-sign-ins.ts';
 import type { Database } from '../database/connection.ts';
 import { forgetWakeAddresses } from '../devices/copied-devices.ts';
 import { forgetRequests } from '../instances/copied-credentials.ts';
@@ -18,6 +19,7 @@ const nobody = { host: '127.0.0.1', port: 1, serverName: 'router.bramble.interna
 export async function isolateCopy(db: Database, home: string): Promise<void> {
   await forgetWakeAddresses(db);
   await forgetTargets(db);
+  await endCopiedSignIns(db);
   await forgetRequests(db);
   await forgetRouters(db, nobody);
   const folder = join(home, 'credentials');

@@ -11,6 +11,7 @@
 import { createToken } from '../access/administrator-tokens.ts';
 import { recorded } from '../access/audit/record.ts';
 import { forgetAllKeys } from '../access/idempotency.ts';
+import { endCopiedSignIns } from '../access/sign-in/copied-sign-ins.ts';
 import { raiseEpochs } from '../accounts/account-owner.ts';
 import { BrambleError } from '../base/errors.ts';
 import { type Transaction, withDatabase } from '../database/connection.ts';
@@ -102,6 +103,7 @@ async function settle(
   await dropWaiting(tx);
   await beginEventStream(tx);
   await forgetAllKeys(tx);
+  await endCopiedSignIns(tx);
   await raiseEpochs(tx, above);
   const minutes = Math.max(0, Math.round((now - Date.parse(takenAt)) / 60_000));
   await raiseSrpNumbers(tx, above, skippedIdentifiers + minutes);

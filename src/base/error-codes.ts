@@ -99,6 +99,13 @@ export const errorCodes = {
   administration: [
     'ERR_TOKEN_MISSING',
     'ERR_TOKEN_INVALID',
+    'ERR_SIGN_IN',
+    'ERR_SIGN_IN_LIMITED',
+    'ERR_SESSION_ENDED',
+    'ERR_ONE_TIME_CODE',
+    'ERR_PASSWORD_RULES',
+    'ERR_PROOF_NEEDED',
+    'ERR_ORIGIN',
     'ERR_RIGHT_MISSING',
     'ERR_PUBLIC_HOST',
     'ERR_PUSH_CERTIFICATE',

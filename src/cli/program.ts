@@ -7,6 +7,7 @@ import { thisRelease } from '../release/this-release.ts';
 import { isDone, settleCommander, usageError } from './commander-settings.ts';
 import { addAccountCommands } from './commands/account.ts';
 import { addAdministrationServiceCommands } from './commands/administration-service.ts';
+import { addAdministratorCommands } from './commands/administrator.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addAuthorityCommands } from './commands/authority.ts';
 import { addBackupCommands } from './commands/backup.ts';
@@ -85,6 +86,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addDeliveriesCommand(program, frame);
   addEventCommands(program, frame);
   addDomainCommands(program, frame);
+  addAdministratorCommands(program, frame);
   addTokenCommands(program, frame);
   addRoleCommands(program, frame);
   addAccountCommands(program, frame);

@@ -23,6 +23,8 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_BAD_REQUEST',
     'ERR_INPUT',
     'ERR_NAME',
+    'ERR_ONE_TIME_CODE',
+    'ERR_PASSWORD_RULES',
     'ERR_ACCOUNT_NAME',
     'ERR_ALLOWED_HOST',
     'ERR_POLICY_RULE_UNKNOWN',
@@ -41,8 +43,8 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_UPGRADE_INSTANCE',
     'ERR_UPGRADE_IN_PLACE',
   ],
-  401: ['ERR_TOKEN_MISSING', 'ERR_TOKEN_INVALID'],
-  403: ['ERR_RIGHT_MISSING'],
+  401: ['ERR_TOKEN_MISSING', 'ERR_TOKEN_INVALID', 'ERR_SIGN_IN', 'ERR_SESSION_ENDED'],
+  403: ['ERR_RIGHT_MISSING', 'ERR_PROOF_NEEDED', 'ERR_ORIGIN'],
   404: ['ERR_NOT_FOUND', 'ERR_UPGRADE_NONE'],
   409: [
     'ERR_CONFLICT',
@@ -79,7 +81,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
   413: ['ERR_BODY_TOO_LARGE', 'ERR_LINE_TOO_LONG'],
   415: ['ERR_MEDIA_TYPE'],
   422: ['ERR_IDEMPOTENCY_KEY'],
-  429: ['ERR_BUSY'],
+  429: ['ERR_BUSY', 'ERR_SIGN_IN_LIMITED'],
   431: ['ERR_HEADERS_TOO_LARGE'],
   503: ['ERR_DATABASE_UNAVAILABLE'],
 };

@@ -35,7 +35,7 @@ export function serve<Op extends Operation>(
   app.route({
     method,
     url: path,
-    config: { withoutToken: operation.right === 'open' },
+    config: { withoutToken: operation.right === 'open', takesPassword: operation.takesPassword === true },
     onRequest: app.guard(operation),
     schema: {
       tags: [tag],

@@ -24,6 +24,8 @@ const plain: Readonly<Record<string, string>> = {
   'activation_password.digest': 'of a password',
   'activation_password.salt': 'of a digest',
   'activation_password.selector_digest': 'of a public selector',
+  'administrator_browser.digest': 'of a cookie',
+  'administrator_session.digest': 'of a cookie',
   'administrator_token.digest': 'of a token',
   'api_token.digest': 'of a token',
   'audit_cut.chain': 'a digest',
@@ -41,6 +43,9 @@ const plain: Readonly<Record<string, string>> = {
   'host_invitation.answer': 'encrypted to the host',
   'idempotency_key.request': 'a digest',
   'release_file.contents': 'public',
+  'sign_in_challenge.browser': 'of a cookie',
+  'sign_in_code.digest': 'of a code',
+  'sign_in_try.subject': 'of a name',
   'srp_credential.certificate': 'public',
   'srp_renewal.certificate': 'public',
 };

@@ -19,6 +19,7 @@ await seedDomain(db);
 const notAudited = {
   account_epoch: 'the history of moves, append-only itself',
   account_mark: 'a mover’s mark, gone after milliseconds',
+  administrator_browser: 'follows from a recorded sign-in',
   audit_cut: 'the audit: each has a record of its own',
   audit_record: 'the audit',
   audit_seal: 'the audit',
@@ -45,6 +46,8 @@ const notAudited = {
   revocation_list: 'a signature over revocations and clearances, which are audited',
   router_request: 'asked by a supervisor for a router of its host',
   send_rate: 'the budget’s tokens; the budget is a setting',
+  sign_in_challenge: 'a step of a sign-in, gone after minutes',
+  sign_in_try: 'what was tried of late; refusals of administrators are recorded',
   srp_renewal: 'asked by a component for itself',
   supervisor: 'told by a supervisor of itself',
   upgrade_event: 'append-only itself',

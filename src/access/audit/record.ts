@@ -25,6 +25,8 @@ export interface Operation {
     host?: string;
     /** Who ordered the operation that a component carries out. */
     onOrderOf?: string;
+    /** How often it was refused of late. */
+    failures?: number;
   };
   /**
    * `wrote`: recorded when anything was written, captured or not (a command sent again). `changed`: only with captured

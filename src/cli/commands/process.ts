@@ -11,7 +11,7 @@ import { processKinds, processMains } from '../process-mains.ts';
 import { addReleaseCommands } from './release.ts';
 
 export function addProcessCommands(program: Command, frame: Frame, setExitCode: (code: number) => void): void {
-  addUp(program);
+  addUp(program, frame);
   addDown(program, frame);
   addRun(program);
   addMigrate(program, frame);
@@ -19,7 +19,7 @@ export function addProcessCommands(program: Command, frame: Frame, setExitCode: 
   addSimulate(program, frame);
 }
 
-function addUp(program: Command): void {
+function addUp(program: Command, frame: Frame): void {
   example(
     program
       .command('up')
@@ -33,7 +33,12 @@ function addUp(program: Command): void {
       )
       .action(async (flags: { keepDatabase: boolean; takeOver: boolean }) => {
         const { supervisorMain } = await import('../../processes/supervisor/main.ts');
-        await supervisorMain(flags);
+        const home = homeFolder(frame.environment);
+        const run = async () => await supervisorMain(flags);
+        // What is not a terminal may be a journal.
+        if (frame.output.isTTY !== true) return await run();
+        const { whileTelling } = await import('../first-sign-in.ts');
+        await whileTelling({ home, write: (text) => frame.output.write(text) }, run);
       }),
     'BRAMBLE_HOME=/var/lib/bramble bramble up',
   );

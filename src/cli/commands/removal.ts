@@ -1,5 +1,6 @@
-/** Commands that remove one named object and return nothing. */
+/** Commands that remove one named object, or put it out of use, and return nothing. */
 import type { Command } from 'commander';
+import type { administratorOperations } from '../../api/administrators.ts';
 import type { componentOperations } from '../../api/components.ts';
 import type { noticeOperations } from '../../api/notices.ts';
 import type { roleOperations } from '../../api/roles.ts';
@@ -14,7 +15,10 @@ interface Removal {
     | typeof componentOperations.forget
     | typeof noticeOperations.remove
     | typeof roleOperations.remove
-    | typeof tokenOperations.revoke;
+    | typeof tokenOperations.revoke
+    | typeof administratorOperations.remove
+    | typeof administratorOperations.disable
+    | typeof administratorOperations.enable;
   done: (name: string) => string;
   example: string;
 }

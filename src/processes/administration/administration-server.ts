@@ -1,12 +1,16 @@
 /**
- * The administration service's HTTP interface: tokens, bodies of at most 1 MiB, one error format, OpenAPI, health
- * paths. Invariant: every route except the health paths and the OpenAPI document requires a token and has a schema.
+ * The administration service's HTTP interface: tokens and sessions, bodies of at most 1 MiB, one error format, OpenAPI, health
+ * paths. Invariant: every route except the health paths, the OpenAPI document and those of sign-in requires a token or a session
+ * and has a schema.
  */
 import fastifySwagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 import { auditRequests } from '../../access/audited-request.ts';
-import { requireToken } from '../../access/authentication.ts';
+import { authenticate } from '../../access/authentication.ts';
+import { sessionRoutes } from '../../access/routes/sessions.ts';
+import { signInRoutes } from '../../access/routes/sign-in.ts';
+import type { OwnNames } from '../../access/sign-in/own-pages.ts';
 import { abilitiesHeader } from '../../api/client.ts';
 import { problem, problemMediaType } from '../../api/shapes.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -16,6 +20,8 @@ import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
 import { closedSchema } from '../../rest/strict-input.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
+import { ownAccessRoutes } from './routes/own-access.ts';
+import { signInDesk } from './sign-in-desk.ts';
 
 const maxBodyBytes = 1024 * 1024;
 
@@ -25,6 +31,8 @@ export interface AdministrationServerOptions {
   health?: HealthHandler;
   /** For bodies that never arrive. */
   bodyPatience?: BodyPatience;
+  /** That the console answers to, besides those of loopback. */
+  names?: OwnNames;
 }
 
 /** Builds the server; it does not listen yet. */
@@ -61,9 +69,12 @@ export async function administrationServer(options: AdministrationServerOptions)
     transform: describeStrictly,
   });
   if (options.health) answerHealthPaths(app, options.health);
-  requireToken(app, context.db);
+  const desk = await signInDesk(context, options.names);
+  authenticate(app, context.db, desk);
   auditRequests(app, { component: context.name, host: context.host }, context);
   await app.register(apiRoutes(context), { prefix: '/api/v1' });
+  for (const routes of [signInRoutes, sessionRoutes, ownAccessRoutes])
+    await app.register(routes(desk), { prefix: '/api/v1' });
   await app.ready();
   return app;
 }

@@ -1,6 +1,6 @@
 /** The context of every route of the administration service, and the only way in which routes write. */
 
-import { recordedRequest } from '../../access/audited-request.ts';
+import { recordedRequest, type Stated } from '../../access/audited-request.ts';
 import type { NameLookups } from '../../base/name-lookups.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
 import { administrationTransaction } from '../../database/release-lock.ts';
@@ -30,11 +30,13 @@ export interface AdministrationContext {
 /**
  * Runs a write under the release lock, and records who asked for it and what it changed. To refuse, `work` must throw:
  * a refusal that is returned would be recorded as done, since a locked row counts as a write.
+ * @param as as for `recordedRequest`
  * @throws BrambleError ERR_RELEASE_FENCED when the domain is of another release by now.
  */
 export async function write<Result>(
   context: AdministrationContext,
   work: (tx: Transaction) => Promise<Result>,
+  as?: Stated,
 ): Promise<Result> {
-  return await administrationTransaction(context.db, context.release, (tx) => recordedRequest(tx, work));
+  return await administrationTransaction(context.db, context.release, (tx) => recordedRequest(tx, work, as));
 }

@@ -1,5 +1,6 @@
 /**
- * Removes what is older than the domain keeps it: records of the audit, by a cut, events, and idempotency keys. Samples are trimmed by
+ * Removes what is older than the domain keeps it: records of the audit, by a cut, events, idempotency keys, and what is over of
+ * sign-in. Samples are trimmed by
  * instances (`measurements/measurement-upkeep.ts`).
  *
  * Invariant: nobody waits for it. It removes rows that nobody writes any more, in batches of their own transactions with
@@ -16,6 +17,7 @@ import {
   unremovedCut,
 } from '../../access/audit/shortening.ts';
 import { forgetOldKeys } from '../../access/idempotency.ts';
+import { removeOldSignIns } from '../../access/sign-in/old-sign-ins.ts';
 import { retentionSchema } from '../../api/retention.ts';
 import type { Clock } from '../../base/clock.ts';
 import { createUpkeep, type Upkeep } from '../../component/upkeep.ts';
@@ -88,14 +90,16 @@ export function createRetentionUpkeep(parts: RetentionUpkeep): Upkeep {
     if (eventDays !== null) await inBatches(async (tx) => await removeEvents(tx, eventDays, batchRows));
   }
 
-  const forgetKeys = async (): Promise<void> => await inBatches(async (tx) => await forgetOldKeys(tx, batchRows));
+  const forgetKeys = async (): Promise<void> => await inBatches(forgetOldKeys);
 
-  async function inBatches(remove: (tx: Transaction) => Promise<number>): Promise<void> {
+  const removeSignIns = async (): Promise<void> => await inBatches(removeOldSignIns);
+
+  async function inBatches(remove: (tx: Transaction, most: number) => Promise<number>): Promise<void> {
     for (let batch = 0; batch < batchesPerTurn; batch++) {
       const startedAt = performance.now();
       const count = await administrationTransaction(db, release, async (tx) => {
         await tx`set local lock_timeout = '100ms'`;
-        return await remove(tx);
+        return await remove(tx, batchRows);
       }).catch((error: unknown) => {
         if (isLockFailure(error)) return 0;
         throw error;
@@ -112,6 +116,7 @@ export function createRetentionUpkeep(parts: RetentionUpkeep): Upkeep {
       'remove records': removeRecords,
       'remove events': removeOldEvents,
       'forget idempotency keys': forgetKeys,
+      'remove sign-ins': removeSignIns,
     },
     clock,
     log,

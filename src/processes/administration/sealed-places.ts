@@ -1,5 +1,6 @@
 /** Every place where the database holds values under the master key. One that is missing here fails a test. */
 import { sealedAnswers } from '../../access/idempotency.ts';
+import { sealedTotp } from '../../access/sign-in/sealed-totp.ts';
 import type { SealedPlace } from '../../database/sealed-place.ts';
 import { sealedKeptSecrets, sealedUnlockSecrets } from '../../devices/sealed-secrets.ts';
 import { sealedAuthorities, sealedDomainKey, sealedOtherDomainKey } from '../../domain/sealed-authorities.ts';
@@ -18,6 +19,7 @@ export function sealedPlaces(platforms: Platforms): readonly SealedPlace[] {
     sealedWebhooks,
     sealedInvitations,
     sealedMailPassword,
+    sealedTotp,
     sealedUnlockSecrets,
     sealedKeptSecrets,
     sealedAnswers,

@@ -8,14 +8,22 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { auditRequests, recordedRequest } from '../../access/audited-request.ts';
-import { requireToken } from '../../access/authentication.ts';
+import { authenticate } from '../../access/authentication.ts';
+import { sessionRoutes } from '../../access/routes/sessions.ts';
+import { signInRoutes } from '../../access/routes/sign-in.ts';
+import { cookiesOf } from '../../access/sign-in/cookies.ts';
+import type { SignInDesk } from '../../access/sign-in/desk.ts';
+import { createPasswords } from '../../access/sign-in/password.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { announceAddress } from '../../component/service-address.ts';
 import type { Database } from '../../database/connection.ts';
+import { hasTable } from '../../database/has-table.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
+import { readDomain } from '../../domain/domain.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import type { HealthHandler } from '../../process/health.ts';
 import type { Feature } from '../../registry/features.ts';
+import { ownRelease } from '../../registry/own-release.ts';
 import { closeInOrder } from '../../rest/orderly-close.ts';
 import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
 import { upgradeRoutes } from '../../upgrade/operations/routes.ts';
@@ -56,7 +64,16 @@ export async function openCoordinatorEndpoint(options: CoordinatorEndpointOption
       ),
   });
   answerHealthPaths(app, health);
-  requireToken(app, db);
+  const write: SignInDesk['write'] = async (work, as) =>
+    (await db.begin((tx) => recordedRequest(tx, work, as))) as Awaited<ReturnType<typeof work>>;
+  const desk: SignInDesk = {
+    ...{ db, names: () => [], release: ownRelease, service: 'coordinator', component: name, write },
+    cookies: cookiesOf((await readDomain(db)).domainId),
+    passwords: createPasswords(),
+    note: async (work) => (await db.begin(work)) as Awaited<ReturnType<typeof work>>,
+    isOpen: () => hasTable(db, 'administrator'),
+  };
+  authenticate(app, db, desk);
   // Before the expansion its schema has no place for keys; what it does is refused when it was done already.
   auditRequests(app, { component: name, host }, null);
   const routes = upgradeRoutes({
@@ -65,11 +82,11 @@ export async function openCoordinatorEndpoint(options: CoordinatorEndpointOption
     host,
     features,
     platforms,
-    write: async (work) => (await db.begin((tx) => recordedRequest(tx, work))) as Awaited<ReturnType<typeof work>>,
+    write,
     planning: false,
     assignment: true,
   });
-  await app.register(routes, { prefix: '/api/v1' });
+  for (const one of [routes, signInRoutes(desk), sessionRoutes(desk)]) await app.register(one, { prefix: '/api/v1' });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;

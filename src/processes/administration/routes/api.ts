@@ -7,6 +7,7 @@ import { upgradeRoutes } from '../../../upgrade/operations/routes.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { accountRoutes } from './accounts.ts';
 import { administrationServiceRoutes } from './administration-services.ts';
+import { administratorRoutes } from './administrators.ts';
 import { auditRoutes } from './audit.ts';
 import { authorityRoutes } from './authorities.ts';
 import { componentRoutes } from './components.ts';
@@ -67,6 +68,7 @@ const resources = [
   noticeRoutes,
   tokenRoutes,
   roleRoutes,
+  administratorRoutes,
   auditRoutes,
   retentionRoutes,
   masterKeyRoutes,

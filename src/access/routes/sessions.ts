@@ -1,0 +1,57 @@
+/** Who asks, and sessions: listed and ended. On either side of the release fence. */
+import type { FastifyPluginAsync } from 'fastify';
+import { signInOperations } from '../../api/sign-in.ts';
+import { notFound } from '../../base/not-found.ts';
+import { serve } from '../../rest/serve.ts';
+import { type Actor, actorOf, signedInActor } from '../actor.ts';
+import type { SignInDesk } from '../sign-in/desk.ts';
+import { checkPassword } from '../sign-in/password-sign-in.ts';
+import { endSession, listSessions, noteProof } from '../sign-in/sessions.ts';
+import { readOwnDetails } from '../sign-in/signing-in.ts';
+import { giveTryBack } from '../sign-in/try-limits.ts';
+
+export function sessionRoutes(desk: SignInDesk): FastifyPluginAsync {
+  return async (app) => {
+    serve(app, signInOperations.me, async (request) => {
+      const actor = actorOf(request);
+      const { kind, name, session, provenAt } = actor;
+      const own = kind === 'administrator' ? await readOwnDetails(desk.db, actor.id) : undefined;
+      return {
+        ...{ name, kind, session, provenAt, release: desk.release, service: desk.service },
+        displayName: own?.displayName ?? null,
+        role: own?.role ?? null,
+        rights: [...actor.rights],
+        groups: own?.groups ?? null,
+        asksTotp: own?.asksTotp ?? false,
+      };
+    });
+
+    serve(app, signInOperations.prove, async (request, reply) => {
+      const { name, session } = signedInActor(request);
+      const { trying } = await checkPassword(desk, request, reply, { name, password: request.body.password });
+      await desk.write(async (tx) => {
+        await giveTryBack(tx, trying);
+        await noteProof(tx, session);
+      });
+    });
+
+    serve(app, signInOperations.listSessions, async (request) => {
+      const actor = actorOf(request);
+      const sessions = await listSessions(desk.db, onlyOwn(actor, 'access.read'));
+      return { sessions: sessions.map((one) => ({ ...one, current: one.id === actor.session })) };
+    });
+
+    serve(app, signInOperations.endSession, async (request) => {
+      const { id } = request.params;
+      await desk.write(async (tx) => {
+        const ended = await endSession(tx, id, onlyOwn(actorOf(request), 'access.write'));
+        if (!ended) throw notFound('open session', id);
+      });
+    });
+  };
+}
+
+/** Whose sessions somebody sees or ends: all with the right, otherwise his own. */
+function onlyOwn(actor: Actor, right: 'access.read' | 'access.write'): string | null {
+  return actor.rights.has(right) ? null : actor.id;
+}

@@ -1,0 +1,116 @@
+/**
+ * Sessions of administrators. Invariant: a session is found by the digest of its secret, and only while it has neither
+ * ended nor rested too long nor become too old, and its administrator is active: whoever loses his account loses his sessions
+ * with it.
+ */
+import { newId } from '../../base/ids.ts';
+import type { Queryable } from '../../database/connection.ts';
+import { newSecret, secretDigest } from './secrets.ts';
+
+/** A session ends when nothing is asked with it for so long, and in any case after so long. */
+const sessionTimes = { restsMinutes: 60, lastsHours: 12 } as const;
+
+interface NewSession {
+  administratorId: string;
+  /** Such as `password` or `password totp`. */
+  method: string;
+  address: string;
+  client: string;
+}
+
+/** What of it the cookie holds is returned, this once. */
+export async function insertSession(q: Queryable, session: NewSession): Promise<string> {
+  const secret = newSecret();
+  await q`
+    insert into administrator_session (id, digest, administrator_id, method, address, client, expires_at)
+    values (${newId<string>()}, ${secretDigest(secret)}, ${session.administratorId}, ${session.method},
+            ${session.address}, ${session.client}, now() + make_interval(hours => ${sessionTimes.lastsHours}))`;
+  return secret;
+}
+
+interface FoundSession {
+  id: string;
+  administratorId: string;
+  name: string;
+  role: string;
+  /** What the domain itself says of the role; null of a predefined one. */
+  roleRights: string[] | null;
+  /** Ids; null for an administrator who is not limited to groups. */
+  groups: string[] | null;
+  provenAt: Date;
+  /** Whether its last use was noted so long ago that this one has to be. */
+  unseen: boolean;
+}
+
+/** Of `administrator_session s`. */
+export const isOpen = (q: Queryable) => q`
+  s.ended_at is null and s.expires_at > now()
+  and s.seen_at > now() - make_interval(mins => ${sessionTimes.restsMinutes})`;
+
+export async function findSession(q: Queryable, secret: string): Promise<FoundSession | undefined> {
+  const [row] = await q<FoundSession[]>`
+    select s.id, s.administrator_id as "administratorId", a.name, a.role, r.rights as "roleRights",
+           case when a.scoped then array(
+             select g.group_id::text from administrator_group g where g.administrator_id = a.id) end as groups,
+           s.proven_at as "provenAt", s.seen_at < now() - interval '1 minute' as unseen
+      from administrator_session s join administrator a on a.id = s.administrator_id
+      left join custom_role r on r.name = a.role
+     where s.digest = ${secretDigest(secret)} and a.state = 'active' and ${isOpen(q)}`;
+  return row;
+}
+
+/** Whoever asks a second time within the minute writes nothing. */
+export async function noteUse(q: Queryable, sessionId: string): Promise<void> {
+  await q`
+    update administrator_session set seen_at = now()
+     where id = ${sessionId} and ended_at is null and seen_at < now() - interval '1 minute'`;
+}
+
+export async function noteProof(q: Queryable, sessionId: string): Promise<void> {
+  await q`update administrator_session set proven_at = now(), seen_at = now() where id = ${sessionId}`;
+}
+
+interface ListedSession {
+  id: string;
+  administrator: string;
+  method: string;
+  address: string;
+  client: string;
+  createdAt: Date;
+  seenAt: Date;
+  expiresAt: Date;
+}
+
+/** Those that are open, the latest first. @param of an administrator's; null for everybody's */
+export async function listSessions(q: Queryable, of: string | null): Promise<ListedSession[]> {
+  return await q<ListedSession[]>`
+    select s.id, a.name as administrator, s.method, s.address, s.client, s.created_at as "createdAt",
+           s.seen_at as "seenAt", s.expires_at as "expiresAt"
+      from administrator_session s join administrator a on a.id = s.administrator_id
+     where a.state = 'active' and ${isOpen(q)} ${of === null ? q`` : q`and a.id = ${of}`}
+     order by s.created_at desc, s.id`;
+}
+
+/** @param of an administrator's; null for anybody's */
+export async function endSession(q: Queryable, sessionId: string, of: string | null): Promise<boolean> {
+  const { count } = await q`
+    update administrator_session set ended_at = now()
+     where id = ${sessionId} and ended_at is null ${of === null ? q`` : q`and administrator_id = ${of}`}`;
+  return count === 1;
+}
+
+/** All of an administrator's, or all but the one that asks for it. */
+export async function endSessionsOf(
+  q: Queryable,
+  administratorId: string,
+  except: string | null = null,
+): Promise<void> {
+  await q`
+    update administrator_session set ended_at = now()
+     where administrator_id = ${administratorId} and ended_at is null and id is distinct from ${except}::uuid`;
+}
+
+/** The one that a browser had before. */
+export async function endSessionOfSecret(q: Queryable, secret: string): Promise<void> {
+  await q`update administrator_session set ended_at = now() where digest = ${secretDigest(secret)} and ended_at is null`;
+}

@@ -1,0 +1,106 @@
+/** Signing in to the console and out again, and who one is. Served on either side of the release fence. */
+import * as z from 'zod';
+import type { Operations } from './operation.ts';
+import { byId, instant, name, nothing, word } from './shapes.ts';
+import { typedName, typedText } from './typed-text.ts';
+
+const tag = 'sign-in';
+
+/** Passwords are taken as they are typed; what is refused of new ones is for `newPassword`. */
+const password = z.string().min(1).max(1000);
+const code = z.string().min(1).max(200);
+
+/** What is still asked for; null when the session is there, as a cookie. */
+const step = z.object({ next: word('totp').nullable() });
+
+const session = z.object({
+  id: z.string(),
+  administrator: z.string(),
+  /** How it was signed in, such as `password` or `password totp`. */
+  method: z.string(),
+  address: z.string(),
+  client: z.string(),
+  createdAt: instant,
+  seenAt: instant,
+  expiresAt: instant,
+  /** Whether it is the one that asks. */
+  current: z.boolean(),
+});
+
+export const signInOperations = {
+  password: {
+    ...{ method: 'POST', path: '/sign-in', tag, summary: 'Sign in by name and password' },
+    takesPassword: true,
+    right: 'open',
+    body: z.object({ name, password }),
+    answer: step,
+  },
+  lookAtCode: {
+    ...{ method: 'POST', path: '/sign-in/code/look', tag, summary: 'Show what a one-time code is for' },
+    right: 'open',
+    body: z.object({ code }),
+    answer: z.object({ purpose: word('first', 'invitation'), name: z.string().nullable(), expiresAt: instant }),
+  },
+  code: {
+    ...{ method: 'POST', path: '/sign-in/code', tag, summary: 'Choose a password by a one-time code, and sign in' },
+    takesPassword: true,
+    description: 'The first administrator chooses a name as well, and gets the role security.',
+    right: 'open',
+    body: z.object({ code, name: typedName.optional(), displayName: typedText(200).optional(), password }),
+    answer: step,
+  },
+  signOut: {
+    ...{ method: 'DELETE', path: '/session', tag, summary: 'Sign out' },
+    right: 'signed-in',
+    status: 204,
+    answer: nothing,
+  },
+  prove: {
+    ...{ method: 'POST', path: '/session/proof', tag, summary: 'Prove again who is there, by the password' },
+    takesPassword: true,
+    description: 'What gives access to others asks for a proof that is at most 15 minutes old.',
+    right: 'signed-in',
+    body: z.object({ password }),
+    status: 204,
+    answer: nothing,
+  },
+  me: {
+    ...{ method: 'GET', path: '/me', tag, summary: 'Show who asks, and what he may do' },
+    right: 'signed-in',
+    answer: z.object({
+      name: z.string(),
+      kind: word('administrator', 'token', 'legacy-token'),
+      displayName: z.string().nullable(),
+      role: z.string().nullable(),
+      rights: z.array(z.string()),
+      /** Names of the groups that he is limited to; null if he is not. */
+      groups: z.array(z.string()).nullable(),
+      session: z.string().nullable(),
+      provenAt: instant.nullable(),
+      asksTotp: z.boolean(),
+      release: z.string(),
+      /** Which service answers. */
+      service: word('administration', 'coordinator'),
+    }),
+  },
+  setPassword: {
+    ...{ method: 'PUT', path: '/me/password', tag, summary: 'Change one’s password; all other sessions end' },
+    takesPassword: true,
+    right: 'signed-in',
+    body: z.object({ current: password, password }),
+    status: 204,
+    answer: nothing,
+  },
+  listSessions: {
+    ...{ method: 'GET', path: '/sessions', tag, summary: 'List open sessions: one’s own, or all with access.read' },
+    right: 'signed-in',
+    answer: z.object({ sessions: z.array(session) }),
+  },
+  endSession: {
+    ...{ method: 'DELETE', path: '/sessions/:id', tag, summary: 'End a session: one’s own, or any with access.write' },
+    right: 'signed-in',
+    params: byId,
+    status: 204,
+    answer: nothing,
+  },
+} as const satisfies Operations;

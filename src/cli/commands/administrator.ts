@@ -1,0 +1,148 @@
+/** `bramble administrator`. */
+import type { Command } from 'commander';
+import { administratorOperations } from '../../api/administrators.ts';
+import type { AnswerOf } from '../../api/operation.ts';
+import { timeText } from '../../base/time-text.ts';
+import { homeFolder, resolveAccess } from '../administration-access.ts';
+import { confirm, confirmable } from '../confirmation.ts';
+import { example, type Frame, type GlobalFlags } from '../frame.ts';
+import { signInLink } from '../sign-in-link.ts';
+import { columns } from '../text-output.ts';
+import { addRemoval } from './removal.ts';
+
+export function addAdministratorCommands(program: Command, frame: Frame): void {
+  const administrators = program
+    .command('administrator')
+    .alias('administrators')
+    .description('people who administer the domain');
+  addInvite(administrators, frame);
+  addAdd(administrators, frame);
+  addList(administrators, frame);
+  addSet(administrators, frame);
+  addReset(administrators, frame);
+  for (const [verb, description, operation, done] of [
+    ['disable', 'let somebody in no longer; all sessions end', administratorOperations.disable, 'is disabled'],
+    ['enable', 'let a disabled administrator in again', administratorOperations.enable, 'is let in again'],
+    ['remove', 'remove an administrator; all sessions end', administratorOperations.remove, 'is removed'],
+  ] as const) {
+    addRemoval(administrators, frame, {
+      ...{ usage: `${verb} <name>`, description, operation },
+      done: (name) => `The administrator ${name} ${done}.`,
+      example: `bramble administrator ${verb} grace`,
+    });
+  }
+}
+
+type Code = AnswerOf<typeof administratorOperations.create>;
+
+/** Shows a code as the address to open with it. */
+async function showLink(frame: Frame, command: Command, made: Code, who: string): Promise<void> {
+  const { urls } = await resolveAccess(command.optsWithGlobals<GlobalFlags>(), frame.environment);
+  const url = await signInLink(homeFolder(frame.environment), made.code, urls[0] ?? '');
+  const shown = { url, code: made.code, expiresAt: made.expiresAt.toISOString() };
+  frame.show(command, shown, () => `${who}, once and until ${timeText(made.expiresAt)}:`);
+  if (!frame.wantsJson(command)) frame.print(url);
+}
+
+function addInvite(administrators: Command, frame: Frame): void {
+  example(
+    administrators
+      .command('invite')
+      .description('show an address at which the first administrator signs in, once and within 15 minutes')
+      .action(async (_flags: object, command) => {
+        const client = await frame.client(command);
+        const made = await client.call(administratorOperations.inviteFirst, {});
+        await showLink(frame, command, made, 'The first administrator signs in here');
+      }),
+    'bramble administrator invite',
+  );
+}
+
+interface AddFlags {
+  role: string;
+  displayName?: string;
+  group?: string[];
+}
+
+function addAdd(administrators: Command, frame: Frame): void {
+  example(
+    administrators
+      .command('add <name>')
+      .description('add an administrator, and show an address at which he signs in, once and within 24 hours')
+      .requiredOption('--role <role>', 'such as security, enterprise or junior-helpdesk')
+      .option('--display-name <text>', 'the name to show')
+      .option('--group <name...>', 'limit him to these groups')
+      .action(async (name: string, { role, displayName, group }: AddFlags, command) => {
+        const client = await frame.client(command);
+        const made = await client.call(administratorOperations.create, {
+          body: { name, role, ...(displayName === undefined ? {} : { displayName }), groups: group ?? null },
+        });
+        await showLink(frame, command, made, `${name} signs in here`);
+      }),
+    'bramble administrator add grace --role junior-helpdesk --group sales',
+  );
+}
+
+function addList(administrators: Command, frame: Frame): void {
+  example(
+    administrators
+      .command('list')
+      .description('list administrators')
+      .action(async (_flags: object, command) => {
+        await frame.ask(command, administratorOperations.list, {}, (answer, style) =>
+          columns(style, answer.administrators, {
+            name: (row) => row.name,
+            role: (row) => row.role,
+            groups: (row) => row.groups?.join(', ') ?? 'all',
+            state: (row) => (row.state === 'active' && !row.hasPassword ? 'invited' : row.state),
+            'second factor': (row) => (row.asksTotp ? 'yes' : 'no'),
+            sessions: (row) => String(row.sessions),
+          }),
+        );
+      }),
+    'bramble administrator list',
+  );
+}
+
+interface SetFlags {
+  role?: string;
+  displayName?: string;
+  group?: string[];
+  allGroups?: true;
+}
+
+function addSet(administrators: Command, frame: Frame): void {
+  example(
+    administrators
+      .command('set <name>')
+      .description('change name to show, role or groups; another role or other groups end all sessions')
+      .option('--role <role>', 'the new role')
+      .option('--display-name <text>', 'the name to show')
+      .option('--group <name...>', 'limit him to these groups')
+      .option('--all-groups', 'limit him to no groups')
+      .action(async (name: string, { role, displayName, group, allGroups }: SetFlags, command) => {
+        const body = { role, displayName, groups: allGroups ? null : group };
+        await frame.ask(
+          command,
+          administratorOperations.change,
+          { params: { name }, body },
+          (one) => `${one.name}: role ${one.role}, groups ${one.groups?.join(', ') ?? 'all'}.`,
+        );
+      }),
+    'bramble administrator set grace --role senior-helpdesk',
+  );
+}
+
+function addReset(administrators: Command, frame: Frame): void {
+  example(
+    confirmable(administrators.command('reset <name>'))
+      .description('take away password, second factor and sessions, and show an address at which he signs in anew')
+      .action(async (name: string, flags: { yes?: true }, command) => {
+        if (!flags.yes) await confirm(frame, `Everything that ${name} signs in with ends. Go on?`);
+        const client = await frame.client(command);
+        const made = await client.call(administratorOperations.reset, { params: { name } });
+        await showLink(frame, command, made, `${name} signs in here`);
+      }),
+    'bramble administrator reset grace',
+  );
+}

@@ -1,0 +1,174 @@
+/**
+ * Administrators: added, changed, reset, disabled and removed. Invariant: nobody gives a right that he does not have himself,
+ * and what gives access asks for a recent proof of who is there.
+ */
+import type { FastifyPluginAsync } from 'fastify';
+import { type Actor, actorOf } from '../../../access/actor.ts';
+import {
+  changeAdministrator,
+  disableAdministrator,
+  enableAdministrator,
+  groupsNamed,
+  insertAdministrator,
+  listAdministrators,
+  lockAdministrator,
+  removeAdministrator,
+  resetAdministrator,
+} from '../../../access/administrators.ts';
+import { assertMayGive, holdRole } from '../../../access/roles.ts';
+import { makeFirstCode, makeInvitation } from '../../../access/sign-in/one-time-code.ts';
+import { assertProven } from '../../../access/sign-in/proof.ts';
+import { administratorOperations } from '../../../api/administrators.ts';
+import { BrambleError } from '../../../base/errors.ts';
+import { fieldError } from '../../../base/field-error.ts';
+import { notFound } from '../../../base/not-found.ts';
+import type { Queryable, Transaction } from '../../../database/connection.ts';
+import { recordEvent } from '../../../domain/events.ts';
+import { serve } from '../../../rest/serve.ts';
+import { type AdministrationContext, write } from '../context.ts';
+
+export function administratorRoutes(context: AdministrationContext): FastifyPluginAsync {
+  const { db } = context;
+  return async (app) => {
+    serve(app, administratorOperations.list, async () => ({ administrators: await listAdministrators(db) }));
+
+    serve(app, administratorOperations.show, async (request) => await shown(db, request.params.name));
+
+    serve(app, administratorOperations.inviteFirst, async (request) => {
+      const actor = actorOf(request);
+      return await write(context, async (tx) => {
+        await assertWithin(tx, actor, 'security', null);
+        const made = await makeFirstCode(tx, actor.name);
+        if (made !== null) return made;
+        throw new BrambleError(
+          'ERR_CONFLICT',
+          'There is an administrator already: he adds others (`bramble administrator add`), and with a token one who ' +
+            'has lost his access gets a new code (`bramble administrator reset NAME`).',
+        );
+      });
+    });
+
+    serve(app, administratorOperations.create, async (request) => {
+      const actor = actorOf(request);
+      assertProven(actor);
+      const { name, displayName, role } = request.body;
+      return await write(context, async (tx) => {
+        const groups = await groupIds(tx, request.body.groups);
+        await assertWithin(tx, actor, role, groups);
+        const id = await insertAdministrator(tx, { name, displayName, role, groups, createdBy: actor.name });
+        if (id === 'name-taken') {
+          throw new BrambleError('ERR_NAME_TAKEN', `There is an administrator ${name} already. Choose another name.`);
+        }
+        await tell(tx, actor, 'administrator-added', name, `added the administrator ${name}, with the role ${role}`);
+        return await makeInvitation(tx, id, actor.name);
+      });
+    });
+
+    serve(app, administratorOperations.change, async (request) => {
+      const { displayName, role } = request.body;
+      return await changed(context, request, 'administrator-changed', 'changed', async (tx, one, actor) => {
+        const groups = request.body.groups === undefined ? undefined : await groupIds(tx, request.body.groups);
+        const kept = groups === undefined ? await groupsOf(tx, one.name) : groups;
+        await assertWithin(tx, actor, role ?? one.role, kept);
+        await changeAdministrator(tx, one.id, { displayName, role, groups });
+        return await shown(tx, one.name);
+      });
+    });
+
+    serve(
+      app,
+      administratorOperations.reset,
+      async (request) =>
+        await changed(context, request, 'administrator-reset', 'reset', async (tx, one, actor) => {
+          await resetAdministrator(tx, one.id);
+          return await makeInvitation(tx, one.id, actor.name);
+        }),
+    );
+
+    serve(
+      app,
+      administratorOperations.disable,
+      async (request) =>
+        await changed(context, request, 'administrator-disabled', 'disabled', (tx, { id }) =>
+          disableAdministrator(tx, id),
+        ),
+    );
+
+    serve(
+      app,
+      administratorOperations.enable,
+      async (request) =>
+        await changed(context, request, 'administrator-enabled', 'enabled', (tx, { id }) =>
+          enableAdministrator(tx, id),
+        ),
+    );
+
+    serve(
+      app,
+      administratorOperations.remove,
+      async (request) =>
+        await changed(context, request, 'administrator-removed', 'removed', (tx, { id }) =>
+          removeAdministrator(tx, id),
+        ),
+    );
+  };
+}
+
+async function shown(q: Queryable, name: string) {
+  const [found] = await listAdministrators(q, name);
+  if (found === undefined) throw notFound('administrator', name);
+  return found;
+}
+
+/** Changes one, who must not be above who does it. */
+async function changed<Result>(
+  context: AdministrationContext,
+  request: { actor: Actor | null; params: { name: string } },
+  kind: string,
+  did: string,
+  work: (tx: Transaction, one: { id: string; name: string; role: string }, actor: Actor) => Promise<Result>,
+): Promise<Result> {
+  const actor = actorOf(request);
+  assertProven(actor);
+  return await write(context, async (tx) => {
+    const one = await lockAdministrator(tx, request.params.name);
+    if (one === undefined) throw notFound('administrator', request.params.name);
+    await assertNotAbove(tx, actor, one);
+    const result = await work(tx, one, actor);
+    await tell(tx, actor, kind, one.name, `${did} the administrator ${one.name}`);
+    return result;
+  });
+}
+
+async function tell(tx: Transaction, actor: Actor, kind: string, subject: string, did: string): Promise<void> {
+  await recordEvent(tx, { kind, subject, message: `${actor.name} ${did}` });
+}
+
+async function groupIds(q: Queryable, names: readonly string[] | null): Promise<string[] | null> {
+  if (names === null) return null;
+  const ids = await groupsNamed(q, names);
+  if (Array.isArray(ids)) return ids;
+  throw fieldError('body', 'groups', `names a group that does not exist: ${ids.unknown}`);
+}
+
+async function assertNotAbove(tx: Transaction, actor: Actor, one: { name: string; role: string }): Promise<void> {
+  await assertWithin(tx, actor, one.role, await groupsOf(tx, one.name));
+}
+
+async function groupsOf(tx: Transaction, name: string): Promise<string[] | null> {
+  const [found] = await listAdministrators(tx, name);
+  return await groupIds(tx, found?.groups ?? null);
+}
+
+/** @throws BrambleError ERR_NOT_FOUND for an unknown role, ERR_RIGHT_MISSING for one with more rights, or more groups */
+async function assertWithin(
+  tx: Transaction,
+  actor: Actor,
+  role: string,
+  groups: readonly string[] | null,
+): Promise<void> {
+  assertMayGive(actor, await holdRole(tx, role));
+  const own = actor.groups;
+  if (own === null || groups?.every((group) => own.includes(group)) === true) return;
+  throw new BrambleError('ERR_RIGHT_MISSING', `${actor.name} cannot give more groups than ${actor.name} has.`);
+}

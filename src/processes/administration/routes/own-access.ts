@@ -1,0 +1,82 @@
+/** One-time codes taken and passwords chosen: not at the coordinator, where one signs in with what one has. */
+import type { FastifyPluginAsync } from 'fastify';
+import { signedInActor } from '../../../access/actor.ts';
+import { insertAdministrator, setPassword } from '../../../access/administrators.ts';
+import { assertUsable } from '../../../access/routes/sign-in.ts';
+import type { SignInDesk } from '../../../access/sign-in/desk.ts';
+import { type FoundCode, findCode, useCode } from '../../../access/sign-in/one-time-code.ts';
+import { assertGoodPassword } from '../../../access/sign-in/password-rules.ts';
+import { checkPassword } from '../../../access/sign-in/password-sign-in.ts';
+import { noteProof } from '../../../access/sign-in/sessions.ts';
+import { openSession } from '../../../access/sign-in/start-session.ts';
+import { giveTryBack } from '../../../access/sign-in/try-limits.ts';
+import { signInOperations } from '../../../api/sign-in.ts';
+import { addressGroup } from '../../../base/address-group.ts';
+import { BrambleError } from '../../../base/errors.ts';
+import { fieldError } from '../../../base/field-error.ts';
+import type { Transaction } from '../../../database/connection.ts';
+import { recordEvent } from '../../../domain/events.ts';
+import { serve } from '../../../rest/serve.ts';
+
+export function ownAccessRoutes(desk: SignInDesk): FastifyPluginAsync {
+  return async (app) => {
+    serve(app, signInOperations.lookAtCode, async (request) => {
+      await assertUsable(desk, request);
+      const found = await findCode(desk.db, request.body.code);
+      if (found === undefined) throw codeRefused();
+      return found;
+    });
+
+    serve(app, signInOperations.code, async (request, reply) => {
+      await assertUsable(desk, request);
+      const { code, password, displayName = '' } = request.body;
+      const found = await findCode(desk.db, code);
+      if (found === undefined) throw codeRefused();
+      const name = found.name ?? request.body.name;
+      if (name === undefined) throw fieldError('body', 'name', 'is missing: the first administrator chooses one');
+      assertGoodPassword(password, [name, displayName, 'bramble']);
+      const digest = await desk.passwords.digest(password, addressGroup(request.ip));
+      await openSession(desk, request, reply, { name, method: 'code' }, async (tx) => {
+        const used = await useCode(tx, code);
+        if (used === undefined) throw codeRefused();
+        const id = await administratorOf(tx, used, name, displayName);
+        await setPassword(tx, id, digest);
+        return id;
+      });
+      return { next: null };
+    });
+
+    serve(app, signInOperations.setPassword, async (request, reply) => {
+      const { id, name, session } = signedInActor(request);
+      const { current, password } = request.body;
+      const { trying } = await checkPassword(desk, request, reply, { name, password: current });
+      assertGoodPassword(password, [name, 'bramble']);
+      const digest = await desk.passwords.digest(password, trying.network);
+      await desk.write(async (tx) => {
+        await giveTryBack(tx, trying);
+        await setPassword(tx, id, digest, session);
+        await noteProof(tx, session);
+      });
+    });
+  };
+}
+
+/** He of the code, or the first one, whom it makes. */
+async function administratorOf(tx: Transaction, used: FoundCode, name: string, displayName: string): Promise<string> {
+  if (used.administratorId !== null) return used.administratorId;
+  const id = await insertAdministrator(tx, { name, displayName, role: 'security', groups: null, createdBy: name });
+  if (id === 'name-taken') throw codeRefused();
+  await recordEvent(tx, {
+    kind: 'administrator-added',
+    subject: name,
+    message: `${name} became the first administrator`,
+  });
+  return id;
+}
+
+function codeRefused(): BrambleError {
+  return new BrambleError(
+    'ERR_ONE_TIME_CODE',
+    'The one-time code is unknown, was used, or is too old. Ask for another one: `bramble administrator invite`.',
+  );
+}
