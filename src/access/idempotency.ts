@@ -11,6 +11,7 @@ import type { FastifyRequest } from 'fastify';
 import { BrambleError } from '../base/errors.ts';
 import { fieldError } from '../base/field-error.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { hasTable } from '../database/has-table.ts';
 import { sealedColumn } from '../database/sealed-place.ts';
 import { type MasterKeys, openValue, sealValue } from '../database/sealed-value.ts';
 import { actorOf } from './actor.ts';
@@ -138,9 +139,9 @@ export async function forgetOldKeys(tx: Transaction, limit: number): Promise<num
   return count;
 }
 
-/** In a restored domain: what they told of may not be there. */
+/** In a restored domain, whose schema may be one before: what they told of may not be there. */
 export async function forgetAllKeys(q: Queryable): Promise<void> {
-  await q`delete from idempotency_key`;
+  if (await hasTable(q, 'idempotency_key')) await q`delete from idempotency_key`;
 }
 
 interface AnswerKey {

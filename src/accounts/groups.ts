@@ -14,6 +14,7 @@ interface AccountGroup {
   readonly name: string;
   readonly rank: number;
   readonly memberCount: number;
+  readonly revision: number;
 }
 
 /** Creates a group; without a rank it comes after all others. */
@@ -24,10 +25,10 @@ export async function createGroup(
   const name = plainNameOf('a group', group.name);
   try {
     const [row] = await tx.savepoint(
-      (inner) => inner<{ id: string; name: string; rank: number }[]>`
+      (inner) => inner<Omit<AccountGroup, 'memberCount'>[]>`
         insert into account_group (id, name, rank)
         values (${newId()}, ${name}, coalesce(${group.rank ?? null}::int, (select coalesce(max(rank), 0) + 10 from account_group)))
-        returning id, name, rank`,
+        returning id, name, rank, revision::float8 as revision`,
     );
     if (row === undefined) throw new TypeError('an insert answered no row');
     return { kind: 'created', group: { ...row, memberCount: 0 } };
@@ -57,7 +58,8 @@ export async function findGroup(q: Queryable, name: string): Promise<string | un
 /** All groups by rank. */
 export async function listGroups(q: Queryable): Promise<AccountGroup[]> {
   return await q<AccountGroup[]>`
-    select g.id, g.name, g.rank, (select count(*)::int from group_member m where m.group_id = g.id) as "memberCount"
+    select g.id, g.name, g.rank, (select count(*)::int from group_member m where m.group_id = g.id) as "memberCount",
+      g.revision::float8 as revision
     from account_group g
     order by g.rank`;
 }

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { addedProcess, newProcess } from './new-process.ts';
 import type { Operations } from './operation.ts';
-import { byName, instant, name } from './shapes.ts';
+import { byName, instant, name, revision } from './shapes.ts';
 
 const allowedHosts = z.array(z.string().min(1).max(260)).max(1000);
 const served = {
@@ -17,6 +17,7 @@ const connectionService = z.object({
   instance: z.string().nullable().describe('The first of them, for clients of release 1.0.'),
   allowedHosts: z.array(z.string()),
   createdAt: instant,
+  revision,
 });
 const tag = 'instances';
 
@@ -40,6 +41,7 @@ export const connectionServiceOperations = {
     answer: addedProcess,
   },
   change: {
+    revised: true,
     right: 'servers.write',
     ...{ method: 'PATCH', path: '/connection-services/:name', tag },
     summary: 'Change the instances or the allowed hosts of a connection service',

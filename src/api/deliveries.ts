@@ -42,11 +42,13 @@ const tag = 'deliveries';
 
 export const deliveryOperations = {
   showBudget: {
+    revised: true,
     right: 'deliveries.read',
     ...{ method: 'GET', path: '/budget', tag, summary: 'The budget of deliveries' },
     answer: shownBudget,
   },
   changeBudget: {
+    revised: true,
     right: 'deliveries.write',
     ...{
       method: 'PUT',

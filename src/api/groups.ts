@@ -1,10 +1,10 @@
 /** Groups of accounts and their members. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
-import { byName, name, nothing, owedDeliveries } from './shapes.ts';
+import { byName, name, nothing, owedDeliveries, revision } from './shapes.ts';
 import { typedName } from './typed-text.ts';
 
-const group = z.object({ id: z.string(), name: z.string(), rank: z.number(), memberCount: z.number() });
+const group = z.object({ id: z.string(), name: z.string(), rank: z.number(), memberCount: z.number(), revision });
 const membership = z.object({ name, account: name });
 const tag = 'groups';
 
@@ -15,6 +15,7 @@ export const groupOperations = {
     answer: z.object({ groups: z.array(group) }),
   },
   create: {
+    revised: true,
     right: 'groups.write',
     ...{ method: 'POST', path: '/groups', tag, summary: 'Create a group' },
     body: z.object({ name: typedName, rank: z.number().int().min(1).max(1_000_000).optional() }),
@@ -22,6 +23,7 @@ export const groupOperations = {
     answer: group,
   },
   delete: {
+    revised: true,
     right: 'groups.write',
     ...{ method: 'DELETE', path: '/groups/:name', tag },
     summary: 'Delete a group; its members stay, and the effects of its IT policy on them are reverted',

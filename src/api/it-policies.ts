@@ -1,7 +1,7 @@
 /** IT policies, the rules that they can contain, and their assignments. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
-import { byName, freeForm, instant, name, owedDeliveries } from './shapes.ts';
+import { byName, freeForm, instant, name, owedDeliveries, revision } from './shapes.ts';
 import { typedName } from './typed-text.ts';
 
 const ruleValue = z.union([z.boolean(), z.number(), z.string()]);
@@ -11,6 +11,7 @@ const policy = z.object({
   preconfigured: z.boolean(),
   rules: z.record(z.string(), ruleValue),
   changedAt: instant,
+  revision,
 });
 export type ItPolicy = z.output<typeof policy>;
 
@@ -35,6 +36,7 @@ export const itPolicyOperations = {
     answer: z.object({ policies: z.array(policy) }),
   },
   create: {
+    revised: true,
     right: 'policies.write',
     ...{ method: 'POST', path: '/it-policies', tag, summary: 'Create an IT policy' },
     body: z.object({ name: typedName, rules: freeForm.default({}) }),
@@ -48,6 +50,7 @@ export const itPolicyOperations = {
     answer: z.object({ rules: z.array(rule) }),
   },
   show: {
+    revised: true,
     right: 'policies.read',
     ...{ method: 'GET', path: '/it-policies/:name', tag, summary: 'Show an IT policy' },
     params: byName,
@@ -56,6 +59,7 @@ export const itPolicyOperations = {
     }),
   },
   replaceRules: {
+    revised: true,
     right: 'policies.write',
     ...{ method: 'PUT', path: '/it-policies/:name', tag },
     summary: 'Replace the rules of an IT policy; the new one is sent to every device that it applies to',
@@ -64,6 +68,7 @@ export const itPolicyOperations = {
     answer: policy.extend(owedDeliveries.shape),
   },
   delete: {
+    revised: true,
     right: 'policies.write',
     ...{ method: 'DELETE', path: '/it-policies/:name', tag },
     summary: 'Delete an IT policy; the next policy in order then applies to its accounts',

@@ -1,7 +1,7 @@
 /** Who is told what: targets of notices, and the mail server. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
-import { byName, instant, nothing, word } from './shapes.ts';
+import { byName, instant, nothing, revision, word } from './shapes.ts';
 import { typedName, typedText } from './typed-text.ts';
 
 /** What somebody can be told of. */
@@ -54,6 +54,7 @@ const target = z.object({
   retryAt: instant.nullable(),
   lastSentAt: instant.nullable(),
   dropped: z.number().describe('Notices given up because they were too old or too many.'),
+  revision,
 });
 export type TargetView = z.output<typeof target>;
 
@@ -98,6 +99,7 @@ export const noticeOperations = {
     answer: z.object({ targets: z.array(target) }),
   },
   add: {
+    revised: true,
     right: 'notices.write',
     ...{ method: 'POST', path: '/notice-targets', tag, summary: 'Have notices sent to a webhook or to mail addresses' },
     description:
@@ -107,6 +109,7 @@ export const noticeOperations = {
     answer: target,
   },
   change: {
+    revised: true,
     right: 'notices.write',
     ...{ method: 'PATCH', path: '/notice-targets/:name', tag, summary: 'Change what a target is told' },
     params: byName,
@@ -114,6 +117,7 @@ export const noticeOperations = {
     answer: target,
   },
   rekey: {
+    revised: true,
     right: 'notices.write',
     ...{ method: 'PUT', path: '/notice-targets/:name/key', tag },
     summary: 'Sign what a webhook is told with another key; for a day with the former one, too',
@@ -122,6 +126,7 @@ export const noticeOperations = {
     answer: target,
   },
   remove: {
+    revised: true,
     right: 'notices.write',
     ...{ method: 'DELETE', path: '/notice-targets/:name', tag, summary: 'Send no more notices to a target' },
     params: byName,
@@ -136,17 +141,20 @@ export const noticeOperations = {
     answer: z.object({ delivered: z.boolean(), answer: z.string() }),
   },
   mailServer: {
+    revised: true,
     right: 'notices.read',
     ...{ method: 'GET', path: '/mail-server', tag, summary: 'The server that mail is handed to' },
     answer: z.object({ mailServer: shownMailServer.nullable() }),
   },
   setMailServer: {
+    revised: true,
     right: 'notices.write',
     ...{ method: 'PUT', path: '/mail-server', tag, summary: 'Set the server that mail is handed to' },
     body: newMailServer,
     answer: shownMailServer,
   },
   removeMailServer: {
+    revised: true,
     right: 'notices.write',
     ...{ method: 'DELETE', path: '/mail-server', tag, summary: 'Forget the mail server: no mail is sent' },
     status: 204,

@@ -19,6 +19,8 @@ export interface Operation {
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
+  /** What it shows has an ETag, or what it changes does, and it takes `If-Match`. */
+  readonly revised?: true;
   /** Of an answer that is no error; default 200. */
   readonly status?: 201 | 204;
   /**

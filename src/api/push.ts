@@ -46,6 +46,7 @@ const change = {
 
 export const pushOperations = {
   show: {
+    revised: true,
     right: 'servers.read',
     method: 'GET',
     path: '/push',
@@ -54,11 +55,13 @@ export const pushOperations = {
     answer: push,
   },
   replace: {
+    revised: true,
     right: 'push.write',
     ...{ ...change, method: 'PUT' },
     summary: 'Set the push service that wakes devices; replaces all of its settings',
   },
   change: {
+    revised: true,
     right: 'push.write',
     ...{ ...change, method: 'PATCH' },
     summary: 'Change settings of the push service; null removes a setting, others stay as they are',

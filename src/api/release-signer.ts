@@ -20,11 +20,13 @@ const tag = 'upgrade';
 
 export const releaseSignerOperations = {
   show: {
+    revised: true,
     right: 'servers.read',
     ...{ method: 'GET', path: '/release-signer', tag, summary: 'Whose releases this domain accepts' },
     answer: signer,
   },
   trust: {
+    revised: true,
     right: 'releases.trust',
     ...{ method: 'PUT', path: '/release-signer', tag, summary: 'Trust a signer by hand' },
     body: z.object({
@@ -38,6 +40,7 @@ export const releaseSignerOperations = {
     answer: signer,
   },
   follow: {
+    revised: true,
     right: 'releases.trust',
     ...{ method: 'POST', path: '/release-signer/rotation', tag },
     summary: 'Follow the trusted signer to the one that it names as its successor',
@@ -45,6 +48,7 @@ export const releaseSignerOperations = {
     answer: signer,
   },
   forget: {
+    revised: true,
     right: 'releases.trust',
     ...{
       method: 'DELETE',

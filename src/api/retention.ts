@@ -33,11 +33,13 @@ const tag = 'domain';
 
 export const retentionOperations = {
   show: {
+    revised: true,
     right: 'audit.read',
     ...{ method: 'GET', path: '/retention', tag, summary: 'How long the audit, events and samples are kept' },
     answer: shownRetention,
   },
   change: {
+    revised: true,
     right: 'audit.write',
     ...{ method: 'PUT', path: '/retention', tag, summary: 'Change how long they are kept' },
     description: 'What is older is removed in batches, beginning within a minute.',

@@ -1,7 +1,7 @@
 /** The services that devices get service books for. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
-import { freeForm, owedDeliveries } from './shapes.ts';
+import { freeForm, owedDeliveries, revision } from './shapes.ts';
 
 const byType = z.object({
   type: z.string().max(20).describe('One of [CMIME], [CICAL], [SYNC], [IPPP]; the brackets may be omitted.'),
@@ -12,9 +12,10 @@ export const serviceOperations = {
   list: {
     right: 'services.read',
     ...{ method: 'GET', path: '/services', tag, summary: 'The services that devices have, with their settings' },
-    answer: z.object({ services: z.array(z.object({ type: z.string(), settings: freeForm })) }),
+    answer: z.object({ services: z.array(z.object({ type: z.string(), settings: freeForm, revision })) }),
   },
   set: {
+    revised: true,
     right: 'services.write',
     ...{ method: 'PUT', path: '/services/:type', tag },
     summary: 'Set up a service; new service books are sent to every device',
@@ -23,6 +24,7 @@ export const serviceOperations = {
     answer: owedDeliveries,
   },
   delete: {
+    revised: true,
     right: 'services.write',
     ...{ method: 'DELETE', path: '/services/:type', tag },
     summary: 'Remove a service; new service books are sent to every device',

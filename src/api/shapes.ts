@@ -53,5 +53,8 @@ export function listLimit(max: number) {
 /** Of the names of processes, which also name components and log files. */
 export const processName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'use lower-case letters, digits and hyphens');
 
+/** Of one thing, for `If-Match` in quotation marks. */
+export const revision = z.number().optional().describe('In quotation marks, its ETag. None before release 1.5.');
+
 /** The deliveries due after a change. */
 export const owedDeliveries = z.object({ deliveriesOwed: z.number() });

@@ -16,6 +16,7 @@ import { raiseEpochs } from '../accounts/account-owner.ts';
 import { BrambleError } from '../base/errors.ts';
 import { type Transaction, withDatabase } from '../database/connection.ts';
 import { databaseTime } from '../database/database-time.ts';
+import { raiseRevisions } from '../database/revisions.ts';
 import type { MasterKeys } from '../database/sealed-value.ts';
 import { listPossiblyRenewed } from '../devices/renewal-report.ts';
 import { forgetReports } from '../distribution/release-report-removal.ts';
@@ -105,6 +106,7 @@ async function settle(
   await forgetAllKeys(tx);
   await endCopiedSignIns(tx);
   await raiseEpochs(tx, above);
+  await raiseRevisions(tx, above);
   const minutes = Math.max(0, Math.round((now - Date.parse(takenAt)) / 60_000));
   await raiseSrpNumbers(tx, above, skippedIdentifiers + minutes);
   const paused = (await listDesiredProcesses(tx)).filter(

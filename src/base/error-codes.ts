@@ -19,6 +19,7 @@ export const errorCodes = {
     'ERR_CONTENT_TYPE',
     'ERR_MEDIA_TYPE',
     'ERR_IDEMPOTENCY_KEY',
+    'ERR_STALE',
     'ERR_OVERLOADED',
   ],
   /** Enrolment, check-in and connects; what devices send. */

@@ -23,6 +23,7 @@ export interface ConnectionService {
   /** `host:port` each; see `allowedHostOf`. */
   readonly allowedHosts: readonly string[];
   readonly createdAt: Date;
+  readonly revision: number;
 }
 
 interface NewConnectionService {
@@ -64,7 +65,7 @@ export async function createConnectionService(
 /** All connection services by name. */
 export async function listConnectionServices(q: Queryable): Promise<ConnectionService[]> {
   return await q<ConnectionService[]>`
-    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.allowed_hosts as "allowedHosts", c.created_at as "createdAt",
+    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.allowed_hosts as "allowedHosts", c.created_at as "createdAt", c.revision::float8 as revision,
       array(select i.name from connection_service_instance r join instance i on i.id = r.instance_id
              where r.connection_service_id = c.id order by i.name) as instances
     from connection_service c
@@ -77,7 +78,7 @@ export async function getConnectionService(
   nameOrIdentifier: string,
 ): Promise<ConnectionService | undefined> {
   const [row] = await q<ConnectionService[]>`
-    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.allowed_hosts as "allowedHosts", c.created_at as "createdAt",
+    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.allowed_hosts as "allowedHosts", c.created_at as "createdAt", c.revision::float8 as revision,
       array(select i.name from connection_service_instance r join instance i on i.id = r.instance_id
              where r.connection_service_id = c.id order by i.name) as instances
     from connection_service c

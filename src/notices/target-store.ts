@@ -102,6 +102,6 @@ export async function readTellableTarget(q: Queryable, name: string): Promise<Te
 function shownColumns(q: Queryable): SqlFragment {
   return q`
     t.name, t.channel, t.addresses, t.kinds, t.failures, t.last_error as "lastError", t.last_error_at as "lastErrorAt",
-    t.retry_at as "retryAt", t.last_sent_at as "lastSentAt", t.dropped::float8 as dropped,
+    t.retry_at as "retryAt", t.last_sent_at as "lastSentAt", t.dropped::float8 as dropped, t.revision::float8 as revision,
     (select count(*)::int from notice n where n.target_id = t.id) as waiting`;
 }

@@ -91,7 +91,7 @@ test('services are stored with what was left out filled in', async () => {
   await putService(db, '[CICAL]', { host: 'one.example.com' });
   await putService(db, '[CICAL]', { host: 'dav.example.com' });
   assert.deepEqual(
-    [...(await listServices(db))],
+    (await listServices(db)).map(({ type, settings }) => ({ type, settings })),
     [{ type: '[CICAL]', settings: { host: 'dav.example.com', useTls: true, username: '{account}' } }],
   );
   await assert.rejects(putService(db, '[IPPP]', {}), (error) => isBrambleError(error, 'ERR_SERVICE_SETTINGS'));

@@ -16,18 +16,19 @@ interface ItPolicy {
   readonly preconfigured: boolean;
   readonly rules: RuleValues;
   readonly changedAt: Date;
+  readonly revision: number;
 }
 
 /** By name. Reads the whole table: a domain has dozens. */
 export async function listPolicies(q: Queryable): Promise<ItPolicy[]> {
   return await q<ItPolicy[]>`
-    select id, name, preconfigured, rules, changed_at as "changedAt" from it_policy order by name`;
+    select id, name, preconfigured, rules, changed_at as "changedAt", revision::float8 as revision from it_policy order by name`;
 }
 
 /** By it_policy_name_key. */
 export async function findPolicy(q: Queryable, name: string): Promise<ItPolicy | undefined> {
   const [policy] = await q<ItPolicy[]>`
-    select id, name, preconfigured, rules, changed_at as "changedAt" from it_policy where name = ${name}`;
+    select id, name, preconfigured, rules, changed_at as "changedAt", revision::float8 as revision from it_policy where name = ${name}`;
   return policy;
 }
 
@@ -37,7 +38,7 @@ export async function insertPolicy(q: Queryable, name: string, rules: unknown): 
   try {
     const [policy] = await q<ItPolicy[]>`
       insert into it_policy (id, name, rules) values (${newId<string>()}, ${name}, ${q.json(checked)})
-      returning id, name, preconfigured, rules, changed_at as "changedAt"`;
+      returning id, name, preconfigured, rules, changed_at as "changedAt", revision::float8 as revision`;
     if (policy) return policy;
     throw new BrambleError('ERR_POLICY_NOT_STORED', `The IT policy "${name}" was not stored.`);
   } catch (cause) {
@@ -57,7 +58,7 @@ export async function replacePolicyRules(q: Queryable, name: string, rules: unkn
   const checked = parseRules(rules);
   const [policy] = await q<ItPolicy[]>`
     update it_policy set rules = ${q.json(checked)}, changed_at = now() where name = ${name}
-    returning id, name, preconfigured, rules, changed_at as "changedAt"`;
+    returning id, name, preconfigured, rules, changed_at as "changedAt", revision::float8 as revision`;
   return policy ?? 'not-found';
 }
 

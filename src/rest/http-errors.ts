@@ -78,6 +78,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
     'ERR_PUSH_TOPIC',
   ],
   408: ['ERR_BODY_TIMEOUT'],
+  412: ['ERR_STALE'],
   413: ['ERR_BODY_TOO_LARGE', 'ERR_LINE_TOO_LONG'],
   415: ['ERR_MEDIA_TYPE'],
   422: ['ERR_IDEMPOTENCY_KEY'],

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type * as z from 'zod';
 import type { AnswerOf, Operation, Unchanged } from '../api/operation.ts';
+import { etagOfRevision, refuseCondition } from './etag.ts';
 
 type Part<Op extends Operation, Key extends 'params' | 'query' | 'body'> = Op extends {
   readonly [Name in Key]: infer Shape extends z.ZodType;
@@ -31,7 +32,7 @@ export function serve<Op extends Operation>(
   handler: (request: ServedRequest<Op>, reply: FastifyReply) => Answered<Op>,
 ): void {
   const { method, path, tag, summary, description, params, query, body, status = 200, answer } = operation;
-  const { consumes, produces } = operation;
+  const { consumes, produces, revised } = operation;
   app.route({
     method,
     url: path,
@@ -49,8 +50,11 @@ export function serve<Op extends Operation>(
       response: { [status]: answer },
     },
     handler: async (request, reply) => {
+      if (method !== 'GET' && (revised !== true || status === 201)) refuseCondition(request);
       const answered = await handler(request as ServedRequest<Op>, reply);
       if (produces !== undefined) reply.type(produces);
+      const shown = revised === true ? (answered as { revision?: number } | undefined)?.revision : undefined;
+      if (shown !== undefined) reply.header('etag', etagOfRevision(shown));
       return await reply.status(status).send(answered ?? null);
     },
   });

@@ -11,8 +11,12 @@ export interface StoredService {
   readonly settings: unknown;
 }
 
-export async function listServices(q: Queryable): Promise<StoredService[]> {
-  return await q<StoredService[]>`select type, settings from service order by type`;
+interface ListedService extends StoredService {
+  readonly revision: number;
+}
+
+export async function listServices(q: Queryable): Promise<ListedService[]> {
+  return await q<ListedService[]>`select type, settings, revision::float8 as revision from service order by type`;
 }
 
 /** @throws BrambleError ERR_SERVICE_SETTINGS when the settings are invalid for the type. */

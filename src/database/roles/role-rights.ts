@@ -221,6 +221,8 @@ export const tableRights: Readonly<Record<string, Line>> = {
 
 /** Sequences that statements name themselves. Those of identity columns need no right. */
 export const sequenceRights: Readonly<Record<string, Line>> = {
+  // Drawn by triggers, as the owner; raised when a backup is restored.
+  revision: {},
   srp_number: { administration: 'usage', coordinator: 'usage' },
   srp_list_number: { administration: 'usage', coordinator: 'usage' },
 };

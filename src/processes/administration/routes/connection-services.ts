@@ -11,6 +11,7 @@ import {
   updateConnectionService,
 } from '../../../instances/connection-services.ts';
 import { requireFeature } from '../../../registry/features.ts';
+import { refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { assertNameUnused, startProcess, taken } from '../new-component.ts';
@@ -40,6 +41,7 @@ export function connectionServiceRoutes(context: AdministrationContext): Fastify
 
     serve(app, connectionServiceOperations.change, async (request) => {
       return await write(context, async (tx) => {
+        await refuseStale(tx, request, { table: 'connection_service', key: request.params.name });
         const instances = await instancesOf(context, tx, request.body);
         const change = { instances, allowedHosts: request.body.allowedHosts };
         const outcome = await updateConnectionService(tx, request.params.name, change);

@@ -7,18 +7,25 @@ import { readBudget, writeBudget } from '../../../deliveries/budget.ts';
 import { listDeliveries } from '../../../deliveries/delivery-list.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { listInstances } from '../../../instances/instances.ts';
+import { answerEtag, refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
+const budgetRow = { table: 'setting', key: 'budget' } as const;
+
 export function deliveryRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
-    serve(app, deliveryOperations.showBudget, async () => await readBudget(context.db));
+    serve(app, deliveryOperations.showBudget, async (_request, reply) => {
+      await answerEtag(context.db, reply, budgetRow);
+      return await readBudget(context.db);
+    });
 
     serve(
       app,
       deliveryOperations.changeBudget,
       async (request) =>
         await write(context, async (tx) => {
+          await refuseStale(tx, request, budgetRow);
           const wanted = budgetSchema.strict().safeParse({ ...(await readBudget(tx)), ...request.body });
           if (!wanted.success) {
             const known = `The budget has ${Object.keys(budgetSchema.shape).join(', ')}.`;

@@ -15,6 +15,7 @@ import { groupOperations } from '../../../api/groups.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
+import { refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { owePolicy } from '../owed-policies.ts';
@@ -38,6 +39,7 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsync 
       groupOperations.delete,
       async (request) =>
         await write(context, async (tx) => {
+          await refuseStale(tx, request, { table: 'account_group', key: request.params.name });
           const group = await membersOfGroup(tx, request.params.name);
           if (group === undefined) throw notFound('group', request.params.name);
           await deleteGroup(tx, group.id);

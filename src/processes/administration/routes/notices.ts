@@ -16,11 +16,14 @@ import {
   removeTarget,
 } from '../../../notices/target-store.ts';
 import { teller } from '../../../notices/tell.ts';
+import { answerEtag, refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
 /** More than an attempt takes. */
 const testMs = 60_000;
+
+const mailServerRow = { table: 'notice_mail_server' } as const;
 
 export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
@@ -39,8 +42,9 @@ export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync
     serve(
       app,
       noticeOperations.change,
-      async ({ params: { name }, body: { kinds } }) =>
+      async ({ params: { name }, body: { kinds }, headers }) =>
         await write(context, async (tx) => {
+          await refuseStale(tx, { headers }, { table: 'notice_target', key: name });
           if ((await changeKinds(tx, name, kinds)) === 'not-found') throw notFound('target', name);
           return (await readTarget(tx, name)) ?? neverThere();
         }),
@@ -49,8 +53,9 @@ export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync
     serve(
       app,
       noticeOperations.rekey,
-      async ({ params: { name }, body: { key } }) =>
+      async ({ params: { name }, body: { key }, headers }) =>
         await write(context, async (tx) => {
+          await refuseStale(tx, { headers }, { table: 'notice_target', key: name });
           const outcome = await changeKey(tx, context.masterKeys, name, key);
           if (outcome === 'not-found') throw notFound('target', name);
           return (await readTarget(tx, name)) ?? neverThere();
@@ -71,28 +76,34 @@ export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync
       return { delivered: kind === 'delivered', answer };
     });
 
-    serve(app, noticeOperations.mailServer, async () => ({ mailServer: await shownMailServer(context.db) }));
+    serve(app, noticeOperations.mailServer, async (_request, reply) => {
+      await answerEtag(context.db, reply, mailServerRow);
+      return { mailServer: await shownMailServer(context.db) };
+    });
 
     serve(
       app,
       noticeOperations.setMailServer,
-      async ({ body }) =>
+      async ({ body, headers }) =>
         await write(context, async (tx) => {
+          await refuseStale(tx, { headers }, mailServerRow);
           await setMailServer(tx, context.masterKeys, body);
           return (await shownMailServer(tx)) ?? neverThere();
         }),
     );
 
-    serve(app, noticeOperations.removeMailServer, async () => {
+    serve(app, noticeOperations.removeMailServer, async (request) => {
       await write(context, async (tx) => {
+        await refuseStale(tx, request, mailServerRow);
         if ((await removeMailServer(tx)) === 'not-found') {
           throw new BrambleError('ERR_NOT_FOUND', 'There is no mail server.');
         }
       });
     });
 
-    serve(app, noticeOperations.remove, async ({ params: { name } }) => {
+    serve(app, noticeOperations.remove, async ({ params: { name }, headers }) => {
       await write(context, async (tx) => {
+        await refuseStale(tx, { headers }, { table: 'notice_target', key: name });
         if ((await removeTarget(tx, name)) === 'not-found') throw notFound('target', name);
       });
     });

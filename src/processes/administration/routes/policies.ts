@@ -18,6 +18,7 @@ import {
 } from '../../../policies/policy-store.ts';
 import { featuresNeeded } from '../../../policies/rules.ts';
 import { requireFeature } from '../../../registry/features.ts';
+import { refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { owePolicy } from '../owed-policies.ts';
@@ -46,6 +47,7 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
       itPolicyOperations.replaceRules,
       async (request) =>
         await write(context, async (tx) => {
+          await refuseStale(tx, request, { table: 'it_policy', key: request.params.name });
           await requireRuleFeatures(context, tx, request.body.rules);
           const policy = await replacePolicyRules(tx, request.params.name, request.body.rules);
           if (policy === 'not-found') throw notFound('IT policy', request.params.name);
@@ -61,6 +63,7 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
       itPolicyOperations.delete,
       async (request) =>
         await write(context, async (tx) => {
+          await refuseStale(tx, request, { table: 'it_policy', key: request.params.name });
           const policy = await findPolicy(tx, request.params.name);
           if (policy === undefined) throw notFound('IT policy', request.params.name);
           const accounts = await accountsUnderPolicy(tx, policy.id);

@@ -3,7 +3,7 @@
  * previewed (`preview`).
  */
 
-import type { FastifyPluginAsync } from 'fastify';
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { type PushChange, pushOperations } from '../../../api/push.ts';
 import { counted } from '../../../base/counted.ts';
 import { fieldError, issueError } from '../../../base/field-error.ts';
@@ -12,10 +12,13 @@ import type { Queryable } from '../../../database/connection.ts';
 import { lockDomain } from '../../../domain/domain-changes.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import type { WakeSettings, WakeSettingsRules } from '../../../platforms/waking.ts';
+import { answerEtag, refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { pushSettingsStore } from '../push-settings-store.ts';
 import { fixWakeChannel, previewWakeChannel, readWakeChannel, type WakeChannel } from '../wake-channel.ts';
+
+const row = { table: 'setting', key: 'push' } as const;
 
 export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
   const store = pushSettingsStore(context);
@@ -29,11 +32,16 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
     return { settings, certificate: renewed ? store.rules.inspect(settings, now) : undefined };
   }
 
-  async function change(given: PushChange, keeps: boolean, administrator: string): Promise<WakeSettings> {
+  async function change(
+    given: PushChange,
+    keeps: boolean,
+    { administrator, headers }: Pick<FastifyRequest, 'administrator' | 'headers'>,
+  ): Promise<WakeSettings> {
     const now = new Date();
     return await write(context, async (tx) => {
       // The settings, like the topic, are changed by one at a time.
       await lockDomain(tx);
+      await refuseStale(tx, { headers }, row);
       const { settings, certificate } = await wantedOf(tx, given, keeps, now);
       const fixed = certificate && (await fixWakeChannel(tx, context.features, certificate.channel, now));
       await store.write(tx, settings);
@@ -53,15 +61,17 @@ export function pushRoutes(context: AdministrationContext): FastifyPluginAsync {
   }
 
   return async (app) => {
-    serve(app, pushOperations.show, async () =>
-      pushView(store.rules, await store.readStored(context.db), await readWakeChannel(context.db)),
-    );
+    serve(app, pushOperations.show, async (_request, reply) => {
+      await answerEtag(context.db, reply, row);
+      return pushView(store.rules, await store.readStored(context.db), await readWakeChannel(context.db));
+    });
 
     for (const operation of [pushOperations.replace, pushOperations.change]) {
       const keeps = operation.method === 'PATCH';
-      serve(app, operation, async ({ query, body, administrator }) => {
+      serve(app, operation, async (request) => {
+        const { query, body } = request;
         if (!query.preview)
-          return pushView(store.rules, await change(body, keeps, administrator), await readWakeChannel(context.db));
+          return pushView(store.rules, await change(body, keeps, request), await readWakeChannel(context.db));
         const { settings, certificate } = await wantedOf(context.db, body, keeps, new Date());
         return pushView(
           store.rules,

@@ -1,5 +1,5 @@
 /** The signer of releases that the domain trusts: shown, set by hand, replaced by its successor, forgotten. */
-import type { FastifyPluginAsync } from 'fastify';
+import type { FastifyPluginAsync, FastifyRequest } from 'fastify';
 import { releaseSignerOperations } from '../../../api/release-signer.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { fieldError } from '../../../base/field-error.ts';
@@ -14,13 +14,21 @@ import {
 import { parseRotations } from '../../../release/signature.ts';
 import { typedFingerprint } from '../../../release/signer-fingerprint.ts';
 import { trustedChain } from '../../../release/signer-judgement.ts';
+import { answerEtag, refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
+const row = { table: 'setting', key: 'release-signer' } as const;
+
 export function releaseSignerRoutes(context: AdministrationContext): FastifyPluginAsync {
-  const change = async (by: string, next: (known: StoredSigner) => NextSigner): Promise<StoredSigner> =>
+  const change = async (
+    { administrator: by, headers }: Pick<FastifyRequest, 'administrator' | 'headers'>,
+    next: (known: StoredSigner) => NextSigner,
+  ): Promise<StoredSigner> =>
     await write(context, async (tx) => {
-      const chosen = next(await lockReleaseSigner(tx));
+      const known = await lockReleaseSigner(tx);
+      await refuseStale(tx, { headers }, row);
+      const chosen = next(known);
       const { fingerprint, occasion } = chosen;
       await recordEvent(tx, {
         kind: 'release-signer-changed',
@@ -31,22 +39,27 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
     });
 
   return async (app) => {
-    serve(app, releaseSignerOperations.show, async () => await readReleaseSigner(context.db));
+    serve(app, releaseSignerOperations.show, async (_request, reply) => {
+      await answerEtag(context.db, reply, row);
+      return await readReleaseSigner(context.db);
+    });
 
-    serve(app, releaseSignerOperations.trust, async ({ body, administrator }) => {
+    serve(app, releaseSignerOperations.trust, async (request) => {
+      const { body, administrator } = request;
       const fingerprint = fingerprintIn('fingerprint', body.fingerprint);
       const refuse = body.refuse.map((text) => fingerprintIn('refuse', text));
       if (refuse.includes(fingerprint))
         throw fieldError('body', 'refuse', 'must not contain the signer that is to be trusted');
       const occasion = `trusted by ${administrator}`;
-      return await change(administrator, () => ({ fingerprint, occasion, leaves: true, refuse }));
+      return await change(request, () => ({ fingerprint, occasion, leaves: true, refuse }));
     });
 
-    serve(app, releaseSignerOperations.follow, async ({ body, administrator }) => {
+    serve(app, releaseSignerOperations.follow, async (request) => {
+      const { body } = request;
       const rotations = parseRotations(Buffer.from(body.statements));
       const to = typedFingerprint(body.fingerprint ?? rotations.at(-1)?.to ?? '');
       if (to === undefined) throw fieldError('body', 'fingerprint', 'must be the fingerprint of a signer');
-      return await change(administrator, ({ fingerprint, refused }) => {
+      return await change(request, ({ fingerprint, refused }) => {
         if (trustedChain({ fingerprint, refused }, rotations, to) !== undefined) {
           return { fingerprint: to, occasion: 'named by the previous signer' };
         }
@@ -66,8 +79,8 @@ export function releaseSignerRoutes(context: AdministrationContext): FastifyPlug
     serve(
       app,
       releaseSignerOperations.forget,
-      async ({ administrator }) =>
-        await change(administrator, () => ({ fingerprint: null, occasion: `forgotten by ${administrator}` })),
+      async (request) =>
+        await change(request, () => ({ fingerprint: null, occasion: `forgotten by ${request.administrator}` })),
     );
   };
 }

@@ -6,18 +6,25 @@ import type { Queryable } from '../../../database/connection.ts';
 import { oldestEventAt, recordEvent } from '../../../domain/events.ts';
 import { readSetting, writeSetting } from '../../../domain/settings.ts';
 import { requireFeature } from '../../../registry/features.ts';
+import { answerEtag, refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
+const row = { table: 'setting', key: 'retention' } as const;
+
 export function retentionRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
-    serve(app, retentionOperations.show, async () => await shown(context.db, await readRetention(context.db)));
+    serve(app, retentionOperations.show, async (_request, reply) => {
+      await answerEtag(context.db, reply, row);
+      return await shown(context.db, await readRetention(context.db));
+    });
 
     serve(
       app,
       retentionOperations.change,
-      async ({ body, administrator }) =>
+      async ({ body, administrator, headers }) =>
         await write(context, async (tx) => {
+          await refuseStale(tx, { headers }, row);
           await requireFeature(tx, context.features, 'retention', 'Removing what is old');
           const wanted = retentionSchema.parse({ ...(await readRetention(tx)), ...body });
           await writeSetting(tx, 'retention', wanted);

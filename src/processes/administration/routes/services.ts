@@ -7,6 +7,7 @@ import { notFound } from '../../../base/not-found.ts';
 import type { Transaction } from '../../../database/connection.ts';
 import { announceDeliveries, oweDeliveries } from '../../../deliveries/owe-deliveries.ts';
 import type { Platforms } from '../../../platforms/port.ts';
+import { refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { deleteService, listServices, putService } from '../../../services/service-store.ts';
 import { isServiceType, type ServiceType, serviceTypes } from '../../../services/services.ts';
@@ -15,8 +16,8 @@ import { type AdministrationContext, write } from '../context.ts';
 export function serviceRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     serve(app, serviceOperations.list, async () => ({
-      services: (await listServices(context.db)).map(({ type, settings }) => ({
-        type,
+      services: (await listServices(context.db)).map(({ settings, ...service }) => ({
+        ...service,
         settings: settings as Record<string, unknown>,
       })),
     }));
@@ -26,7 +27,9 @@ export function serviceRoutes(context: AdministrationContext): FastifyPluginAsyn
       serviceOperations.set,
       async (request) =>
         await write(context, async (tx) => {
-          await putService(tx, serviceTypeOf(request.params.type), request.body.settings);
+          const type = serviceTypeOf(request.params.type);
+          await refuseStale(tx, request, { table: 'service', key: type });
+          await putService(tx, type, request.body.settings);
           return { deliveriesOwed: await oweServiceBooks(tx, context.platforms) };
         }),
     );
@@ -36,7 +39,9 @@ export function serviceRoutes(context: AdministrationContext): FastifyPluginAsyn
       serviceOperations.delete,
       async (request) =>
         await write(context, async (tx) => {
-          const outcome = await deleteService(tx, serviceTypeOf(request.params.type));
+          const type = serviceTypeOf(request.params.type);
+          await refuseStale(tx, request, { table: 'service', key: type });
+          const outcome = await deleteService(tx, type);
           if (outcome === 'not-found') throw notFound('service', request.params.type);
           return { deliveriesOwed: await oweServiceBooks(tx, context.platforms) };
         }),
