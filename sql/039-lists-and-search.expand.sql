@@ -13,3 +13,6 @@ create index concurrently if not exists device_udid on device (lower(left(coales
 create index concurrently if not exists device_model on device (lower(left(coalesce(model, ''), 100) collate "C"), id);
 create index concurrently if not exists device_software
   on device (lower(left(coalesce(software_version, os_version, ''), 100) collate "C"), id);
+-- By the last word, which is a family name more often than not.
+create index concurrently if not exists account_last_word
+  on account (lower(left(substring(display_name from '[^ ]*$'), 200) collate "C"), id);

@@ -15,11 +15,17 @@ export interface AccountConditions {
   readonly within?: readonly string[] | null | undefined;
 }
 
-interface AccountChoice {
+export interface AccountChoice {
   /** All that can fit; null if they are many. */
   readonly few: readonly string[] | null;
   /** Whether the account with this id fits, looked up row by row; its instance too, unless a column has that. */
   readonly fits: (q: Queryable, accountId: SqlFragment, instanceId?: SqlFragment) => SqlFragment;
+}
+
+/** Whether an account is in one of the groups that somebody is limited to. */
+export async function isWithin(q: Queryable, accountId: string, within: AccountConditions['within']): Promise<boolean> {
+  const [row] = await q<{ fits: boolean | null }[]>`select ${fitting(q, { within }, q`${accountId}::uuid`)} as fits`;
+  return row?.fits === true;
 }
 
 /** Sorting these takes a few milliseconds; of more, one in fifty accounts of a large domain fits. */

@@ -25,7 +25,7 @@ const sorts: Sorts<AccountSort> = {
 };
 
 /** The same in any database: by bytes, and only ASCII letters become small. */
-function displayNameKey(q: Queryable): SqlFragment {
+export function displayNameKey(q: Queryable): SqlFragment {
   return q`lower(left(a.display_name, 200) collate "C")`;
 }
 
@@ -34,7 +34,9 @@ export async function listAccounts(
   asked: PageAsked<AccountSort> & AccountConditions,
 ): Promise<AccountPage> {
   const { few, fits } = await chooseAccounts(q, asked);
-  const page = pageOf(q, { name: 'accounts', sorts }, asked, (name) => (asked.sort === 'name' ? [name] : undefined));
+  // A cursor has capital letters, and the name of an account has none.
+  const isName = (text: string) => asked.sort === 'name' && text === text.toLowerCase();
+  const page = pageOf(q, { name: 'accounts', sorts }, asked, (text) => (isName(text) ? [text] : undefined));
   // `offset 0` keeps the planner from walking the sort's index for a few accounts.
   const from =
     few === null ? q`account` : q`(select * from account where id = any(${few as string[]}::uuid[]) offset 0)`;

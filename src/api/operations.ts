@@ -23,6 +23,7 @@ import { releaseSignerOperations } from './release-signer.ts';
 import { retentionOperations } from './retention.ts';
 import { roleOperations } from './roles.ts';
 import { routerOperations } from './routers.ts';
+import { searchOperations } from './search.ts';
 import { serviceOperations } from './services.ts';
 import { signInOperations } from './sign-in.ts';
 import { srpCredentialOperations } from './srp-credentials.ts';
@@ -54,6 +55,7 @@ export const resources = {
   retention: retentionOperations,
   roles: roleOperations,
   routers: routerOperations,
+  search: searchOperations,
   services: serviceOperations,
   signIn: signInOperations,
   srpCredentials: srpCredentialOperations,

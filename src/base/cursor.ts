@@ -63,7 +63,7 @@ function partsOf(cursor: string): readonly [string, string, ...unknown[]] | unde
 }
 
 function isKey(key: unknown, kind: KeyKind | undefined): boolean {
-  if (kind === 'number') return typeof key === 'number' && Number.isFinite(key);
+  if (kind === 'number') return Number.isSafeInteger(key) && (key as number) >= 0;
   if (typeof key !== 'string' || key.includes('\0') || !key.isWellFormed()) return false;
   if (kind === 'id') return isUuid(key);
   return kind === 'text' || isTime(key);

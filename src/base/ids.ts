@@ -2,8 +2,6 @@
  * Branded identifiers: a device id cannot be passed where an account id is expected. All but the SRP identifier are
  * UUIDs.
  */
-import { randomUUID } from 'node:crypto';
-
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
 
@@ -18,7 +16,7 @@ export type SrpIdentifier = Branded<'srp-identifier'>;
 
 /** A fresh random (version 4) UUID with the requested brand. */
 export function newId<Id extends string>(): Id {
-  return randomUUID() as unknown as Id;
+  return crypto.randomUUID() as unknown as Id;
 }
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;

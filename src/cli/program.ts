@@ -29,6 +29,7 @@ import { addProcessCommands } from './commands/process.ts';
 import { addRetentionCommands } from './commands/retention.ts';
 import { addRoleCommands } from './commands/role.ts';
 import { addRouterCommands } from './commands/router.ts';
+import { addSearchCommand } from './commands/search.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addSetupCommands } from './commands/setup.ts';
 import { addSrpCommands } from './commands/srp.ts';
@@ -91,6 +92,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addRoleCommands(program, frame);
   addAccountCommands(program, frame);
   addGroupCommands(program, frame);
+  addSearchCommand(program, frame);
   addDeviceCommands(program, frame);
   addPolicyCommands(program, frame);
   addServiceCommands(program, frame);

@@ -53,16 +53,10 @@ export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<D
   const page = pageOf(q, { name: 'devices', sorts }, filter, (id) =>
     filter.sort === 'id' && isUuid(id) ? [id] : undefined,
   );
-  // One by one: without statistics the planner would read all devices for those of a few accounts.
-  const from =
-    few === null
-      ? q`device`
-      : q`(select own.* from unnest(${few as string[]}::uuid[]) c (id)
-             cross join lateral (select * from device where account_id = c.id offset 0) own)`;
   const { rows, next } = page.cut(
     await q<(Stored<Device> & Keyed)[]>`
       with page as materialized (
-        select d.* from ${from} d
+        select d.* from ${devicesOf(q, few)} d
          where ${page.condition} and ${fits(q, q`d.account_id`)} and ${filtered(q, filter)}
          order by ${page.order()} limit ${page.most})
       select ${columns(q)}, ${page.keys} as keys
@@ -73,6 +67,13 @@ export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<D
        order by ${page.order()}`,
   );
   return { devices: await shown(q, rows), next };
+}
+
+/** All devices, or those of a few accounts one by one: without statistics the planner would read all for these. */
+export function devicesOf(q: Queryable, few: readonly string[] | null): SqlFragment {
+  if (few === null) return q`device`;
+  return q`(select own.* from unnest(${few as string[]}::uuid[]) c (id)
+              cross join lateral (select * from device where account_id = c.id offset 0) own)`;
 }
 
 /** Each by an index of its own where few devices fit, but for the wake channel, which all of a domain share. */
@@ -93,7 +94,7 @@ function filtered(q: Queryable, filter: DeviceFilter): SqlFragment {
 }
 
 /** The same in any database; long texts of devices would not fit into an index. */
-function toldKey(q: Queryable, told: SqlFragment): SqlFragment {
+export function toldKey(q: Queryable, told: SqlFragment): SqlFragment {
   return q`lower(left(coalesce(${told}, ''), 100) collate "C")`;
 }
 
@@ -144,7 +145,7 @@ function inState(q: Queryable, state: string): SqlFragment {
   return q`d.state <> 'active' and d.state = ${state} and not ${isSuspended(q, 'd')}`;
 }
 
-function shownState(q: Queryable) {
+export function shownState(q: Queryable) {
   return q`case when ${isSuspended(q, 'd')} then 'suspended'
                 when d.state = 'active' and d.removing_since is not null then 'leaving' else d.state end`;
 }

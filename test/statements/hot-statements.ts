@@ -40,7 +40,7 @@ import { insertTestProcess } from '../../src/upgrade/steps/domain-fixture.ts';
 import * as homewardMoves from '../../src/upgrade/steps/homeward-moves.ts';
 import * as latecomers from '../../src/upgrade/waves/latecomers.ts';
 import type { HotStatement, Q, Subjects } from './hot-statement.ts';
-import { listModules, listStatements } from './list-statements.ts';
+import { listModules, listParts, listStatements } from './list-statements.ts';
 
 /** Of those that must do with a few rows for each of their subjects (48 devices of a batch, 100 deliveries). */
 const few = 2_000;
@@ -472,6 +472,7 @@ export const seldom: readonly unknown[] = [
   waveStore.reopenWaves,
   waveStore.setWaveState,
   // These send no statement.
+  ...listParts,
   situation.createOpenCount,
   situation.holdReason,
   situation.waveWindow,

@@ -1,8 +1,11 @@
 /** Statements of lists: whatever the sort, the filter and the groups that somebody is limited to, a page costs what is on it. */
 import { chooseAccounts } from '../../src/accounts/account-choice.ts';
 import * as accountList from '../../src/accounts/account-list.ts';
+import * as accountSearch from '../../src/accounts/account-search.ts';
 import { newId } from '../../src/base/ids.ts';
 import * as deviceList from '../../src/devices/device-list.ts';
+import * as deviceSearch from '../../src/devices/device-search.ts';
+import { search } from '../../src/processes/administration/search.ts';
 import type { HotStatement, Q, Subjects } from './hot-statement.ts';
 
 /** Two looks at up to 2,000 accounts, and sorting as many. */
@@ -75,9 +78,27 @@ export const listStatements: readonly HotStatement[] = [
       await deviceList.findDevice(q, deviceIds[0] ?? '');
     },
   },
+  {
+    name: 'search: beginnings that all have, few, none',
+    of: [...Object.values(accountSearch), ...Object.values(deviceSearch)],
+    maxRows: fewAccounts,
+    before: insertGroups,
+    run: async (q) => {
+      for (const within of [null, [groups.small], [groups.large]]) {
+        for (const text of ['person-', 'udid-person-77', 'person', '%', 'zoe']) {
+          const { next } = await search(q, { q: text, limit }, { accounts: true, devices: true, within });
+          if (next !== null)
+            await search(q, { q: text, limit, after: next }, { accounts: true, devices: true, within });
+        }
+      }
+    },
+  },
 ];
 
-export const listModules = { accountList, deviceList };
+/** Parts of these. */
+export const listParts = [accountList.displayNameKey, deviceList.devicesOf, deviceList.shownState, deviceList.toldKey];
+
+export const listModules = { accountList, accountSearch, deviceList, deviceSearch };
 
 /** One account in a hundred, and every other one. */
 async function insertGroups(q: Q, _subjects: Subjects): Promise<void> {

@@ -31,6 +31,7 @@ import { releaseSignerRoutes } from './release-signer.ts';
 import { retentionRoutes } from './retention.ts';
 import { roleRoutes } from './roles.ts';
 import { routerRoutes } from './routers.ts';
+import { searchRoutes } from './search.ts';
 import { serviceRoutes } from './services.ts';
 import { srpCredentialRoutes } from './srp-credentials.ts';
 import { tlsIdentityRoutes } from './tls-identities.ts';
@@ -48,6 +49,7 @@ const resources = [
   policyAssignmentRoutes,
   serviceRoutes,
   deviceRoutes,
+  searchRoutes,
   deviceRemovalRoutes,
   tlsIdentityRoutes,
   deviceCommandRoutes,
