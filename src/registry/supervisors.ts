@@ -43,6 +43,12 @@ export async function listSupervisors(q: Queryable): Promise<HostSupervisor[]> {
      order by host`;
 }
 
+/** Its supervisor has reported before, and not for a while. */
+export async function isHostSilent(q: Queryable, host: string): Promise<boolean> {
+  const supervisors = await listSupervisors(q);
+  return supervisors.some((one) => one.host === host && one.seenAt !== null && !one.atWork);
+}
+
 /** The supervisors of hosts with wanted processes that are not known to be of this release or a later one. Pure. */
 export function supervisorsBehind(supervisors: readonly HostSupervisor[], release: string): HostSupervisor[] {
   return supervisors.filter(

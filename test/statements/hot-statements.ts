@@ -481,6 +481,7 @@ export const seldom: readonly unknown[] = [
   waitingReason.waitingReason,
   waveStore.acceptedBy,
   waveStore.runningSince,
+  waveStore.soakingSince,
   waveStore.WaveOutOfPlace,
 ];
 

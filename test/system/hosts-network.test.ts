@@ -188,7 +188,8 @@ describe('a host in a network of its own', { timeout: 900_000, skip: withoutNetw
       replace: true,
       wavePercentages: [100],
       soakSeconds: 1,
-      gate: openGate,
+      // Devices that were told to come later come back later and later.
+      gate: { ...openGate, patienceSeconds: 180 },
     });
     await untilUpgrade(domain, ['moving'], { timeoutMs: 280_000, enough: ({ moved }) => moved > 0 });
     const since = await length();

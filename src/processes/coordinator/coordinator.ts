@@ -49,9 +49,12 @@ type CoordinatorOutcome =
 
 /** One step: takes or renews the lease, reads the row, and does what its state requires. */
 export async function stepOnce(context: StepContext): Promise<CoordinatorOutcome> {
-  const upgrade = await readOpenUpgrade(context.db);
-  if (upgrade === undefined || upgrade.toRelease !== context.release) return { kind: 'idle' };
-  if (!(await takeLease(context.db, upgrade.id, context.holder))) return { kind: 'standby' };
+  const seen = await readOpenUpgrade(context.db);
+  if (seen === undefined || seen.toRelease !== context.release) return { kind: 'idle' };
+  if (!(await takeLease(context.db, seen.id, context.holder))) return { kind: 'standby' };
+  // Taking a lease that ended long ago notes that nobody looked meanwhile.
+  const upgrade = seen.leaseHeld ? seen : await readOpenUpgrade(context.db);
+  if (upgrade === undefined) return { kind: 'idle' };
   try {
     const outcome = await stepOrPause(context, upgrade);
     if (outcome.kind === 'waiting') await showWaiting(context, upgrade, outcome.for);

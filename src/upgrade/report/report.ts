@@ -21,7 +21,7 @@ import {
   type Upgrade,
   type UpgradeEvent,
 } from '../state/upgrade-store.ts';
-import { listWaves, readWaveMoves, type Wave } from '../state/wave-store.ts';
+import { listWaves, readWaveMoves, soakingSince, type Wave } from '../state/wave-store.ts';
 import { listNotReturned } from '../steps/in-place-steps.ts';
 import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
 import { readWaits } from './wait-facts.ts';
@@ -49,12 +49,12 @@ export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features
       readDurationSeconds(q, upgrade),
     ]);
   const waveReports = await Promise.all(
-    waves.map(async ({ readAt: _readAt, soakingSeconds: _soaking, ...wave }) => {
+    waves.map(async ({ readAt: _readAt, soakingSeconds: _soaking, absentUntil, ...wave }) => {
       const moves = upgrade.plan.inPlace
         ? { ...noMoves, ...(await countReplacedAccounts(q, upgrade, wave.number)) }
         : await readWaveMoves(q, upgrade.id, wave.number);
       const counts = { accounts: moves.accounts, settled: moves.settled, moves };
-      return { ...wave, soaksUntil: soaksUntil(wave, upgrade), gate: gateOf(wave.gate), ...counts };
+      return { ...wave, soaksUntil: soaksUntil({ ...wave, absentUntil }, upgrade), gate: gateOf(wave.gate), ...counts };
     }),
   );
   const states = featureStates(features, domain.featureLevel, components);
@@ -93,9 +93,10 @@ export async function readUpgradeReport(q: Queryable, upgrade: Upgrade, features
   };
 }
 
-function soaksUntil({ state, soakingAt }: Pick<Wave, 'state' | 'soakingAt'>, { plan }: Upgrade): Date | null {
-  if (state !== 'soaking' || soakingAt === null) return null;
-  return new Date(soakingAt.getTime() + plan.options.soakSeconds * 1000);
+function soaksUntil(wave: Pick<Wave, 'state' | 'soakingAt' | 'absentUntil'>, { plan }: Upgrade): Date | null {
+  const since = soakingSince(wave);
+  if (wave.state !== 'soaking' || since === null) return null;
+  return new Date(since.getTime() + plan.options.soakSeconds * 1000);
 }
 
 /** The gate's answer with its reasons in one text. */

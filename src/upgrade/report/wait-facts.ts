@@ -14,7 +14,7 @@ import { readDecisionSince } from '../state/awaited-decision.ts';
 import { finalDecision } from '../state/upgrade-states.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import { readPauseCause, type Upgrade } from '../state/upgrade-store.ts';
-import { acceptedBy, runningSince, type Wave, type WaveMoves } from '../state/wave-store.ts';
+import { acceptedBy, runningSince, soakingSince, type Wave, type WaveMoves } from '../state/wave-store.ts';
 import {
   type AccountBehind,
   type BlockingSession,
@@ -41,6 +41,8 @@ export async function readWaits(
 ): Promise<Wait[]> {
   const { options } = upgrade.plan;
   const wave = waves.find(({ state }) => state !== 'passed');
+  const { absentUntil: absent } = upgrade.progress;
+  const absentUntil = absent === undefined ? null : new Date(absent);
   const [
     now,
     missing,
@@ -90,7 +92,7 @@ export async function readWaits(
     outOfReachRule: options,
     inPlace: upgrade.plan.inPlace,
     waves: waves.map((each) =>
-      waveFacts(each, each === wave ? { open, withoutDevices } : { open: [], withoutDevices: [] }),
+      waveFacts({ ...each, absentUntil }, each === wave ? { open, withoutDevices } : { open: [], withoutDevices: [] }),
     ),
     behind,
     missing,
@@ -102,8 +104,11 @@ export async function readWaits(
   });
 }
 
-function waveFacts(wave: CountedWave, named: Pick<WaveFacts, 'open' | 'withoutDevices'>): WaveFacts {
-  const { number, name, state, startedAt, soakingAt, accounts, settled, moves, gate } = wave;
+function waveFacts(
+  wave: CountedWave & Pick<Wave, 'absentUntil'>,
+  named: Pick<WaveFacts, 'open' | 'withoutDevices'>,
+): WaveFacts {
+  const { number, name, state, startedAt, accounts, settled, moves, gate } = wave;
   const accepted = acceptedBy(wave) !== undefined;
   const gateLacks = !accepted && gate?.answer === 'undecided' ? (gate.reasons ?? []) : [];
   return {
@@ -112,7 +117,7 @@ function waveFacts(wave: CountedWave, named: Pick<WaveFacts, 'open' | 'withoutDe
     state,
     startedAt,
     runningSince: runningSince(wave),
-    soakingAt,
+    soakingAt: soakingSince(wave),
     accounts,
     settled,
     outOfReach: moves.outOfReach,

@@ -81,6 +81,8 @@ export const upgradeProgressSchema = z.looseObject({
   newInstancesRemoved: z.boolean().optional(),
   newAdministrationStopped: z.boolean().optional(),
   oldAdministrationStarted: z.boolean().optional(),
+  /** When somebody whom it cannot go on without was last seen to be away, ISO 8601: its clocks run from there. */
+  absentUntil: z.string().optional(),
   /** What the coordinator is waiting for now. */
   waitingFor: z.string().nullable().optional(),
 });

@@ -9,7 +9,7 @@
 import { type UpgradePlan, upgradePlanSchema } from '../../api/upgrade-plan.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { newId, type UpgradeId } from '../../base/ids.ts';
-import type { Queryable, Transaction } from '../../database/connection.ts';
+import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { nextDestinationOf } from '../../moves/move-reports.ts';
 import { type UpgradeProgressRow, upgradeProgressSchema } from './upgrade-plan.ts';
@@ -275,6 +275,21 @@ export async function setWaitingFor(
      where id = ${read.id} and generation = ${read.generation}`;
 }
 
+/**
+ * Somebody whom the upgrade cannot go on without is away: no deadline, soak or patience runs meanwhile, and whoever was told to come
+ * later has all of it to come back. Written at most once a second, and not for an upgrade that went on since it was read.
+ */
+export async function noteAbsence(q: Queryable, read: Pick<Upgrade, 'id' | 'generation'>): Promise<void> {
+  await q`
+    update upgrade set progress = progress || ${absentUntilNow(q)}
+     where id = ${read.id} and generation = ${read.generation}
+       and coalesce((progress->>'absentUntil')::timestamptz < clock_timestamp() - interval '1 second', true)`;
+}
+
+function absentUntilNow(q: Queryable): SqlFragment {
+  return q`jsonb_build_object('absentUntil', clock_timestamp())`;
+}
+
 /** Replaces the plan of an upgrade that has not begun. */
 export async function replacePlan(tx: Transaction, id: UpgradeId, plan: UpgradePlan): Promise<void> {
   await tx`update upgrade set plan = ${tx.json(plan as never)}, updated_at = now() where id = ${id}`;
@@ -317,12 +332,16 @@ export async function listUpgradeEvents(q: Queryable, id: UpgradeId): Promise<Up
 
 /** How long a coordinator's lease lasts unless it is renewed. */
 const coordinatorLeaseSeconds = 10;
+/** After this long without a coordinator nobody has looked: the upgrade was absent itself. */
+const unledSeconds = 30;
 
 /** Takes or renews the lease, by the database's clock; `false` while another coordinator holds it. */
 export async function takeLease(q: Queryable, id: UpgradeId, holder: string): Promise<boolean> {
   const { count } = await q`
     update upgrade
-       set lease_holder = ${holder}, lease_until = clock_timestamp() + make_interval(secs => ${coordinatorLeaseSeconds})
+       set lease_holder = ${holder}, lease_until = clock_timestamp() + make_interval(secs => ${coordinatorLeaseSeconds}),
+           progress = case when lease_until < clock_timestamp() - make_interval(secs => ${unledSeconds})
+                           then progress || ${absentUntilNow(q)} else progress end
      where id = ${id} and (lease_holder is null or lease_holder = ${holder} or lease_until < clock_timestamp())`;
   return count === 1;
 }

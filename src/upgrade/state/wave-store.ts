@@ -26,7 +26,9 @@ export interface Wave {
   startedAt: Date | null;
   soakingAt: Date | null;
   finishedAt: Date | null;
-  /** The database's time, and by it the seconds since its soak began. */
+  /** When somebody whom the upgrade cannot go on without was last seen to be away. */
+  absentUntil: Date | null;
+  /** The database's time, and by it the seconds since its soak began, or since nobody is away. */
   readAt: Date;
   soakingSeconds: number;
 }
@@ -46,15 +48,29 @@ export async function insertWaves(
 export async function listWaves(q: Queryable, id: UpgradeId): Promise<Wave[]> {
   return await q<Wave[]>`
     select w.number, w.name, w.state, w.gate, w.started_at as "startedAt", w.soaking_at as "soakingAt",
-           w.finished_at as "finishedAt", clock_timestamp() as "readAt",
-           coalesce(extract(epoch from clock_timestamp() - w.soaking_at), 0)::float8 as "soakingSeconds"
-      from upgrade_wave w where w.upgrade_id = ${id} order by w.number`;
+           w.finished_at as "finishedAt", clock_timestamp() as "readAt", u.absent_until as "absentUntil",
+           case when w.soaking_at is null then 0
+                else extract(epoch from clock_timestamp() - greatest(w.soaking_at, u.absent_until)) end::float8 as "soakingSeconds"
+      from upgrade_wave w
+     cross join (select (progress->>'absentUntil')::timestamptz as absent_until from upgrade where id = ${id}) u
+     where w.upgrade_id = ${id} order by w.number`;
 }
 
-/** Since when its deadlines are counted: since its start, or since the upgrade was resumed. */
-export function runningSince({ startedAt, gate }: Pick<Wave, 'startedAt' | 'gate'>): Date | null {
-  if (startedAt === null || gate?.windowFrom === undefined) return startedAt;
-  return new Date(Math.max(startedAt.getTime(), Date.parse(gate.windowFrom)));
+/** Since when its deadlines are counted: since its start, or since the upgrade was resumed, or since nobody is away. */
+export function runningSince({
+  startedAt,
+  gate,
+  absentUntil,
+}: Pick<Wave, 'startedAt' | 'gate' | 'absentUntil'>): Date | null {
+  if (startedAt === null) return null;
+  const resumedMs = gate?.windowFrom === undefined ? 0 : Date.parse(gate.windowFrom);
+  return new Date(Math.max(startedAt.getTime(), resumedMs, absentUntil?.getTime() ?? 0));
+}
+
+/** Since when its soak is counted. */
+export function soakingSince({ soakingAt, absentUntil }: Pick<Wave, 'soakingAt' | 'absentUntil'>): Date | null {
+  if (soakingAt === null || absentUntil === null) return soakingAt;
+  return new Date(Math.max(soakingAt.getTime(), absentUntil.getTime()));
 }
 
 /** A wave is in a state that a step does not expect. A retry does not help, so the upgrade pauses. */

@@ -9,7 +9,7 @@ import { listWaves } from '../state/wave-store.ts';
 import { countAt, scene, until } from './scene-fixture.ts';
 
 test('a wave waits for a destination that is not at work, by its name and host', { timeout: 120_000 }, async () => {
-  const it = await scene({ canaries: ['east-0', 'east-1', 'west-0', 'west-1'], waveDeadlineSeconds: 1 });
+  const it = await scene({ canaries: ['east-0', 'east-1', 'west-0', 'west-1'], waveDeadlineSeconds: 3600 });
   const context = it.context('one');
   await until(it, context, ['moving']);
   for (let round = 0; round < 50 && (await countAt(it.db, '%-1-1')) === 0; round++) {
@@ -29,7 +29,6 @@ test('a wave waits for a destination that is not at work, by its name and host',
   assert.equal(state, 'moving', 'its deadline does not pause it: it would have to be resumed by hand');
   assert.equal(progress.waitingFor, 'west-1-1 on here to be at work; wave 1 (canary) goes on then');
   await it.db`update component set lease_until = now() + interval '1 hour' where name = 'west-1-1'`;
-  await it.db`update upgrade_wave set started_at = now() where state = 'running'`;
   await until(it, context, ['soaking']);
 });
 
@@ -49,4 +48,43 @@ test('a wave does not wait for an instance that already has its accounts', { tim
     await it.world();
   }
   assert.ok((await countAt(it.db, 'east-1-1')) > 0, (await it.upgrade()).progress.waitingFor ?? '');
+});
+
+test('a wave is not judged, and its patience does not run, while an instance that took its accounts is away', {
+  timeout: 120_000,
+}, async () => {
+  const it = await scene({ canaries: ['west-0'], soakSeconds: 600, gate: { patienceSeconds: 600 } });
+  const context = it.context('one');
+  const wave = async () => (await listWaves(it.db, (await it.upgrade()).id))[0];
+  for (let round = 0; round < 100 && (await wave())?.state !== 'soaking'; round++) {
+    await stepOnce(context);
+    await it.world({ silent: true });
+  }
+  await it.db`update component set lease_until = now() - interval '1 second' where name = 'west-1-1'`;
+  await it.db`update upgrade_wave set soaking_at = soaking_at - interval '1 hour' where state = 'soaking'`;
+  await stepOnce(context);
+  const waiting = await it.upgrade();
+  assert.equal(waiting.progress.waitingFor, 'west-1-1 on here to be at work; wave 1 (canary) goes on then');
+  await it.db`update component set lease_until = now() + interval '1 hour' where name = 'west-1-1'`;
+  await stepOnce(context);
+  const { state, progress } = await it.upgrade();
+  assert.deepEqual([state, progress.waitingFor], ['moving', 'wave 1 is being observed for 600 s'], 'anew');
+  await it.db`update upgrade set progress = progress || '{"absentUntil": "2026-01-01T00:00:00Z"}'`;
+  await stepOnce(context);
+  assert.equal((await it.upgrade()).state, 'paused', 'nobody came for so long');
+});
+
+test('time without a coordinator is no time in which anybody looked', { timeout: 120_000 }, async () => {
+  const it = await scene({ canaries: ['west-0'], waveDeadlineSeconds: 600 });
+  const context = it.context('one');
+  for (let round = 0; round < 50 && (await countAt(it.db, '%-1-1')) === 0; round++) {
+    await stepOnce(context);
+    await it.world({ maxMoves: 0 });
+    if ((await it.upgrade()).state === 'moving') break;
+  }
+  await stepOnce(context);
+  await it.db`update upgrade_wave set started_at = now() - interval '10 hours' where state = 'running'`;
+  await it.db`update upgrade set lease_until = now() - interval '10 hours'`;
+  await stepOnce(it.context('two'));
+  assert.equal((await it.upgrade()).state, 'moving');
 });

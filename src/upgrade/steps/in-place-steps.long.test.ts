@@ -131,6 +131,30 @@ test(
   },
 );
 
+test(
+  'a process that does not come because its host is away is waited for, and then has all of its time',
+  limited,
+  async () => {
+    const it = await patch();
+    const context = it.context('one');
+    await until(it, context, ['moving']);
+    for (let round = 0; round < 4; round++) await stepOnce(context);
+    await it.db`
+    insert into supervisor (host, release, process_id, node_version, postgres_server, started_at, seen_at)
+    values ('here', '1.0.0', 1, 'v24', '18', now(), now() - interval '1 hour')
+    on conflict (host) do update set seen_at = excluded.seen_at`;
+    await it.db`update desired_process set changed_at = changed_at - interval '1 hour'`;
+    await it.db`update upgrade set updated_at = updated_at - interval '1 hour'`;
+    await stepOnce(context);
+    const { waitingFor } = (await it.upgrade()).progress;
+    assert.equal(waitingFor, 'the supervisor of here to be at work; east of 1.0.1 is started then');
+    await it.db`update supervisor set seen_at = now()`;
+    await stepOnce(context);
+    assert.equal((await it.upgrade()).state, 'moving');
+    await until(it, context, ['soaking']);
+  },
+);
+
 test('a wave of instances without accounts passes, and fails where their processes end unasked', limited, async () => {
   const it = await patch();
   const context = it.context('one');

@@ -11,6 +11,7 @@ import type { Queryable, Transaction } from '../../database/connection.ts';
 import { databaseTime } from '../../database/database-time.ts';
 import { listComponents } from '../../registry/components.ts';
 import { changeDesiredProcesses, type DesiredProcess, listDesiredProcesses } from '../../registry/desired-processes.ts';
+import { isHostSilent } from '../../registry/supervisors.ts';
 import { overdueText } from '../components/absent-process-text.ts';
 import { isAtWork } from '../components/component-readiness.ts';
 import { findInstancesBehind } from '../components/instances-behind.ts';
@@ -19,7 +20,7 @@ import { planReplacements } from '../plan/in-place-plan.ts';
 import { readInstanceFacts } from '../plan/plan-facts.ts';
 import type { Schedule } from '../state/schedule-windows.ts';
 import type { Replacement } from '../state/upgrade-plan.ts';
-import { mergeProgress, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
+import { mergeProgress, noteAbsence, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import { insertWaves, listWaves, setWaveState, type Wave } from '../state/wave-store.ts';
 import { heldBySchedule } from '../waves/schedule.ts';
 import { pauseStep } from './pausing.ts';
@@ -139,6 +140,10 @@ async function replaceInstance(context: StepContext, read: Upgrade, next: Replac
     if (process === undefined) continue;
     if (process.release !== toRelease) return await runProcess(context, read, process, toRelease, next);
     if (process.state !== 'running' || isAtWork(components, process, toRelease)) continue;
+    if (await isHostSilent(context.db, process.host)) {
+      await noteAbsence(context.db, read);
+      return waitingFor(`the supervisor of ${process.host} to be at work; ${name} of ${toRelease} is started then`);
+    }
     if (await isOverdue(context, read, name)) {
       return await pauseStep(
         context,
@@ -159,12 +164,12 @@ async function replaceInstance(context: StepContext, read: Upgrade, next: Replac
   });
 }
 
-/** Since the new release was wanted for it, or the upgrade was resumed. */
+/** Since the new release was wanted for it, or the upgrade was resumed, or nobody is away. */
 export async function isOverdue(context: StepContext, read: Upgrade, name: string): Promise<boolean> {
   const [row] = await context.db`
     select 1 from desired_process p join upgrade u on u.id = ${read.id}
      where p.name = ${name}
-       and greatest(p.changed_at, u.updated_at) < clock_timestamp() - make_interval(secs => ${read.plan.options.readySeconds})`;
+       and greatest(p.changed_at, u.updated_at, ${read.progress.absentUntil ?? null}::timestamptz) < clock_timestamp() - make_interval(secs => ${read.plan.options.readySeconds})`;
   return row !== undefined;
 }
 

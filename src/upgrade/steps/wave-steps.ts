@@ -5,13 +5,13 @@
  */
 import { counted } from '../../base/counted.ts';
 import type { Transaction } from '../../database/connection.ts';
-import { absentText } from '../components/absent-processes.ts';
+import { type AbsentProcess, absentText } from '../components/absent-processes.ts';
 import { type GateAnswer, judgeGate } from '../gates/gate.ts';
 import { readGateFigures } from '../gates/gate-samples.ts';
 import { chosenGate } from '../state/plan-options.ts';
 import type { Schedule } from '../state/schedule-windows.ts';
 import { finalDecision } from '../state/upgrade-states.ts';
-import { recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
+import { noteAbsence, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
 import {
   acceptedBy,
   listWaves,
@@ -23,7 +23,7 @@ import {
   type WaveMoves,
   type WaveVerdict,
 } from '../state/wave-store.ts';
-import { listAbsentDestinations } from '../waves/absent-destinations.ts';
+import { listAbsentDestinations, listAbsentFromWave } from '../waves/absent-destinations.ts';
 import { recordGateAnswer } from '../waves/gate-record.ts';
 import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from '../waves/latecomers.ts';
 import { awaitOutOfReach, leaveThem, outOfReachText } from '../waves/out-of-reach-rule.ts';
@@ -134,13 +134,15 @@ async function watchMoves(
   }
   const destinations = upgrade.progress.newInstances.map(({ name }) => name);
   const absent = moves.underWay > 0 ? await listAbsentDestinations(context.db, upgrade.id, destinations) : [];
-  if (absent.length > 0) return waitingFor(`${absentText(absent)}; wave ${wave.number} (${wave.name}) goes on then`);
+  if (absent.length > 0) return await awaitAbsent(context, upgrade, wave, absent);
   if (moves.waiting > 0) {
     return await stepTransaction(context, 'move-latecomers', upgrade, async (tx, current) => {
       await queueMoves(tx, current, wave.number, context.name);
       return advanced;
     });
   }
+  const lost = await listAbsentFromWave(context.db, upgrade, wave.number);
+  if (lost.length > 0) return await awaitAbsent(context, upgrade, wave, lost);
   const open = moves.underWay + moves.delivering;
   if (open === 0) {
     const held = await heldByOutOfReach(context, upgrade, wave, moves);
@@ -161,6 +163,17 @@ async function watchMoves(
   return waitingFor(
     `wave ${wave.number}: ${moves.settled} of ${counted(moves.accounts, 'account is', 'accounts are')} settled`,
   );
+}
+
+/** By name and host; the clocks of the wave begin anew once all are back. */
+async function awaitAbsent(
+  { db }: StepContext,
+  upgrade: Upgrade,
+  wave: Wave,
+  absent: readonly AbsentProcess[],
+): Promise<StepOutcome> {
+  await noteAbsence(db, upgrade);
+  return waitingFor(`${absentText(absent)}; wave ${wave.number} (${wave.name}) goes on then`);
 }
 
 /** Everybody else has settled; undefined if the wave goes on without those whose devices do not come. */
@@ -206,6 +219,8 @@ async function watchGate(context: StepContext, upgrade: Upgrade, wave: Wave): Pr
   const answer = await judgeSettled(context, upgrade, wave);
   if (answer.answer === 'fail') return await closeGate(context, upgrade, wave, answer);
   await recordGateAnswer(context.db, upgrade, wave, answer);
+  const lost = await listAbsentFromWave(context.db, upgrade, wave.number);
+  if (lost.length > 0) return await awaitAbsent(context, upgrade, wave, lost);
   if (wave.soakingSeconds < soakSeconds)
     return waitingFor(`wave ${wave.number} is being observed for ${soakSeconds} s`);
   if (answer.answer === 'pass') return await passWave(context, upgrade, wave, answer);

@@ -5,7 +5,8 @@
 import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { type AbsentProcess, listAbsent } from '../components/absent-processes.ts';
-import { listAwaitedDestinations } from '../state/wave-store.ts';
+import type { Upgrade } from '../state/upgrade-store.ts';
+import { listAwaitedDestinations, listDestinations } from '../state/wave-store.ts';
 
 /** Of these instances. Only while one is not at work is the queue looked through for moves to it. */
 export async function listAbsentDestinations(
@@ -21,4 +22,14 @@ export async function listAbsentDestinations(
     absent.map(({ name }) => name),
   );
   return absent.filter(({ name }) => awaited.includes(name));
+}
+
+/** Of the instances that serve the accounts of the wave, or will: while one is away, neither its devices nor its gate say anything. */
+export async function listAbsentFromWave(
+  q: Queryable,
+  { id, plan, progress }: Upgrade,
+  wave: number,
+): Promise<AbsentProcess[]> {
+  const replaced = progress.replacements.filter((each) => each.wave === wave).flatMap(({ processes }) => processes);
+  return await listAbsent(q, plan.inPlace ? replaced : await listDestinations(q, id, wave));
 }

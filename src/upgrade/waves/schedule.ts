@@ -38,7 +38,7 @@ export function heldBySchedule(schedule: Schedule): string | undefined {
 /** For how long the wave has been running while a window was open: otherwise no deadline runs. */
 export function runningSeconds(
   { windows }: Pick<PlanOptions, 'windows'>,
-  wave: Pick<Wave, 'startedAt' | 'gate' | 'readAt'>,
+  wave: Pick<Wave, 'startedAt' | 'gate' | 'absentUntil' | 'readAt'>,
 ): number {
   const since = runningSince(wave);
   return since === null ? 0 : openSeconds(windows, since, wave.readAt);
