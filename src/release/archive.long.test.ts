@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmod,
   type FileHandle,
@@ -17,6 +17,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import tar from 'tar-stream';
@@ -216,6 +217,41 @@ test('what was read is what is installed, though the file is another by then', a
   const installed = await installRead(read, folder);
   assert.equal(await readFile(path.join(installed, 'bramble.mjs'), 'utf8'), '// good');
   assert.equal((await readInstalled(installed)).signature?.signer, signer.fingerprint);
+});
+
+test('whoever dies while installing a signed release leaves none that is not signed', async (t) => {
+  const folder = await newFolder(t);
+  const signer = testSigner();
+  const file = await writeTestArchive(folder, '1.2.0', { signer });
+  const installed = path.join(folder, 'releases', '1.2.0');
+  const dying = `
+    import fs from 'node:fs/promises';
+    import { syncBuiltinESMExports } from 'node:module';
+    const { rename } = fs;
+    let left = Number(process.argv[1]);
+    fs.rename = async (from, to) => {
+      await rename(from, to);
+      if (--left === 0) process.kill(process.pid, 'SIGKILL');
+    };
+    syncBuiltinESMExports();
+    const { installArchive } = await import(${JSON.stringify(pathToFileURL(path.resolve(import.meta.dirname, 'archive.ts')).href)});
+    await installArchive(${JSON.stringify(file)}, { home: ${JSON.stringify(folder)} });`;
+  let deaths = 0;
+  for (let renames = 1; ; renames++) {
+    const { signal } = spawnSync(process.execPath, ['--input-type=module', '-e', dying, String(renames)]);
+    const found = await readInstalled(installed).catch((error: unknown) => error as Error);
+    if ('signature' in found) assert.equal(found.signature?.signer, signer.fingerprint);
+    else assert.equal((found as { code?: string }).code, 'ERR_RELEASE_NOT_INSTALLED');
+    if (signal === null) break;
+    deaths += 1;
+    await rm(installed, { recursive: true, force: true });
+  }
+  assert.ok(deaths >= 2, 'behind its signature, and behind its folder');
+  assert.equal((await readInstalled(installed)).signature?.signer, signer.fingerprint);
+  await rm(installed, { recursive: true });
+  await writeTestArchive(folder, '1.2.0');
+  await installArchive(file, { home: folder });
+  assert.equal((await readInstalled(installed)).signature, null, 'a signature that was left behind is nobody’s');
 });
 
 test('a working tree that replaces another takes that one’s signature away', async (t) => {

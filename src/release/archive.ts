@@ -7,7 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { syncFolder, writeDurably } from '../base/durable-file.ts';
 import { BrambleError } from '../base/errors.ts';
@@ -72,10 +72,12 @@ export async function installRead({ manifest, entries, signature }: ReadRelease,
   const draft = await mkdtemp(path.join(releases, '.draft-'));
   try {
     await writeFiles(draft, entries);
-    if (await replaceable(folder, entries)) {
-      // The replaced release's; an interruption leaves a release without a signature, never with the wrong one.
-      await rm(`${folder}${signatureSuffix}`, { force: true });
-      await rename(folder, path.join(draft, '.replaced')).catch(ignoreMissing);
+    if (await replaceable(folder, entries)) await rename(folder, path.join(draft, '.replaced')).catch(ignoreMissing);
+    if (!(await isThere(folder))) {
+      // Before the folder: an interruption leaves no release without the signature that it came with, nor with another's.
+      if (signature === null) await rm(`${folder}${signatureSuffix}`, { force: true });
+      else await writeSignature(folder, signature);
+      await syncFolder(releases);
     }
     try {
       await moveInto(draft, folder);
@@ -289,6 +291,10 @@ async function writeFiles(draft: string, entries: Entries): Promise<void> {
     for (let folder = path.dirname(file); !folders.has(folder); folder = path.dirname(folder)) folders.add(folder);
   }
   for (const folder of folders) await syncFolder(folder);
+}
+
+async function isThere(folder: string): Promise<boolean> {
+  return (await stat(folder).catch(ignoreMissing)) !== undefined;
 }
 
 /** The draft's files are put in place in one step, and are never mixed with those of an existing folder. */
