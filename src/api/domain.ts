@@ -69,6 +69,10 @@ const domainStatus = z.object({
   certificates: z
     .array(z.object({ name: z.string(), endsAt: instant, renewal: z.string(), warning: z.string().nullable() }))
     .default([]),
+  deviceStates: z
+    .array(z.object({ state: z.string(), count: z.number() }))
+    .describe('How many devices are in each state, as `device list` shows them; those that are gone do not count.')
+    .default([]),
   unansweredDevices: z
     .number()
     .describe('Devices that repeatedly received the same command without answering.')

@@ -121,6 +121,15 @@ async function shown<Row extends Device>(q: Queryable, rows: readonly Stored<Row
   });
 }
 
+/** How many there are in each state, those that are gone left out. Reads the table once. */
+export async function countDevicesByState(q: Queryable): Promise<{ state: string; count: number }[]> {
+  const rows = await q<{ state: string; count: number }[]>`
+    select s.state, count(*)::int as count
+      from (select ${shownState(q)} as state from device d where d.state <> 'gone') s
+     group by s.state order by s.state`;
+  return [...rows];
+}
+
 /** With commands that were handed out often without an answer; by command_pending. */
 export async function countUnansweredDevices(q: Queryable): Promise<number> {
   const [row] = await q<{ devices: number }[]>`

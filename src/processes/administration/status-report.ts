@@ -12,7 +12,7 @@ import {
 } from '../../deliveries/delivery-figures.ts';
 import { holdText } from '../../deliveries/hold-text.ts';
 import { readPermitUse } from '../../deliveries/permits.ts';
-import { countUnansweredDevices } from '../../devices/device-list.ts';
+import { countDevicesByState, countUnansweredDevices } from '../../devices/device-list.ts';
 import { countIdentities } from '../../devices/renewal-report.ts';
 import { listScheduledBackups } from '../../domain/backup-schedules.ts';
 import { readDomain } from '../../domain/domain.ts';
@@ -47,19 +47,31 @@ export async function readStatus(context: AdministrationContext): Promise<Status
       listCertificates(context),
       readRestored(q),
     ]);
-  const [counts, holds, permits, budget, silent, unansweredDevices, identities, renewing, targets, backups] =
-    await Promise.all([
-      countOpenDeliveries(q),
-      listHolds(q),
-      readPermitUse(q),
-      readBudget(q),
-      countSilent(q),
-      countUnansweredDevices(q),
-      countIdentities(q),
-      isFeatureActive(q, features, 'device-identity-renewal'),
-      listTargets(q),
-      listScheduledBackups(q),
-    ]);
+  const [
+    counts,
+    holds,
+    permits,
+    budget,
+    silent,
+    deviceStates,
+    unansweredDevices,
+    identities,
+    renewing,
+    targets,
+    backups,
+  ] = await Promise.all([
+    countOpenDeliveries(q),
+    listHolds(q),
+    readPermitUse(q),
+    readBudget(q),
+    countSilent(q),
+    countDevicesByState(q),
+    countUnansweredDevices(q),
+    countIdentities(q),
+    isFeatureActive(q, features, 'device-identity-renewal'),
+    listTargets(q),
+    listScheduledBackups(q),
+  ]);
   const used = (scope: string): number => permits.find((use) => use.scope === scope)?.taken ?? 0;
   const instances = listed.filter((instance) => instance.retiredAt === null);
   return {
@@ -76,6 +88,7 @@ export async function readStatus(context: AdministrationContext): Promise<Status
     },
     identities: { ...identities, renewing },
     certificates,
+    deviceStates,
     unansweredDevices,
     failingNotices: targets.flatMap(({ name: target, waiting, failures, lastError }) =>
       lastError === null ? [] : [{ target, waiting, failures, lastError }],
