@@ -10,6 +10,7 @@ import { componentOperations } from '../src/api/components.ts';
 import { connectionServiceOperations } from '../src/api/connection-services.ts';
 import { upgradeOperations } from '../src/api/upgrade.ts';
 import { shownLines, shownText } from '../src/base/shown-text.ts';
+import { tellFirstSignIn } from '../src/cli/first-sign-in.ts';
 import { readJournal } from '../src/simulator/journal.ts';
 import { inTime, until } from '../src/testing/condition.ts';
 import { type BuiltArchive, nextArchive, sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
@@ -28,6 +29,7 @@ import { joinHosts, placesOf, startSharedDatabase, takeOverSupervisors } from '.
 import { readDemoOptions } from './options.ts';
 import { bar, createProgress } from './progress.ts';
 import { failuresOf, reportText } from './report-text.ts';
+import { stay } from './stay.ts';
 import { createFollower, type UpgradeFollower } from './upgrade-follower.ts';
 
 interface Stage {
@@ -51,12 +53,16 @@ const canaries = 2;
 let keptHome = '';
 
 const report = await runDemo().finally(() => progress.end());
-process.stdout.write(`${shownLines(reportText(report, process.stdout.isTTY === true))}\n`);
-if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
 if (options.keep) process.stdout.write(`The domain was kept: BRAMBLE_HOME=${keptHome} bin/bramble up\n`);
 const failures = failuresOf(report);
 for (const failure of failures) process.stderr.write(`error: ${shownText(failure)}\n`);
 process.exit(failures.length === 0 ? 0 : 1);
+
+async function tell(report: DemoReport): Promise<void> {
+  progress.end();
+  process.stdout.write(`${shownLines(reportText(report, process.stdout.isTTY === true))}\n`);
+  if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`);
+}
 
 async function runDemo(): Promise<DemoReport> {
   const over = options.hosts > 1;
@@ -102,7 +108,10 @@ async function runDemo(): Promise<DemoReport> {
     const hosts: FurtherHost[] = [];
     cleanUp.unshift(() => Promise.all(hosts.map((host) => host.stop())));
     const upgraded = upgradeDomain(from.release, to, domain, fleet, internal.target, hosts);
-    return await inTime('the upgrade of the demo has come to its end', limitMs, upgraded);
+    const report = await inTime('the upgrade of the demo has come to its end', limitMs, upgraded);
+    await tell(report);
+    if (options.stay) await stay(domain.home);
+    return report;
   } finally {
     for (const clean of cleanUp) await clean().catch((error: unknown) => progress.say(String(error)));
   }
@@ -199,6 +208,8 @@ async function startUpgrade({ domain, follower, hosts, watched }: Stage, to: Bui
   });
   stopped.letGoOn();
   progress.say(`The fence is in place; ${stopped.name} resumes, and its write was refused.`);
+  const write = (text: string) => progress.say(text.trim().replaceAll(/\s+/g, ' '));
+  await tellFirstSignIn({ home: domain.home, write, signal: AbortSignal.timeout(limitMs) });
 }
 
 /** The waves, with two disturbances: an operator pauses for a while, and the coordinator is killed. */

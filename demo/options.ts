@@ -15,6 +15,8 @@ export interface DemoOptions {
   reverse: boolean;
   /** Leave the domain's home standing at the end. */
   keep: boolean;
+  /** Leave the domain running at the end, until Enter is pressed. */
+  stay: boolean;
   /** File that the report is written to as JSON. */
   json: string | undefined;
 }
@@ -32,6 +34,7 @@ export function readDemoOptions(argv: readonly string[]): DemoOptions {
     .option('--seed <text>', 'the same seed makes the same fleet (default: drawn, and printed)')
     .option('--reverse', 'turn back midway: the domain ends as a working one of the sealed release', false)
     .option('--keep', 'leave the domain’s home standing at the end', false)
+    .option('--stay', 'leave the domain running at the end, with its console, until Enter is pressed', false)
     .option('--json <file>', 'write the report as JSON too')
     .parse([...argv], { from: 'user' });
   const { json, seed, hosts, ...options } = command.opts<

@@ -7,7 +7,7 @@ import { startAdministration } from '../processes/administration/administration-
 import { openBrowser } from '../testing/browser-session.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
-import { whileTelling } from './first-sign-in.ts';
+import { tellFirstSignIn, whileTelling } from './first-sign-in.ts';
 
 const admin = await startAdministration();
 after(async () => await admin.close());
@@ -41,6 +41,9 @@ test('who starts a domain is told where to sign in, until there is an administra
   assert.equal(status, 200);
   const { code, errors } = await bramble('administrator', 'invite');
   assert.deepEqual([code, /ERR_CONFLICT/.test(errors)], [exitCode.refused, true]);
+  told = '';
+  await tellFirstSignIn({ home: admin.home, write, signal: new AbortController().signal });
+  assert.match(told, /^The console:\n {2}http:\/\/localhost:3180$/m);
 });
 
 test('one who is added signs in with the link, has the rights of the role, and loses the session with it', async () => {

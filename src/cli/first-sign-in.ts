@@ -4,10 +4,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { administratorOperations } from '../api/administrators.ts';
-import { BrambleError } from '../base/errors.ts';
+import { BrambleError, isBrambleError } from '../base/errors.ts';
 import { resolveAccess } from './administration-access.ts';
 import { createCommandClient } from './command-client.ts';
-import { signInLink } from './sign-in-link.ts';
+import { consoleAddress, signInLink } from './sign-in-link.ts';
 
 interface FirstSignInOptions {
   readonly home: string;
@@ -19,10 +19,10 @@ interface FirstSignInOptions {
 const retryMs = 500;
 
 /**
- * Waits until an administration service answers, and asks it. Says nothing where there is an administrator, where this home has no
- * token, as that of a further host, or while the domain is of a release without administrators.
+ * Waits until an administration service answers, and asks it. Where there is an administrator it says where the console is; nothing
+ * where this home has no token, as that of a further host, or while the domain is of a release without administrators.
  */
-async function tellFirstSignIn({ home, write, signal }: FirstSignInOptions): Promise<void> {
+export async function tellFirstSignIn({ home, write, signal }: FirstSignInOptions): Promise<void> {
   const environment = { BRAMBLE_HOME: home };
   while (!signal.aborted) {
     try {
@@ -32,6 +32,10 @@ async function tellFirstSignIn({ home, write, signal }: FirstSignInOptions): Pro
       write(`\nSign in as the first administrator, once and within 15 minutes:\n  ${url}\n\n`);
       return;
     } catch (error) {
+      if (isBrambleError(error, 'ERR_CONFLICT')) {
+        const url = await consoleAddress(home);
+        if (url !== undefined) write(`\nThe console:\n  ${url}\n\n`);
+      }
       if (!isUnreachable(error)) return;
     }
     await delay(retryMs, undefined, { signal }).catch(() => undefined);

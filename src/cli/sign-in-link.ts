@@ -14,7 +14,8 @@ export async function signInLink(home: string, code: string, otherwise: string):
   return `${(await consoleAddress(home)) ?? otherwise}/#code=${code}`;
 }
 
-async function consoleAddress(home: string): Promise<string | undefined> {
+/** Undefined where nobody has served it yet. */
+export async function consoleAddress(home: string): Promise<string | undefined> {
   try {
     return consoleAddressShape.parse(JSON.parse(await readFile(join(home, 'console.json'), 'utf8'))).url;
   } catch {
