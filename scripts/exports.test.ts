@@ -7,7 +7,7 @@ import { test } from 'node:test';
 const checkout = path.dirname(import.meta.dirname);
 const files = new Map(
   globSync(
-    ['src', 'scripts', 'test', 'demo', 'bench'].map((folder) => `${folder}/**/*.ts`),
+    ['src', 'scripts', 'test', 'demo', 'bench'].map((folder) => `${folder}/**/*.{ts,tsx}`),
     { cwd: checkout },
   ).map((file) => [path.normalize(file), readFileSync(path.join(checkout, file), 'utf8')]),
 );

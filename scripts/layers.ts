@@ -20,7 +20,7 @@ const [begin, end] = ['<!-- drawn by scripts/layers.ts -->\n', '<!-- end of the 
 
 const document = readFileSync(documentFile, 'utf8');
 const rooms = readRooms(document);
-const files = globSync('src/**/*.ts', { cwd: checkout }).map((file) => file.replaceAll('\\', '/'));
+const files = globSync('src/**/*.{ts,tsx}', { cwd: checkout }).map((file) => file.replaceAll('\\', '/'));
 const imports = files.flatMap((file) => importsOf(rooms, file, readFileSync(path.join(checkout, file), 'utf8')));
 const drawn = withPicture(document, drawHouse(rooms));
 

@@ -1,6 +1,6 @@
 /**
- * The recipe of a release: the bundled program, in parts, the migrations, the console, the manifest. The same tree gives the same bytes, in
- * whatever folder it lies.
+ * The recipe of a release: the bundled program, in parts, the console, the migrations, the manifest. The same tree gives the
+ * same bytes, in whatever folder it lies.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -42,7 +42,7 @@ export async function buildRelease(
       entries.set(`sql/${name}`, await readFile(path.join(tree, 'sql', name)));
     }
   }
-  for (const [name, contents] of await buildConsole(tree)) entries.set(`console/${name}`, contents);
+  for (const [name, contents] of (await buildConsole(tree)).files) entries.set(`console/${name}`, contents);
   const manifest: Manifest = {
     format: 1,
     release: thisRelease.release,

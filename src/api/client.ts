@@ -15,6 +15,7 @@ import type { AnswerOf, Operation, RequestOf } from './operation.ts';
 export interface ServiceAccess {
   /** Without a slash at the end; empty in a browser that the service itself has sent the page to. */
   readonly url: string;
+  /** Empty in a browser whose cookie says who asks. */
   readonly token: string;
   /** Whether it carries out a change once, however often that is sent with the same idempotency key. */
   readonly keepsKeys?: boolean;
@@ -104,7 +105,7 @@ export function createAdministrationClient(options: ClientOptions): Administrati
     try {
       const response = await fetchIt(`${access.url}${root}${asked.path}`, {
         method: asked.method,
-        headers: { accept: 'application/json', authorization: `Bearer ${access.token}`, ...asked.headers },
+        headers: { accept: 'application/json', ...authorizationBy(access), ...asked.headers },
         ...(asked.body === undefined ? {} : { body: asked.body }),
         ...(asked.body instanceof ReadableStream ? { duplex: 'half' } : {}),
         ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
@@ -253,6 +254,10 @@ export function chooseInOrder(
       `No administration service answers at ${urls.join(', ') || 'any address that is known'}. Is it running?`,
     );
   };
+}
+
+function authorizationBy({ token }: ServiceAccess): Record<string, string> {
+  return token === '' ? {} : { authorization: `Bearer ${token}` };
 }
 
 interface Asked {

@@ -80,6 +80,9 @@ const exceptions: readonly Exception[] = [
   ...published('rest/event-stream-answer.ts', 'topics'),
   ...published('rest/stream-hub.ts', 'topic'),
   ...published('rest/stream-listener.ts', 'topic', 'topics'),
+  ...published('console/live/answers.ts', 'topic', 'topics'),
+  ...published('console/live/stream.ts', 'topic'),
+  ...published('console/session.ts', 'topics'),
   ...stored(
     'push_topic',
     'domain/domain.ts',

@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
 import { Registry } from 'prom-client';
 import { createToken } from '../../access/administrator-tokens.ts';
 import { createNameLookups } from '../../base/name-lookups.ts';
@@ -28,6 +29,7 @@ import type { AdministrationContext } from './context.ts';
 export interface AdministrationFixture {
   db: Database;
   context: AdministrationContext;
+  app: FastifyInstance;
   /** `http://127.0.0.1:port` */
   url: string;
   token: string;
@@ -72,6 +74,7 @@ export async function startAdministration({
   return {
     db,
     context,
+    app,
     url,
     token,
     home,

@@ -1,0 +1,68 @@
+/**
+ * Asking the service, and how long ago it answered: what is shown is as old as that. One fact for the whole page, so that
+ * everything that is stale says the same.
+ */
+import { useSyncExternalStore } from 'react';
+import { type AnsweredError, createAdministrationClient } from '../../api/client.ts';
+import type { AnswerOf, Operation, RequestOf } from '../../api/operation.ts';
+import { BrambleError, isBrambleError } from '../../base/errors.ts';
+
+type Contact =
+  | { readonly state: 'unknown' | 'good' }
+  /** Nobody answers, or one who cannot say what was asked for: the coordinator of an upgrade. */
+  | { readonly state: 'lost' | 'fenced'; readonly since: number }
+  | { readonly state: 'signed-out' };
+
+const client = createAdministrationClient({
+  // The service that has sent the page, and no other; a cookie says who asks.
+  choose: async (passOver) => {
+    if (passOver.size === 0) return { url: '', token: '' };
+    throw new BrambleError('ERR_ADMIN_UNREACHABLE', 'The administration service does not answer.');
+  },
+  timeoutMs: 15_000,
+});
+
+let contact: Contact = { state: 'unknown' };
+let answeredAt = Date.now();
+const listeners = new Set<() => void>();
+
+function note(next: Contact): void {
+  if (next.state === contact.state) return;
+  contact = next;
+  for (const listener of listeners) listener();
+}
+
+export function useContact(): Contact {
+  return useSyncExternalStore(onContact, () => contact);
+}
+
+export function onContact(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** @throws AnsweredError, or BrambleError ERR_ADMIN_UNREACHABLE, ERR_ADMIN_ANSWER */
+export async function ask<Op extends Operation>(operation: Op, request: RequestOf<Op>): Promise<AnswerOf<Op>> {
+  try {
+    const answer = await client.call(operation, request);
+    answeredAt = Date.now();
+    // Some questions the coordinator answers too; that says nothing of the others.
+    if (contact.state !== 'fenced' || operation.right !== 'signed-in') note({ state: 'good' });
+    return answer;
+  } catch (error) {
+    if (isBrambleError(error, 'ERR_RELEASE_FENCED')) note({ state: 'fenced', since: answeredAt });
+    else if (isBrambleError(error, 'ERR_ADMIN_UNREACHABLE')) note({ state: 'lost', since: answeredAt });
+    else if (statusOf(error) === 401 && operation.right !== 'open') note({ state: 'signed-out' });
+    throw error;
+  }
+}
+
+/** Of an answered failure. */
+function statusOf(error: unknown): number | undefined {
+  return isBrambleError(error) ? (error as Partial<AnsweredError>).status : undefined;
+}
+
+/** The session was ended here. */
+export function noteSignedOut(): void {
+  note({ state: 'signed-out' });
+}

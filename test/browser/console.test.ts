@@ -1,0 +1,193 @@
+/**
+ * The console as a person meets it, in a real browser: from the first link to the audit, by keyboard, in both themes and at
+ * three widths, live in two tabs, and while nobody answers. With BRAMBLE_SCREENSHOTS=<folder> every page is photographed.
+ */
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import type { BrowserContext, Page } from '../../src/testing/browser.ts';
+import { until } from '../../src/testing/condition.ts';
+import { type ConsoleFixture, faultsOf, startConsole } from './console-fixture.ts';
+
+const limited = { timeout: 120_000 };
+const site: ConsoleFixture = await startConsole();
+after(async () => await site.close());
+const ada: BrowserContext = await site.newVisitor();
+const page: Page = await ada.newPage();
+const password = 'a sentence is fine';
+const photographs = process.env['BRAMBLE_SCREENSHOTS'];
+
+const button = (name: string | RegExp, on = page) => on.getByRole('button', { name });
+const heading = (name: string | RegExp, on = page) => on.getByRole('heading', { name });
+
+/** A page in both themes and at all widths. */
+async function examine(name: string, on = page): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await on.emulateMedia({ colorScheme });
+    for (const [width, height] of [
+      [375, 812],
+      [768, 1024],
+      [1440, 900],
+    ] as const) {
+      await on.setViewportSize({ width, height });
+      assert.deepEqual(await faultsOf(on), [], `${name}, ${colorScheme}, ${width} px`);
+      if (photographs === undefined) continue;
+      await mkdir(photographs, { recursive: true });
+      await on.screenshot({ path: path.join(photographs, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+    }
+  }
+}
+
+test(
+  'the first link makes the first administrator, an account and its activation password, and is good for once',
+  limited,
+  async () => {
+    const link = await site.firstLink();
+    await page.goto(link);
+    await heading('Who are you?').waitFor();
+    assert.equal(await page.evaluate(() => location.hash), '', 'the code stays in no address');
+    await examine('first-administrator');
+    await page.getByLabel('Name', { exact: true }).fill('ada');
+    await page.getByLabel('Password', { exact: true }).fill(password);
+    await button('Continue').click();
+    await heading('The first user').waitFor();
+    await examine('first-account');
+    await page.getByLabel('Account name').fill('grace');
+    await button('Create the account').click();
+    await heading('Enrol a device').waitFor();
+    await page.getByRole('img', { name: /QR code of https:\/\/mdm\.example\.org:8443\/activate/ }).waitFor();
+    await examine('activation-password');
+    await button('Continue').click();
+    await heading('Push certificate').waitFor();
+    await examine('push-certificate');
+    await button('Later').click();
+    await heading('Example').waitFor();
+    assert.equal((await site.admin.call('GET', '/accounts/grace')).status, 200);
+
+    const stranger = await (await site.newVisitor()).newPage();
+    await stranger.goto(link);
+    await heading('This link does not let you in', stranger).waitFor();
+    await examine('used-link', stranger);
+    await stranger.context().close();
+  },
+);
+
+test('the overview has what needs attention first, and is as it is now', limited, async () => {
+  await page.goto('/');
+  await page.getByText('Live', { exact: true }).waitFor();
+  await site.admin.db`
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until)
+    values ('lost', 'connection', 'test-host', 'b', 4, '1.4.0', '{1}', '{}', now() - interval '4 minutes')`;
+  await site.admin.call('POST', '/tokens', { name: 'told-live' });
+  await page.getByText(/^first .*token told-live/).waitFor();
+  await page.getByText('lost is gone').waitFor();
+  await page.getByText('2 releases side by side').or(page.getByText('all of one release')).first().waitFor();
+  await examine('overview');
+});
+
+test('two tabs share one event stream, and both are told', limited, async () => {
+  const before = site.streams.length;
+  assert.ok(before > 0);
+  const second = await ada.newPage();
+  await second.goto('/');
+  await second.getByText('Live', { exact: true }).waitFor();
+  await site.admin.call('POST', '/tokens', { name: 'told-twice' });
+  for (const tab of [page, second]) await tab.getByText(/^first .*token told-twice/).waitFor();
+  assert.equal(site.streams.length, before, 'the second tab opens none of its own');
+  await second.close();
+});
+
+test('sessions, administrators and tokens are listed; a secret is shown once, a session ends', limited, async () => {
+  await page.goto('/access');
+  await heading('Sessions').waitFor();
+  await page.getByText('this browser').waitFor();
+  await page.getByText('told-live', { exact: true }).waitFor();
+  await examine('access');
+  await button('Create a token').click();
+  await page.getByRole('dialog').getByLabel('Name').fill('backup-script');
+  await button('Create', page).last().click();
+  await page.getByText('It is shown only now.').waitFor();
+  await examine('new-token');
+  await button('Done').click();
+  await button('Revoke the token backup-script').click();
+  await examine('revoke');
+  await page.getByLabel('Type “backup-script” to confirm').fill('backup-script');
+  await button('Revoke for good').click();
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page
+    .getByRole('row', { name: /backup-script/ })
+    .getByText('revoked')
+    .waitFor();
+});
+
+test('the audit is filtered by what the address says, and opened by keyboard', limited, async () => {
+  await page.goto('/audit?subject=grace');
+  const entry = page.locator('summary', { hasText: 'Create an account' });
+  await entry.waitFor();
+  await entry.press('Enter');
+  await page.getByText('insert account').waitFor();
+  await examine('audit');
+  await page.getByLabel('To whom or what').fill('nobody-at-all');
+  await page.getByText('No change is like that.').waitFor();
+  assert.match(page.url(), /\?subject=nobody-at-all$/);
+  await button('Show all').click();
+  await page.locator('summary').nth(2).waitFor();
+  await page.locator('summary').first().focus();
+  await page.keyboard.press('j');
+  assert.equal(
+    await page
+      .locator('summary')
+      .nth(1)
+      .evaluate((line) => line === document.activeElement),
+    true,
+  );
+  await button('Verify the chain').click();
+  await page.getByText(/records are as they were written/).waitFor();
+});
+
+test('while nobody answers, what is shown says since when, and goes on by itself', limited, async () => {
+  await page.goto('/');
+  await heading('Example').waitFor();
+  const answerAgain = await site.stopAnswering();
+  await page.getByText('The administration service does not answer.').waitFor();
+  await heading('Example').waitFor();
+  await examine('stale');
+  await answerAgain();
+  await page.getByText('The administration service does not answer.').waitFor({ state: 'detached' });
+  await page.getByText('Live', { exact: true }).waitFor();
+});
+
+test('signing out and in again takes a keyboard and nothing else', limited, async () => {
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await button('Sign out ada').focus();
+  await page.keyboard.press('Enter');
+  await heading('Sign in').waitFor();
+  await examine('sign-in');
+  const signIn = async (typed: string) => {
+    await page.getByLabel('Name', { exact: true }).focus();
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.type('ada');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.type(typed);
+    await page.keyboard.press('Enter');
+  };
+  await signIn('not that one');
+  await page.getByRole('alert').waitFor();
+  await signIn(password);
+  await heading('Example').waitFor();
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement?.textContent?.trim()), 'Skip to the page');
+  for (const name of ['Bramble', 'Overview', 'Access']) {
+    await page.keyboard.press('Tab');
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent?.trim()), name);
+  }
+  await page.keyboard.press('Enter');
+  await heading('Sessions').waitFor();
+  await until('the page is at Access', 20_000, () => new URL(page.url()).pathname === '/access');
+});
+
+test('nothing was asked of another host, no policy was violated, and no page failed', limited, () => {
+  assert.deepEqual(site.reports, []);
+});
