@@ -14,7 +14,6 @@ const files = new Map(
 
 /** What only tests use, though none beside its file does or its file does not need it; and why that is right. */
 const excused: Readonly<Record<string, string>> = {
-  'src/base/console-origin.ts: arrivedAt': 'for sign-in, which asks by what name a browser came',
   'src/base/error-codes.ts: errorCodes': 'the type of a code comes from it; docs/errors.md is compared with its groups',
   'src/database/session.ts: prepareSession':
     'plans of statements are examined in a session that is set up like any other',

@@ -13,6 +13,9 @@ const code = z.string().min(1).max(200);
 /** What is still asked for; null when the session is there, as a cookie. */
 const step = z.object({ next: word('totp').nullable() });
 
+/** Shown once; each is good once, in the place of a code of the authenticator. */
+const recoveryCodes = z.object({ recoveryCodes: z.array(z.string()) });
+
 const session = z.object({
   id: z.string(),
   administrator: z.string(),
@@ -33,6 +36,14 @@ export const signInOperations = {
     takesPassword: true,
     right: 'open',
     body: z.object({ name, password }),
+    answer: step,
+  },
+  totp: {
+    ...{ method: 'POST', path: '/sign-in/totp', tag, summary: 'Go on with a code of the authenticator' },
+    description: 'Or with a recovery code. Within five minutes, in the browser that sent the password.',
+    takesPassword: true,
+    right: 'open',
+    body: z.object({ code }),
     answer: step,
   },
   lookAtCode: {
@@ -60,7 +71,8 @@ export const signInOperations = {
     takesPassword: true,
     description: 'What gives access to others asks for a proof that is at most 15 minutes old.',
     right: 'signed-in',
-    body: z.object({ password }),
+    /** The code where a second factor is asked for. */
+    body: z.object({ password, code: code.optional() }),
     status: 204,
     answer: nothing,
   },
@@ -90,6 +102,42 @@ export const signInOperations = {
     body: z.object({ current: password, password }),
     status: 204,
     answer: nothing,
+  },
+  beginTotp: {
+    ...{
+      method: 'POST',
+      path: '/me/totp',
+      tag,
+      summary: 'Begin with an authenticator; it is asked for once a code proved it',
+    },
+    takesPassword: true,
+    right: 'signed-in',
+    /** The secret to type, and the same as an address, for a QR code. */
+    answer: z.object({ secret: z.string(), uri: z.string() }),
+  },
+  confirmTotp: {
+    ...{
+      method: 'POST',
+      path: '/me/totp/confirm',
+      tag,
+      summary: 'Prove an authenticator by a code; shows recovery codes',
+    },
+    takesPassword: true,
+    right: 'signed-in',
+    body: z.object({ code }),
+    answer: recoveryCodes,
+  },
+  removeTotp: {
+    ...{ method: 'DELETE', path: '/me/totp', tag, summary: 'Ask for no codes of an authenticator any more' },
+    right: 'signed-in',
+    status: 204,
+    answer: nothing,
+  },
+  renewRecoveryCodes: {
+    ...{ method: 'POST', path: '/me/recovery-codes', tag, summary: 'Make new recovery codes; those before end' },
+    takesPassword: true,
+    right: 'signed-in',
+    answer: recoveryCodes,
   },
   listSessions: {
     ...{ method: 'GET', path: '/sessions', tag, summary: 'List open sessions: one’s own, or all with access.read' },

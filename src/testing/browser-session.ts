@@ -5,7 +5,7 @@ interface BrowserAnswer {
   headers: Headers;
 }
 
-interface BrowserSession {
+export interface BrowserSession {
   /** Sends JSON to `/api/v1` as a page of the service does. @param headers that replace those of the browser */
   call(
     method: string,

@@ -6,8 +6,10 @@ import { serve } from '../../rest/serve.ts';
 import { type Actor, actorOf, signedInActor } from '../actor.ts';
 import type { SignInDesk } from '../sign-in/desk.ts';
 import { checkPassword } from '../sign-in/password-sign-in.ts';
+import { useCodeOf } from '../sign-in/second-factor.ts';
 import { endSession, listSessions, noteProof } from '../sign-in/sessions.ts';
 import { readOwnDetails } from '../sign-in/signing-in.ts';
+import { notingFailure, takeTryOf, tryingCodes } from '../sign-in/tries.ts';
 import { giveTryBack } from '../sign-in/try-limits.ts';
 
 export function sessionRoutes(desk: SignInDesk): FastifyPluginAsync {
@@ -27,12 +29,19 @@ export function sessionRoutes(desk: SignInDesk): FastifyPluginAsync {
     });
 
     serve(app, signInOperations.prove, async (request, reply) => {
-      const { name, session } = signedInActor(request);
-      const { trying } = await checkPassword(desk, request, reply, { name, password: request.body.password });
-      await desk.write(async (tx) => {
-        await giveTryBack(tx, trying);
-        await noteProof(tx, session);
-      });
+      const { id, name, session } = signedInActor(request);
+      const { code, password } = request.body;
+      const { found, trying } = await checkPassword(desk, request, reply, { name, password });
+      const codes = tryingCodes(trying, id);
+      if (found.asksTotp) await takeTryOf(desk, reply, codes);
+      await notingFailure(desk, trying, () =>
+        desk.write(async (tx) => {
+          if (found.asksTotp) await useCodeOf(tx, desk, id, code ?? '');
+          await giveTryBack(tx, trying);
+          await giveTryBack(tx, codes);
+          await noteProof(tx, session);
+        }),
+      );
     });
 
     serve(app, signInOperations.listSessions, async (request) => {

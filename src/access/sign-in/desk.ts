@@ -4,11 +4,12 @@
  */
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
+import type { MasterKeys } from '../../database/sealed-value.ts';
 import type { Actor } from '../actor.ts';
 import type { Stated } from '../audited-request.ts';
 import { rightsOfRole } from '../roles.ts';
 import type { Cookies } from './cookies.ts';
-import { type Asking, assertOwnPage, type OwnNames } from './own-pages.ts';
+import { type Asking, assertOwnPage } from './own-pages.ts';
 import type { Passwords } from './password.ts';
 import { findSession, noteUse } from './sessions.ts';
 
@@ -16,8 +17,8 @@ export interface SignInDesk {
   readonly db: Database;
   readonly cookies: Cookies;
   readonly passwords: Passwords;
-  /** That this service answers to, besides those of loopback. */
-  readonly names: OwnNames;
+  /** Open what is sealed of second factors. */
+  masterKeys(): Promise<MasterKeys>;
   readonly release: string;
   readonly service: 'administration' | 'coordinator';
   /** Name of the component. */
@@ -37,7 +38,7 @@ export interface SignInDesk {
 export async function actorOfCookie(desk: SignInDesk, request: Asking): Promise<Actor | undefined> {
   const secret = desk.cookies.read(request, 'session');
   if (secret === undefined || !(await desk.isOpen())) return undefined;
-  assertOwnPage(request, desk.names);
+  assertOwnPage(request);
   const found = await findSession(desk.db, secret);
   if (found === undefined) {
     throw new BrambleError('ERR_SESSION_ENDED', 'The session has ended. Sign in again.');

@@ -4,31 +4,25 @@
  * of it. Requests with a token are not asked: no page that is not ours has one.
  */
 import type { FastifyRequest } from 'fastify';
+import { arrivedAt, isOwnName } from '../../base/console-origin.ts';
 import { BrambleError } from '../../base/errors.ts';
 
 /** A request to any route. */
 export type Asking = Pick<FastifyRequest, 'headers' | 'ip' | 'raw' | 'method'>;
 
-/** Names, without ports, that this service answers to besides those of loopback. */
-export type OwnNames = () => readonly string[];
-
-const loopback = ['localhost', '127.0.0.1', '[::1]'];
+/** Under which names it may have been reached; where the console does not listen, under no name but localhost. */
+const arrival = ({ raw }: Asking) => arrivedAt(raw) ?? { scheme: 'http', names: [] };
 
 /** @throws BrambleError ERR_ORIGIN */
-function assertOwnHost(request: Asking, names: OwnNames): void {
-  const host = request.headers.host ?? '';
-  const name = host.replace(/:\d+$/, '').toLowerCase();
-  if ([...loopback, ...names()].includes(name)) return;
-  throw new BrambleError(
-    'ERR_ORIGIN',
-    `"${host.slice(0, 200)}" is not a name of this service. Open it under localhost, or under a name that its ` +
-      'configuration lists.',
-  );
-}
-
-/** @throws BrambleError ERR_ORIGIN */
-export function assertOwnPage(request: Asking, names: OwnNames): void {
-  assertOwnHost(request, names);
+export function assertOwnPage(request: Asking): void {
+  const { host } = request.headers;
+  if (!isOwnName(host, arrival(request))) {
+    throw new BrambleError(
+      'ERR_ORIGIN',
+      `"${(host ?? '').slice(0, 200)}" is not a name of this service. Open it under localhost, or under a name that ` +
+        '`console.names` in config.json lists.',
+    );
+  }
   const site = request.headers['sec-fetch-site'];
   const reads = request.method === 'GET' || request.method === 'HEAD';
   // Another port of the same host is the same site; `none` is the address bar.
@@ -42,6 +36,6 @@ function isOwn(origin: string, request: Asking): boolean {
   const url = URL.parse(origin);
   if (url === null || url.origin !== origin) return false;
   // TLS may end at a proxy, which this service does not see.
-  const schemes = 'encrypted' in request.raw.socket ? ['https:'] : ['http:', 'https:'];
+  const schemes = arrival(request).scheme === 'https' ? ['https:'] : ['http:', 'https:'];
   return schemes.includes(url.protocol) && url.host === (request.headers.host ?? '').toLowerCase();
 }

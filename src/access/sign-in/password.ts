@@ -3,7 +3,7 @@
  * has no password, costs what a wrong password costs; a digest never runs on the event loop, and strangers can make only
  * so many of them wait.
  */
-import { type Argon2Parameters, argon2, randomBytes, timingSafeEqual } from 'node:crypto';
+import crypto, { type Argon2Parameters, randomBytes, timingSafeEqual } from 'node:crypto';
 import { BrambleError } from '../../base/errors.ts';
 import { createFairQueue } from '../../base/fair-queue.ts';
 
@@ -97,11 +97,14 @@ function partsOf(stored: string): { salt: Buffer; digest: Buffer; parameters: Co
   };
 }
 
-/** Systems differ in how they compose what is typed, such as ü. */
+/**
+ * By the module’s default export: the import of a name that an old Node.js lacks would end the process before it is told why.
+ * Systems differ in how they compose what is typed, such as ü.
+ */
 function derive(password: string, nonce: Buffer, parameters: Cost): Promise<Buffer> {
   const message = Buffer.from(password.normalize('NFC'));
   return new Promise((resolve, reject) => {
-    argon2('argon2id', { ...parameters, message, nonce }, (error, key) =>
+    crypto.argon2('argon2id', { ...parameters, message, nonce }, (error, key) =>
       error === null ? resolve(key) : reject(error),
     );
   });

@@ -1,7 +1,7 @@
 /** The shared secrets of second factors, sealed again when the master key is rotated. */
 import { sealedColumn } from '../../database/sealed-place.ts';
 
-const totpPlace = ({ id }: { id: string }): string => `administrator/${id}/totp`;
+export const totpPlace = ({ id }: { id: string }): string => `administrator/${id}/totp`;
 
 export const sealedTotp = sealedColumn<{ id: string }>({
   table: 'administrator',

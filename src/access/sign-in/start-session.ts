@@ -12,14 +12,14 @@ const maxClient = 200;
 /**
  * Recorded as done by who signs in. A session that the browser had before ends: nobody goes on under an earlier one. The
  * browser gets its cookies once all of it is committed.
- * @param prove what is checked and written in the same transaction. @returns the administrator's id
+ * @param name of who signs in. @param prove what is checked and written in the same transaction
  */
 export async function openSession(
   desk: SignInDesk,
   request: Asking,
   reply: FastifyReply,
-  { name, method }: { name: string; method: string },
-  prove: (tx: Transaction) => Promise<string>,
+  name: string,
+  prove: (tx: Transaction) => Promise<{ administratorId: string; method: string }>,
 ): Promise<void> {
   const { cookies } = desk;
   const before = cookies.read(request, 'session');
@@ -27,7 +27,7 @@ export async function openSession(
   const client = (request.headers['user-agent'] ?? '').slice(0, maxClient);
   const secret = await desk.write(
     async (tx) => {
-      const administratorId = await prove(tx);
+      const { administratorId, method } = await prove(tx);
       if (before !== undefined) await endSessionOfSecret(tx, before);
       await rememberBrowser(tx, secretDigest(browser), administratorId);
       return await insertSession(tx, { administratorId, method, address: request.ip, client });

@@ -50,7 +50,7 @@ export async function takeTry(q: Queryable, trying: Trying): Promise<{ waitSecon
         from sign_in_try a
        where a.subject = ${subject} and a.source = ${anywhere} and a.last_at > now() - ${window}) end`;
   const openAt = q`
-    t.last_at + case when t.failures < ${allowed} then interval '0' else make_interval(secs => least(
+    case when t.failures < ${allowed} then timestamptz '-infinity' else t.last_at + make_interval(secs => least(
       ${longestWaitSeconds}::float8, ${firstWaitSeconds}::float8 * 2 ^ least(t.failures - ${allowed}, 20))) end`;
   const taken = await q`
     insert into sign_in_try as t (subject, source, failures) values (${subject}, ${source}, 1)

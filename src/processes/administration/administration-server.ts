@@ -10,7 +10,6 @@ import { auditRequests } from '../../access/audited-request.ts';
 import { authenticate } from '../../access/authentication.ts';
 import { sessionRoutes } from '../../access/routes/sessions.ts';
 import { signInRoutes } from '../../access/routes/sign-in.ts';
-import type { OwnNames } from '../../access/sign-in/own-pages.ts';
 import { abilitiesHeader } from '../../api/client.ts';
 import { problem, problemMediaType } from '../../api/shapes.ts';
 import { BrambleError } from '../../base/errors.ts';
@@ -31,8 +30,6 @@ export interface AdministrationServerOptions {
   health?: HealthHandler;
   /** For bodies that never arrive. */
   bodyPatience?: BodyPatience;
-  /** That the console answers to, besides those of loopback. */
-  names?: OwnNames;
 }
 
 /** Builds the server; it does not listen yet. */
@@ -69,7 +66,7 @@ export async function administrationServer(options: AdministrationServerOptions)
     transform: describeStrictly,
   });
   if (options.health) answerHealthPaths(app, options.health);
-  const desk = await signInDesk(context, options.names);
+  const desk = await signInDesk(context);
   authenticate(app, context.db, desk);
   auditRequests(app, { component: context.name, host: context.host }, context);
   await app.register(apiRoutes(context), { prefix: '/api/v1' });

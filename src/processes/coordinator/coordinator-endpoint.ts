@@ -15,9 +15,11 @@ import { cookiesOf } from '../../access/sign-in/cookies.ts';
 import type { SignInDesk } from '../../access/sign-in/desk.ts';
 import { createPasswords } from '../../access/sign-in/password.ts';
 import { BrambleError } from '../../base/errors.ts';
+import { masterKeyPath } from '../../component/master-key-ring.ts';
 import { announceAddress } from '../../component/service-address.ts';
 import type { Database } from '../../database/connection.ts';
 import { hasTable } from '../../database/has-table.ts';
+import { readMasterKeys } from '../../database/sealed-value.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 import { readDomain } from '../../domain/domain.ts';
 import type { Platforms } from '../../platforms/port.ts';
@@ -67,9 +69,10 @@ export async function openCoordinatorEndpoint(options: CoordinatorEndpointOption
   const write: SignInDesk['write'] = async (work, as) =>
     (await db.begin((tx) => recordedRequest(tx, work, as))) as Awaited<ReturnType<typeof work>>;
   const desk: SignInDesk = {
-    ...{ db, names: () => [], release: ownRelease, service: 'coordinator', component: name, write },
+    ...{ db, release: ownRelease, service: 'coordinator', component: name, write },
     cookies: cookiesOf((await readDomain(db)).domainId),
     passwords: createPasswords(),
+    masterKeys: () => readMasterKeys(masterKeyPath(home)),
     note: async (work) => (await db.begin(work)) as Awaited<ReturnType<typeof work>>,
     isOpen: () => hasTable(db, 'administrator'),
   };

@@ -7,14 +7,20 @@ import type { SignInDesk } from '../../../access/sign-in/desk.ts';
 import { type FoundCode, findCode, useCode } from '../../../access/sign-in/one-time-code.ts';
 import { assertGoodPassword } from '../../../access/sign-in/password-rules.ts';
 import { checkPassword } from '../../../access/sign-in/password-sign-in.ts';
-import { noteProof } from '../../../access/sign-in/sessions.ts';
+import { assertProven } from '../../../access/sign-in/proof.ts';
+import { makeRecoveryCodes, removeRecoveryCodes } from '../../../access/sign-in/recovery-codes.ts';
+import { endSessionsOf, noteProof } from '../../../access/sign-in/sessions.ts';
+import { readOwnDetails } from '../../../access/sign-in/signing-in.ts';
 import { openSession } from '../../../access/sign-in/start-session.ts';
+import { askTotp, beginTotp, removeTotp, takeTotp } from '../../../access/sign-in/totp.ts';
+import { takeTryOf, tryingCodes, tryingOf } from '../../../access/sign-in/tries.ts';
 import { giveTryBack } from '../../../access/sign-in/try-limits.ts';
 import { signInOperations } from '../../../api/sign-in.ts';
 import { addressGroup } from '../../../base/address-group.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { fieldError } from '../../../base/field-error.ts';
 import type { Transaction } from '../../../database/connection.ts';
+import { readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { serve } from '../../../rest/serve.ts';
 
@@ -36,12 +42,12 @@ export function ownAccessRoutes(desk: SignInDesk): FastifyPluginAsync {
       if (name === undefined) throw fieldError('body', 'name', 'is missing: the first administrator chooses one');
       assertGoodPassword(password, [name, displayName, 'bramble']);
       const digest = await desk.passwords.digest(password, addressGroup(request.ip));
-      await openSession(desk, request, reply, { name, method: 'code' }, async (tx) => {
+      await openSession(desk, request, reply, name, async (tx) => {
         const used = await useCode(tx, code);
         if (used === undefined) throw codeRefused();
-        const id = await administratorOf(tx, used, name, displayName);
-        await setPassword(tx, id, digest);
-        return id;
+        const administratorId = await administratorOf(tx, used, name, displayName);
+        await setPassword(tx, administratorId, digest);
+        return { administratorId, method: 'code' };
       });
       return { next: null };
     });
@@ -57,6 +63,55 @@ export function ownAccessRoutes(desk: SignInDesk): FastifyPluginAsync {
         await setPassword(tx, id, digest, session);
         await noteProof(tx, session);
       });
+    });
+
+    serve(app, signInOperations.beginTotp, async (request) => {
+      const actor = signedInActor(request);
+      assertProven(actor);
+      const { name: domain } = await readDomain(desk.db);
+      const keys = await desk.masterKeys();
+      const begun = await desk.write((tx) => beginTotp(tx, keys, { id: actor.id, name: actor.name, domain }));
+      if (begun !== null) return begun;
+      throw new BrambleError('ERR_CONFLICT', 'An authenticator is asked for already: remove that first.');
+    });
+
+    serve(app, signInOperations.confirmTotp, async (request, reply) => {
+      const { id, name, session } = signedInActor(request);
+      const trying = tryingCodes(await tryingOf(desk, request, name), id);
+      await takeTryOf(desk, reply, trying);
+      const keys = await desk.masterKeys();
+      const recoveryCodes = await desk.write(async (tx) => {
+        if (!(await takeTotp(tx, keys, id, request.body.code))) {
+          throw new BrambleError(
+            'ERR_SIGN_IN',
+            'The code is wrong. Check that the clock of the authenticator is right.',
+          );
+        }
+        await giveTryBack(tx, trying);
+        await askTotp(tx, id);
+        await endSessionsOf(tx, id, session);
+        return await makeRecoveryCodes(tx, id, name);
+      });
+      return { recoveryCodes };
+    });
+
+    serve(app, signInOperations.removeTotp, async (request) => {
+      const actor = signedInActor(request);
+      assertProven(actor);
+      await desk.write(async (tx) => {
+        await removeTotp(tx, actor.id);
+        await removeRecoveryCodes(tx, actor.id);
+      });
+    });
+
+    serve(app, signInOperations.renewRecoveryCodes, async (request) => {
+      const actor = signedInActor(request);
+      assertProven(actor);
+      const own = await readOwnDetails(desk.db, actor.id);
+      if (own?.asksTotp !== true) {
+        throw new BrambleError('ERR_CONFLICT', 'Recovery codes stand in for an authenticator, and none is asked for.');
+      }
+      return { recoveryCodes: await desk.write((tx) => makeRecoveryCodes(tx, actor.id, actor.name)) };
     });
   };
 }
