@@ -10,7 +10,7 @@ import { plainNameOf } from '../base/account-name.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { SrpIdentifier } from '../base/ids.ts';
 import { newId } from '../base/ids.ts';
-import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { violatedConstraint } from '../database/sql-state.ts';
 import { allowedHostOf } from './allowed-hosts.ts';
 
@@ -62,10 +62,15 @@ export async function createConnectionService(
   return created === undefined ? { kind: 'name-taken' } : { kind: 'created', service: created };
 }
 
+/** 0 before 1.5 has expanded the schema: the coordinator of an upgrade plans on that of 1.4. */
+function shownRevision(q: Queryable): SqlFragment {
+  return q`coalesce((to_jsonb(c)->>'revision')::float8, 0)`;
+}
+
 /** All connection services by name. */
 export async function listConnectionServices(q: Queryable): Promise<ConnectionService[]> {
   return await q<ConnectionService[]>`
-    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.allowed_hosts as "allowedHosts", c.created_at as "createdAt", c.revision::float8 as revision,
+    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.allowed_hosts as "allowedHosts", c.created_at as "createdAt", ${shownRevision(q)} as revision,
       array(select i.name from connection_service_instance r join instance i on i.id = r.instance_id
              where r.connection_service_id = c.id order by i.name) as instances
     from connection_service c
@@ -78,7 +83,7 @@ export async function getConnectionService(
   nameOrIdentifier: string,
 ): Promise<ConnectionService | undefined> {
   const [row] = await q<ConnectionService[]>`
-    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.allowed_hosts as "allowedHosts", c.created_at as "createdAt", c.revision::float8 as revision,
+    select c.id, c.name, c.srp_identifier as "srpIdentifier", c.allowed_hosts as "allowedHosts", c.created_at as "createdAt", ${shownRevision(q)} as revision,
       array(select i.name from connection_service_instance r join instance i on i.id = r.instance_id
              where r.connection_service_id = c.id order by i.name) as instances
     from connection_service c

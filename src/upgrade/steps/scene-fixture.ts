@@ -32,8 +32,12 @@ export interface Scene {
 /**
  * A domain of 1.0.0 with two instances, planned and started towards another release; each scene has its own database.
  */
-export async function scene(options: object = {}, toRelease = '1.1.0'): Promise<Scene> {
-  const database = await createTestDatabase();
+export async function scene(
+  options: object = {},
+  toRelease = '1.1.0',
+  given?: { readonly url: string },
+): Promise<Scene> {
+  const database = given ?? (await createTestDatabase());
   const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
   after(async () => await db.end({ timeout: 5 }));
   await insertTestDomain(db);
