@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, globSync } from 'node:fs';
+import { existsSync, globSync, statSync } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import postgres from 'postgres';
@@ -71,44 +71,50 @@ describe('killed and given again', { timeout: 600_000 }, () => {
     await succeeds(domain.home, 'backup', 'create', '--out', file);
   });
 
-  for (const [step, path] of Object.entries({
-    'the database is made': 'postgres/cluster/data',
-    'rows are restored': 'postgres/cluster/data/postmaster.pid',
-    'the release is started': 'home/logs/*.log',
-  })) {
-    test(`trying one, while ${step}`, async () => {
-      const scratch = join(domain.folder, `scratch-${step.replaceAll(' ', '-')}`);
-      await mkdir(scratch, { mode: 0o711 });
-      const args = ['backup', 'verify', file, '--scratch', scratch];
-      await killedWhen(domain.home, args, () => globSync(join(scratch, '*', path)).length > 0);
-      const servers = await serversIn(scratch);
-      assert.equal((await readdir(scratch)).length, 1);
-      await succeeds(domain.home, ...args);
-      assert.deepEqual(await readdir(scratch), []);
-      for (const server of servers) assert.equal(await isAlive(server), false);
-    });
-  }
+  test('trying one, in three steps one after the other', async () => {
+    const scratch = join(domain.folder, 'scratch');
+    await mkdir(scratch, { mode: 0o711 });
+    const args = ['backup', 'verify', file, '--scratch', scratch];
+    const servers: number[] = [];
+    for (const [step, path] of Object.entries({
+      'the database is made': 'postgres/cluster/data',
+      'rows are restored': 'postgres/cluster/data/postmaster.pid',
+      'the release is started': 'home/logs/*.log',
+    })) {
+      const before = new Set(await readdir(scratch));
+      const isReached = () =>
+        globSync(join(scratch, '*', path)).some((found) => !before.has(relative(scratch, found).split(sep)[0] ?? ''));
+      await killedWhen(domain.home, args, isReached);
+      servers.push(...(await serversIn(scratch)));
+      assert.equal((await readdir(scratch)).length, 1, `what was left before is removed, while ${step}`);
+    }
+    await succeeds(domain.home, ...args);
+    assert.deepEqual(await readdir(scratch), []);
+    for (const server of servers) assert.equal(await isAlive(server), false);
+  });
 
-  for (const [step, path] of Object.entries({
-    'the home is taken': 'restoring-*',
-    'the database is made': 'postgres/cluster/data/postmaster.pid',
-    'keys are written': 'keys/master.json',
-    'the schema is there': 'database/server.json',
-  })) {
-    test(`restoring one, while ${step}`, async (t) => {
-      const home = join(domain.folder, `restored-${step.replaceAll(' ', '-')}`);
-      t.after(async () => await stopEmbedded({ folder: join(home, 'postgres'), mode: 'immediate' }));
-      const args = ['backup', 'restore', '--yes', file];
-      await killedWhen(home, args, () => globSync(join(home, path)).length > 0);
-      assert.equal(existsSync(join(home, 'config.json')), false);
-      const up = await domain.commandIn(home, 'up');
-      assert.match(up.stderr, /There is no domain in .*ERR_CONFIGURATION/s, 'it cannot be started');
-      await succeeds(home, ...args);
-      assert.deepEqual(globSync('restoring-*', { cwd: home }), []);
-      const again = await domain.commandIn(home, ...args, ...domain.secret);
-      assert.match(again.stderr, /is not empty.*ERR_BACKUP_TARGET/s);
-    });
-  }
+  test('restoring one, in four steps one after the other', async (t) => {
+    const home = join(domain.folder, 'restored');
+    t.after(async () => await stopEmbedded({ folder: join(home, 'postgres'), mode: 'immediate' }));
+    const args = ['backup', 'restore', '--yes', file];
+    for (const [step, path] of Object.entries({
+      'the home is taken': 'restoring-*',
+      'the database is made': 'postgres/cluster/data/postmaster.pid',
+      'keys are written': 'keys/master.json',
+      'the schema is there': 'database/server.json',
+    })) {
+      const begun = Date.now();
+      const isReached = () => globSync(join(home, path)).some((found) => statSync(found).ctimeMs >= begun);
+      await killedWhen(home, args, isReached);
+      assert.equal(existsSync(join(home, 'config.json')), false, step);
+    }
+    const up = await domain.commandIn(home, 'up');
+    assert.match(up.stderr, /There is no domain in .*ERR_CONFIGURATION/s, 'it cannot be started');
+    await succeeds(home, ...args);
+    assert.deepEqual(globSync('restoring-*', { cwd: home }), []);
+    const again = await domain.commandIn(home, ...args, ...domain.secret);
+    assert.match(again.stderr, /is not empty.*ERR_BACKUP_TARGET/s);
+  });
 
   test('restoring one into a database of one’s own', async (t) => {
     const { url } = await createTestDatabase({ templateKey: 'empty', prepareTemplate: async () => undefined });

@@ -98,20 +98,20 @@ const notHere: Readonly<Record<keyof typeof machines, readonly string[]>> = {
 };
 
 const ways = [
-  { what: 'an upgrade', toRelease: '1.1.0', options: {}, numRuns: 5, courses },
+  { what: 'an upgrade', toRelease: '1.1.0', options: {}, numRuns: 3, courses },
   {
     what: 'an upgrade whose emptied instances become destinations',
     toRelease: '1.1.0',
     options: { reuseInstances: true },
-    numRuns: 6,
+    numRuns: 4,
   },
   {
     what: 'an upgrade that spreads the accounts of one instance over two',
     toRelease: '1.1.0',
     options: { instances: { east: { destinations: [{}, { share: 2 }] } } },
-    numRuns: 3,
+    numRuns: 2,
   },
-  { what: 'a patch in place', toRelease: '1.0.1', options: {}, numRuns: 4 },
+  { what: 'a patch in place', toRelease: '1.0.1', options: {}, numRuns: 2 },
   { what: 'a patch with moves', toRelease: '1.0.1', options: { inPlace: false }, numRuns: 1 },
 ];
 
