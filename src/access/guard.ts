@@ -17,7 +17,7 @@ export function guard({ right }: Operation): (request: FastifyRequest) => Promis
 }
 
 /** @throws BrambleError ERR_RIGHT_MISSING */
-function assertRight(actor: Actor, right: Right): void {
+export function assertRight(actor: Actor, right: Right): void {
   if (actor.rights.has(right)) return;
   const roles = rolesWith(right);
   throw new BrambleError(

@@ -4,20 +4,30 @@
  */
 import * as z from 'zod';
 import { jsonOrUndefined } from '../base/shallow-json.ts';
+import type { Right } from './rights.ts';
 import { instant, word } from './shapes.ts';
 
-/** What a message can be about. All but `events` only say that something is to be looked at again. */
-const streamTopics = ['events'] as const;
-export type StreamTopic = (typeof streamTopics)[number];
+/** What a message can be about, and what it takes to be told. All but `events` only say that something has changed. */
+export const topicRights = {
+  events: 'events.read',
+  accounts: 'accounts.read',
+  devices: 'devices.read',
+  deliveries: 'deliveries.read',
+  moves: 'moves.read',
+  policies: 'policies.read',
+  components: 'status.read',
+  upgrade: 'status.read',
+} as const satisfies Record<string, Right>;
+export type StreamTopic = keyof typeof topicRights;
+export const streamTopics = Object.keys(topicRights) as readonly StreamTopic[];
 
 /** As it is asked for: names separated by commas. */
 export const topicList = z.string().refine((text) => text.split(',').every((topic) => isTopic(topic)), {
   error: `names topics that are not known; known are ${streamTopics.join(', ')}`,
 });
 
-/** Topics of a list, or all. */
-export function topicsOf(list: string | undefined): ReadonlySet<StreamTopic> {
-  return new Set(list === undefined ? streamTopics : list.split(',').filter((topic) => isTopic(topic)));
+export function topicsOf(list: string): readonly StreamTopic[] {
+  return list.split(',').filter((topic) => isTopic(topic));
 }
 
 function isTopic(text: string): text is StreamTopic {
@@ -30,15 +40,16 @@ export const eventStream = 'text/event-stream';
 /**
  * What the stream says of itself, whatever topics were asked for. `ready`: what was missed has been told, from here on it is
  * live. `reset`: something was missed that cannot be told any more; look at everything again. `behind`: what happened since
- * `at` is told later, until `current`. `closing`: the service ends; connect again.
+ * `at` is told later, until `current`. `closing`: the service ends; connect again. `ended`: whoever listens may not any more, or
+ * has other rights by now.
  */
-export type StreamKind = 'ready' | 'reset' | 'behind' | 'current' | 'closing';
+export type StreamKind = 'ready' | 'reset' | 'behind' | 'current' | 'closing' | 'ended';
 
 const streamMessage = z.object({
   id: z.string().nullable().describe('Where to go on after an interruption: header Last-Event-ID.'),
   topic: word(...streamTopics, 'stream'),
   at: instant,
-  kind: z.string().optional().describe('Of the event, or of what the stream says of itself.'),
+  kind: z.string().optional().describe('Of the event, or of what the stream says of itself; `changed` otherwise.'),
   subject: z.string().nullable().optional(),
   message: z.string().optional().describe('Of an event.'),
   event: z.number().optional().describe('The number of an event in the list of events.'),

@@ -1,5 +1,5 @@
 /**
- * Looks for what happened, again and again: rests until something is told, a second at most, and less while an older
+ * Looks for what happened, again and again: rests until something is told, a few seconds at most, and less while an older
  * transaction holds events back, as nobody tells when that ends.
  */
 import { type Clock, systemClock } from '../base/clock.ts';
@@ -26,7 +26,10 @@ interface EventLookParts {
 }
 
 const perLook = 500;
-const lookMs = 1000;
+/** A notice may be lost. */
+const lookMs = 5000;
+/** After a failure, and at most while events are held back. */
+const retryAgainMs = 1000;
 const firstRetryMs = 20;
 /** What takes no longer is not worth a word. */
 const behindMs = 2000;
@@ -57,8 +60,8 @@ export function eventLook(parts: EventLookParts): () => Promise<number> {
       retryMs = firstRetryMs;
       return lookMs;
     }
-    retryMs = Math.min(lookMs, 2 * retryMs);
-    if (retryMs === lookMs) setBehind(heldSince);
+    retryMs = Math.min(retryAgainMs, 2 * retryMs);
+    if (retryMs === retryAgainMs) setBehind(heldSince);
     return retryMs;
   }
 
@@ -71,7 +74,7 @@ export function eventLook(parts: EventLookParts): () => Promise<number> {
       if (failingSince === undefined) log.warn({ error: messageOf(error) }, 'events cannot be read; will retry');
       failingSince ??= clock.now();
       if (clock.now() - failingSince >= behindMs) setBehind(new Date(failingSince));
-      return lookMs;
+      return retryAgainMs;
     }
   };
 }

@@ -6,7 +6,7 @@
  */
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { eventStream, type StreamTopic } from '../api/event-stream.ts';
+import { eventStream } from '../api/event-stream.ts';
 import type { StreamHub } from './stream-hub.ts';
 import type { Subscriber } from './stream-listener.ts';
 
@@ -23,7 +23,7 @@ export function asksForStream({ method, headers }: FastifyRequest): boolean {
 export async function streamAnswer(
   request: FastifyRequest,
   reply: FastifyReply,
-  { hub, owner, topics }: { hub: StreamHub; owner: string; topics: ReadonlySet<StreamTopic> },
+  { hub, ...whose }: { hub: StreamHub } & Pick<Subscriber, 'owner' | 'standing' | 'topics'>,
 ): Promise<Readable> {
   const after = request.headers['last-event-id'];
   let fullSince: number | undefined;
@@ -39,8 +39,7 @@ export async function streamAnswer(
     },
   });
   const subscriber: Subscriber = {
-    owner,
-    topics,
+    ...whose,
     tell: (text) => {
       if (body.readableLength <= maxWaitingBytes) {
         body.push(text);

@@ -1,22 +1,26 @@
 /**
- * One look at the database for all streams of a process: what happens is read once, upon a notice and every second
- * besides, and told to everybody who listens.
+ * One look at the database for all streams of a process: what happens is read once, upon a notice and every few
+ * seconds besides, and told to everybody who listens.
  *
  * Invariants: while nobody listens, nothing is asked. A stream costs the database nothing of its own. A stream is told every
  * event after the place that it began at, in order and once, or that it missed something (`reset`).
  */
-import { type StreamKind, type StreamMessage, streamText } from '../api/event-stream.ts';
+import { type StreamKind, type StreamMessage, type StreamTopic, streamText } from '../api/event-stream.ts';
 import { type Bell, createBell } from '../base/bell.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
-import { BrambleError } from '../base/errors.ts';
+import { BrambleError, messageOf } from '../base/errors.ts';
 import { takeTurns } from '../base/turns.ts';
 import { type EventSource, eventLook } from './event-look.ts';
 import { createRecentEvents, type RecentEvents } from './recent-events.ts';
 import { createListener, eventMessage, type StreamListener, type Subscriber } from './stream-listener.ts';
+import { type Marks, type TopicLook, topicLook } from './topic-look.ts';
 
 export interface StreamSource extends EventSource {
   /** Rings when events were written. */
   ringAtEvents(bell: Pick<Bell, 'ring'>): Promise<{ unlisten(): Promise<void> }>;
+  readMarks(topics: readonly StreamTopic[]): Promise<Marks>;
+  /** Those standings that do not hold any more. */
+  readLost(standings: readonly string[]): Promise<ReadonlySet<string>>;
 }
 
 export interface StreamHub {
@@ -48,12 +52,14 @@ interface HubOptions {
 const defaultLimits: StreamLimits = { perProcess: 1000, perOwner: 50 };
 /** Events that an interrupted stream is told of; beyond, it has to look at everything again. */
 const remembered = 1000;
+const aroundMs = 1000;
 /** Proxies close a connection on which nothing is sent. */
 const heartbeatMs = 15_000;
 
 /** What is under way while somebody listens. */
 interface Watch {
   readonly recent: Promise<RecentEvents>;
+  readonly topics: TopicLook;
   /** Resolves after a look that begins later than the call. */
   lookAgain(): Promise<void>;
   end(): Promise<void>;
@@ -74,6 +80,27 @@ export function createStreamHub(options: HubOptions): StreamHub {
     for (const each of live.values()) each.hear(message, text);
   }
 
+  const topicsWanted = () => new Set([...opened].flatMap((each) => [...each.topics]));
+
+  /** Who listens may still do so, and what has changed. A look that fails tells nothing; that of events says so. */
+  async function lookAround(topics: TopicLook): Promise<number> {
+    try {
+      const lost = await source.readLost([...new Set([...opened].map(({ standing }) => standing))]);
+      for (const each of opened) if (lost.has(each.standing)) dismiss(each);
+      const at = new Date(clock.now());
+      for (const topic of await topics.look(topicsWanted())) tell({ id: null, topic, at, kind: 'changed' });
+    } catch (error) {
+      log.warn({ error: messageOf(error) }, 'who listens, and what has changed, cannot be read; will retry');
+    }
+    return aroundMs;
+  }
+
+  function dismiss(subscriber: Subscriber): void {
+    if (live.has(subscriber)) subscriber.tell(streamText(ofTheStream('ended')));
+    subscriber.end();
+    leave(subscriber);
+  }
+
   const ofTheStream = (kind: StreamKind, at = new Date(clock.now()), id: string | null = null): StreamMessage => {
     return { id, topic: 'stream', at, kind };
   };
@@ -86,6 +113,7 @@ export function createStreamHub(options: HubOptions): StreamHub {
     const bell = createBell(clock);
     const listening = source.ringAtEvents(bell);
     const recent = listening.then(async () => createRecentEvents(await source.readLast(remembered), remembered));
+    const topics = topicLook((wanted) => source.readMarks(wanted));
     let looked = Promise.withResolvers<void>();
     const working = recent.then(async (events) => {
       const look = eventLook({
@@ -102,12 +130,14 @@ export function createStreamHub(options: HubOptions): StreamHub {
         if (!signal.aborted) looked = Promise.withResolvers();
         return restMs;
       };
-      await Promise.all([takeTurns(bell, signal, turn), beat(signal)]);
+      const around = takeTurns(createBell(clock), signal, async () => await lookAround(topics));
+      await Promise.all([takeTurns(bell, signal, turn), around, beat(signal)]);
     });
     // Who opened a stream is told why.
     working.catch(() => {});
     return {
       recent,
+      topics,
       lookAgain: async () => {
         for (let turn = 0; turn < 2; turn++) {
           bell.ring();
@@ -179,6 +209,7 @@ export function createStreamHub(options: HubOptions): StreamHub {
         const recent = await watching.recent;
         // Another service may have told it, which has looked later.
         if (after !== null && recent.isAhead(after)) await watching?.lookAgain();
+        await watching?.topics.begin(subscriber.topics);
         if (closed) endWith(subscriber);
         else if (opened.has(subscriber)) begin(subscriber, recent, after);
       } catch (error) {

@@ -11,6 +11,8 @@ import type { RecentEvents, StreamedEvent } from './recent-events.ts';
 export interface Subscriber {
   /** Whose it is: so many of one are open at most. */
   readonly owner: string;
+  /** What he may do, in a form that `readLost` knows: while it holds, so does the stream. */
+  readonly standing: string;
   readonly topics: ReadonlySet<StreamTopic>;
   /** Takes text of the stream, or not: then `drained` is to be called once it can. Must not wait. */
   tell(text: string): boolean;

@@ -1,12 +1,17 @@
 /** Events over REST, live: in order, once, and without gaps, whatever happens to the connection or the database. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { openDatabase } from '../../../database/connection.ts';
+import { lostStandings, standingOf } from '../../../access/standing.ts';
+import type { StreamTopic } from '../../../api/event-stream.ts';
+import { rightsOf } from '../../../api/rights.ts';
+import type { InstanceId } from '../../../base/ids.ts';
+import { type Database, openDatabase, withDatabase } from '../../../database/connection.ts';
+import { seedDevice } from '../../../devices/device-fixture.ts';
 import { beginEventStream } from '../../../domain/copied-events.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { isReady, openStream } from '../../../rest/stream-fixture.ts';
 import { until } from '../../../testing/condition.ts';
-import { startAdministration } from '../administration-fixture.ts';
+import { registerTestRouter, startAdministration } from '../administration-fixture.ts';
 import { administrationServer } from '../administration-server.ts';
 
 const limited = { timeout: 90_000 };
@@ -130,4 +135,91 @@ test('while nobody listens, nothing is asked', limited, async () => {
   assert.equal(await listening(), 1);
   stream.close();
   await until('the session that listened has ended', 30_000, async () => (await listening()) === 0);
+});
+
+const newToken = async (name: string, role: string): Promise<string> => {
+  const made = await admin.call('POST', '/tokens', { name, role });
+  assert.equal(made.status, 201);
+  return (made.body as { token: string }).token;
+};
+
+test('a stream ends with the token, and when the token’s rights change', limited, async () => {
+  const revoked = await openStream({ url: admin.url, token: await newToken('leaves', 'security') });
+  await admin.call('POST', '/roles', { name: 'watchers', rights: ['events.read', 'accounts.read'] });
+  const narrowed = await openStream({ url: admin.url, token: await newToken('narrowed', 'watchers') });
+  const stays = await opened();
+  for (const stream of [revoked, narrowed]) await stream.untilTold('it is live', isReady);
+  await admin.call('DELETE', '/tokens/leaves');
+  await revoked.ended;
+  assert.equal(revoked.told.at(-1)?.kind, 'ended');
+  await admin.db`update custom_role set rights = '{events.read}' where name = 'watchers'`;
+  await narrowed.ended;
+  assert.equal(narrowed.told.at(-1)?.kind, 'ended');
+  const message = await record();
+  await stays.untilTold('the others are told', (each) => each.message === message);
+  stays.close();
+});
+
+test('a session that has ended takes its streams along', limited, async () => {
+  const [session] = await admin.db<{ id: string }[]>`
+    with a as (
+      insert into administrator (id, name, role, created_by) values (gen_random_uuid(), 'ada', 'security', 'test') returning id)
+    insert into administrator_session (id, digest, administrator_id, method, address, client, expires_at)
+    select gen_random_uuid(), '\x01', id, 'password', '::1', 'test', now() + interval '1 hour' from a returning id::text as id`;
+  const standing = standingOf({
+    ...{ kind: 'administrator', id: 'of the administrator', name: 'ada', rights: new Set(rightsOf('security')) },
+    ...{ groups: null, session: session?.id ?? '', provenAt: null },
+  });
+  assert.deepEqual([...(await lostStandings(admin.db, [standing]))], []);
+  await admin.db`update administrator_session set ended_at = now()`;
+  assert.deepEqual([...(await lostStandings(admin.db, [standing]))], [standing]);
+});
+
+test('nobody is told of what he may not see', limited, async () => {
+  const token = await newToken('server', 'server-only');
+  assert.equal((await openStream({ url: admin.url, token }, { query: '?topics=accounts' })).status, 403);
+  const stream = await openStream({ url: admin.url, token });
+  const everything = await opened();
+  await stream.untilTold('it is live', isReady);
+  await admin.call('POST', '/accounts', { name: 'eve', instance: 'one' });
+  await everything.untilTold('accounts have changed', ({ topic }) => topic === 'accounts');
+  const message = await record();
+  await stream.untilTold('the event', (each) => each.message === message);
+  assert.ok(!stream.told.some(({ topic }) => topic === 'accounts'));
+  stream.close();
+  everything.close();
+});
+
+/** A session that ends tells PostgreSQL's statistics at once what it wrote. */
+async function written<Result>(work: (q: Database) => Promise<Result>): Promise<Result> {
+  return await withDatabase(admin.databaseUrl, 'bramble/server/one@test#3', work);
+}
+
+test('each thing that changes is told of, and a device that only connects is not', limited, async () => {
+  const [one] = await admin.db<{ id: InstanceId }[]>`select id from instance where name = 'one'`;
+  assert.ok(one);
+  const stream = await opened({ query: '?topics=devices,policies,components,upgrade,moves,deliveries' });
+  const { deviceId } = await written((q) => seedDevice(q, one.id, 'bob'));
+  await stream.untilTold('devices have changed', ({ topic }) => topic === 'devices');
+  const changes: Partial<Record<StreamTopic, (q: Database) => Promise<unknown>>> = {
+    components: (q) => registerTestRouter(q, 'router-9'),
+    policies: async (q) => await q`update it_policy set rules = rules || '{"passwordRequired": true}'`,
+    upgrade: async (q) => {
+      await q`insert into upgrade (id, from_release, to_release, state, plan) values (gen_random_uuid(), '1', '2', 'planned', '{}')`;
+      await q`insert into upgrade_event (upgrade_id, generation, state, message) select id, 1, 'planned', 'x' from upgrade`;
+    },
+    moves: async (q) =>
+      await q`insert into move_batch (id, purpose, state, created_by) values (gen_random_uuid(), 'manual', 'done', 'test')`,
+    deliveries: async (q) =>
+      await q`insert into delivery (id, account_id, device_id, item, cause, budgeted) select gen_random_uuid(), account_id, id, 'it-policy', 'manual', false from device`,
+  };
+  for (const [topic, change] of Object.entries(changes)) {
+    await written(async (q) => {
+      await q`update device set last_seen_at = now() where id = ${deviceId}`;
+      await change(q);
+    });
+    await stream.untilTold(`${topic} have changed`, (each) => each.topic === topic);
+  }
+  assert.equal(stream.told.filter(({ topic }) => topic === 'devices').length, 1);
+  stream.close();
 });
