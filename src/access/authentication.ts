@@ -6,13 +6,14 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { allRights } from '../api/rights.ts';
-import { BrambleError } from '../base/errors.ts';
+import { BrambleError, isBrambleError } from '../base/errors.ts';
 import type { Queryable } from '../database/connection.ts';
 import { hasTable } from '../database/has-table.ts';
 import type { Actor } from './actor.ts';
 import { tokenDigest } from './administrator-tokens.ts';
 import { actorOfApiToken } from './api-tokens.ts';
 import { guard } from './guard.ts';
+import { defaultRates, limitRates } from './rate-limits.ts';
 import { actorOfCookie, type SignInDesk } from './sign-in/desk.ts';
 
 interface TokenRow {
@@ -24,17 +25,25 @@ interface TokenRow {
 const everything = new Set(allRights);
 
 /** Requires a valid token, or a session's cookie, on every route not marked `withoutToken`, and the right that its operation takes. */
-export function authenticate(app: FastifyInstance, q: Queryable, desk: SignInDesk): void {
+export function authenticate(app: FastifyInstance, q: Queryable, desk: SignInDesk, rates = defaultRates): void {
+  const limits = limitRates(rates);
   app.decorateRequest('administrator', '');
   app.decorateRequest('actor', null);
   app.decorate('guard', guard);
   const hasRoles = expandedSchema(q);
   app.addHook('onRequest', async (request) => {
     if (request.is404 || request.routeOptions.config.withoutToken === true) return;
+    limits.countUnknown(request);
     // Who sends a token does not mean a cookie that happens to be there.
     const session = request.headers.authorization === undefined ? await actorOfCookie(desk, request) : undefined;
-    request.actor = session ?? (await actorOfToken(q, bearerToken(request), hasRoles));
+    request.actor =
+      session ??
+      (await actorOfToken(q, bearerToken(request), hasRoles).catch((error: unknown) => {
+        if (isBrambleError(error, 'ERR_TOKEN_INVALID')) limits.forget(request);
+        throw error;
+      }));
     request.administrator = request.actor.name;
+    limits.countAdministrator(request);
   });
 }
 

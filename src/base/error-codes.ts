@@ -20,6 +20,8 @@ export const errorCodes = {
     'ERR_MEDIA_TYPE',
     'ERR_IDEMPOTENCY_KEY',
     'ERR_STALE',
+    'ERR_RATE_LIMIT',
+    'ERR_API_VERSION',
     'ERR_OVERLOADED',
   ],
   /** Enrolment, check-in and connects; what devices send. */

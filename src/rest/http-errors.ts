@@ -22,6 +22,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
   400: [
     'ERR_BAD_REQUEST',
     'ERR_INPUT',
+    'ERR_API_VERSION',
     'ERR_NAME',
     'ERR_ONE_TIME_CODE',
     'ERR_PASSWORD_RULES',
@@ -82,7 +83,7 @@ const codesByStatus: Readonly<Record<number, readonly ErrorCode[]>> = {
   413: ['ERR_BODY_TOO_LARGE', 'ERR_LINE_TOO_LONG'],
   415: ['ERR_MEDIA_TYPE'],
   422: ['ERR_IDEMPOTENCY_KEY'],
-  429: ['ERR_BUSY', 'ERR_SIGN_IN_LIMITED'],
+  429: ['ERR_BUSY', 'ERR_SIGN_IN_LIMITED', 'ERR_RATE_LIMIT'],
   431: ['ERR_HEADERS_TOO_LARGE'],
   503: ['ERR_DATABASE_UNAVAILABLE'],
 };

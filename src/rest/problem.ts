@@ -46,6 +46,8 @@ export function answerProblems(app: FastifyInstance, log: { error(fields: object
 }
 
 function sendProblem(reply: FastifyReply, body: Problem): FastifyReply {
+  const { retryAfterSeconds } = body.details;
+  if (typeof retryAfterSeconds === 'number') reply.header('retry-after', retryAfterSeconds);
   return reply.status(body.status).type(problemMediaType).send(body);
 }
 

@@ -6,12 +6,14 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type FastifyInstance, type FastifyRequest, fastify } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
+import { abilitiesHeader } from '../api/client.ts';
 import type { BrambleError } from '../base/errors.ts';
 import { type BodyPatience, defaultBodyPatience, limitBodyTime } from './body-deadline.ts';
 import { endConnectionsOnClose, orderlyClose } from './orderly-close.ts';
 import { answerProblems, answersBeforeRoutes } from './problem.ts';
 import { takeStrictInput } from './strict-input.ts';
 import { answerUnknownPaths } from './unknown-paths.ts';
+import { negotiateVersion } from './versions.ts';
 
 interface RestServerOptions {
   readonly maxBodyBytes: number;
@@ -20,8 +22,9 @@ interface RestServerOptions {
   /** For bodies that never arrive. */
   readonly bodyPatience?: BodyPatience;
   readonly log: { error(fields: object, message: string): void };
-  /** Of every answer, those to health checks included. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly release: string;
+  /** What the service does that releases before 1.5 did not; in every answer. */
+  readonly abilities?: readonly string[];
 }
 
 /** Fresh for each request; answered as `X-Request-Id`, so that a change can be found by it. */
@@ -37,7 +40,10 @@ export function createRestServer(options: RestServerOptions): FastifyInstance {
     logger: false,
   });
   answerProblems(app, options.log);
-  app.addHook('onRequest', async (_request, reply) => void reply.headers(options.headers ?? {}));
+  const { abilities = [] } = options;
+  if (abilities.length > 0)
+    app.addHook('onRequest', async (_request, reply) => void reply.header(abilitiesHeader, abilities.join(', ')));
+  negotiateVersion(app, options.release);
   answerUnknownPaths(app, options.unknownPath);
   takeStrictInput(app);
   endConnectionsOnClose(app);

@@ -44,7 +44,7 @@ export interface AdministrationFixture {
 export async function startAdministration({
   platforms = registeredPlatforms,
   ...options
-}: Pick<AdministrationServerOptions, 'bodyPatience'> & {
+}: Pick<AdministrationServerOptions, 'bodyPatience' | 'rates'> & {
   readonly platforms?: Platforms;
 } = {}): Promise<AdministrationFixture> {
   const database = await createTestDatabase();

@@ -86,6 +86,18 @@ test('every answer names the release, and that changes may be sent again', async
   }
 });
 
+test('a client may name the release that it was written for', async () => {
+  const ask = async (version: string) => {
+    const response = await fetch(`${admin.url}/api/v1/openapi.json`, { headers: { 'bramble-version': version } });
+    return [response.status, codeOf(await response.json())];
+  };
+  for (const version of ['1.1', '1.4.0', '1.5', '1.99'])
+    assert.deepEqual(await ask(version), [200, undefined], version);
+  for (const version of ['0.9', '2.0']) assert.deepEqual(await ask(version), [400, 'ERR_API_VERSION'], version);
+  for (const version of ['', '1', 'v1.5', '1.5, 1.6'])
+    assert.deepEqual(await ask(version), [400, 'ERR_INPUT'], version);
+});
+
 test('a field that does not fit is named', async () => {
   const { status, body } = await admin.call('POST', '/accounts', { name: 7 });
   assert.equal(status, 400);

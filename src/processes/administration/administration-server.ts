@@ -8,9 +8,9 @@ import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 import { auditRequests } from '../../access/audited-request.ts';
 import { authenticate } from '../../access/authentication.ts';
+import type { Rates } from '../../access/rate-limits.ts';
 import { sessionRoutes } from '../../access/routes/sessions.ts';
 import { signInRoutes } from '../../access/routes/sign-in.ts';
-import { abilitiesHeader } from '../../api/client.ts';
 import { problem, problemMediaType } from '../../api/shapes.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { HealthHandler } from '../../process/health.ts';
@@ -30,6 +30,7 @@ export interface AdministrationServerOptions {
   health?: HealthHandler;
   /** For bodies that never arrive. */
   bodyPatience?: BodyPatience;
+  rates?: Rates;
 }
 
 /** Builds the server; it does not listen yet. */
@@ -43,7 +44,8 @@ export async function administrationServer(options: AdministrationServerOptions)
         `There is nothing at ${method} ${url.slice(0, 200)}. GET /api/v1/openapi.json lists all operations.`,
       ),
     log: context.log,
-    headers: { 'bramble-release': context.release, [abilitiesHeader]: 'idempotency-key' },
+    release: context.release,
+    abilities: ['idempotency-key'],
     ...(options.bodyPatience === undefined ? {} : { bodyPatience: options.bodyPatience }),
   });
   app.addHook('onRoute', (route) => {
@@ -67,7 +69,7 @@ export async function administrationServer(options: AdministrationServerOptions)
   });
   if (options.health) answerHealthPaths(app, options.health);
   const desk = await signInDesk(context);
-  authenticate(app, context.db, desk);
+  authenticate(app, context.db, desk, options.rates);
   auditRequests(app, { component: context.name, host: context.host }, context);
   await app.register(apiRoutes(context), { prefix: '/api/v1' });
   for (const routes of [signInRoutes, sessionRoutes, ownAccessRoutes])

@@ -26,6 +26,7 @@ import type { Platforms } from '../../platforms/port.ts';
 import type { HealthHandler } from '../../process/health.ts';
 import type { Feature } from '../../registry/features.ts';
 import { ownRelease } from '../../registry/own-release.ts';
+import { thisRelease } from '../../release/this-release.ts';
 import { closeInOrder } from '../../rest/orderly-close.ts';
 import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
 import { upgradeRoutes } from '../../upgrade/operations/routes.ts';
@@ -57,6 +58,7 @@ export async function openCoordinatorEndpoint(options: CoordinatorEndpointOption
   const app = createRestServer({
     maxBodyBytes,
     log: options.log,
+    release: thisRelease.release,
     // The code that makes a client try the next announced service.
     unknownPath: () =>
       new BrambleError(

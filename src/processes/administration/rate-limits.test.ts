@@ -1,0 +1,51 @@
+/** How often an administrator may ask, and a stranger. */
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { jsonCaller } from '../../rest/json-call-fixture.ts';
+import { startAdministration } from './administration-fixture.ts';
+
+/** So slow that none comes back while a test runs. */
+const perSecond = 1 / 3600;
+const admin = await startAdministration({
+  rates: { administrator: { burst: 12, perSecond }, unknown: { burst: 4, perSecond } },
+});
+after(async () => await admin.close());
+
+const ask = async (token: string, path = '/api/v1/features') =>
+  await fetch(`${admin.url}${path}`, { headers: { authorization: `Bearer ${token}` } });
+async function statuses(token: string, count: number): Promise<number[]> {
+  const seen: number[] = [];
+  while (seen.length < count) seen.push((await ask(token)).status);
+  return seen;
+}
+
+test('strangers use up what their address has, and nothing of whoever was known before', async () => {
+  const { body } = await admin.call('POST', '/tokens', { name: 'second' });
+  const { token } = body as { token: string };
+  assert.equal((await ask(token)).status, 200);
+  assert.deepEqual(await statuses(`bramble_${'x'.repeat(43)}`, 4), [401, 401, 429, 429]);
+  const refused = await ask('another');
+  const seconds = Number(refused.headers.get('retry-after'));
+  assert.ok(seconds > 0 && seconds <= 3600);
+  const { code, details } = (await refused.json()) as { code: string; details: object };
+  assert.deepEqual([code, details], ['ERR_RATE_LIMIT', { retryAfterSeconds: seconds }]);
+  assert.equal((await ask(token)).status, 200);
+  assert.equal((await ask('', '/healthz')).status, 200);
+  assert.equal((await ask('', '/api/v1/openapi.json')).status, 200);
+
+  assert.equal((await admin.call('DELETE', '/tokens/second')).status, 204);
+  assert.deepEqual(await statuses(token, 2), [401, 429], 'once it is revoked it is a stranger’s');
+});
+
+test('an administrator who asks too often is refused alone, and changes nothing', async () => {
+  const { body } = await admin.call('POST', '/tokens', { name: 'busy' });
+  // Known by what the first test left of strangers' requests no more: as if it had asked before.
+  const busy = (body as { token: string }).token;
+  assert.deepEqual(new Set(await statuses(busy, 2)), new Set([429]));
+  const own = jsonCaller(admin);
+  let answer = await own('POST', '/groups', { name: 'g-0' });
+  for (let made = 1; answer.status === 201; made++) answer = await own('POST', '/groups', { name: `g-${made}` });
+  assert.equal(answer.status, 429);
+  assert.ok((await admin.db`select from account_group`).length < 12);
+  assert.equal((await ask('', '/healthz')).status, 200);
+});
