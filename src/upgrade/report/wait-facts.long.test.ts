@@ -20,7 +20,7 @@ import {
 import { endUnasked, operator, scene, until as untilState } from '../steps/scene-fixture.ts';
 import { readUpgradeReport } from './report.ts';
 import { reportText } from './report-text.ts';
-import type { WaitKind } from './waits.ts';
+import type { WaitKind } from './wait.ts';
 
 const limited = { timeout: 120_000 };
 

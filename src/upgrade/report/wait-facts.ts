@@ -15,14 +15,8 @@ import { finalDecision } from '../state/upgrade-states.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import { readPauseCause, type Upgrade } from '../state/upgrade-store.ts';
 import { acceptedBy, runningSince, soakingSince, type Wave, type WaveMoves } from '../state/wave-store.ts';
-import {
-  type AccountBehind,
-  type BlockingSession,
-  type Wait,
-  type WaitFacts,
-  type WaveFacts,
-  waitsOf,
-} from './waits.ts';
+import type { AccountBehind, BlockingSession, Wait, WaitFacts, WaveFacts } from './wait.ts';
+import { waitsOf } from './waits.ts';
 
 interface CountedWave extends Pick<Wave, 'number' | 'name' | 'state' | 'startedAt' | 'soakingAt' | 'gate'> {
   readonly accounts: number;

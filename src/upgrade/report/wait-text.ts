@@ -1,6 +1,6 @@
 /** Waits in words, for a terminal: what and why, who, since and until when, and what to type. */
 import { timesInText, timeText } from '../../base/time-text.ts';
-import type { Wait } from './waits.ts';
+import type { Wait } from './wait.ts';
 
 /** As it comes from REST, where times are text. */
 type ShownWait = Omit<Wait, 'since' | 'until' | 'what'> & {

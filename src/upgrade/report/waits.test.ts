@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { supervisorsText } from '../components/supervisors-behind.ts';
 import { isFinal, isReversible, pausableStates, upgradeStates } from '../state/upgrade-states.ts';
 import type { WaveState } from '../state/wave-states.ts';
-import { type WaitFacts, type WaitKind, waitsOf } from './waits.ts';
+import type { WaitFacts, WaitKind } from './wait.ts';
+import { waitsOf } from './waits.ts';
 
 const date = fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) });
 const names = fc.array(fc.string({ minLength: 1, maxLength: 8 }), { maxLength: 30 });
