@@ -31,6 +31,7 @@ import {
   stepPlanned,
 } from '../../upgrade/steps/prepare-steps.ts';
 import { stepReversing } from '../../upgrade/steps/reverse-steps.ts';
+import { stepAllMoved, stepSoaking } from '../../upgrade/steps/soaking-steps.ts';
 import {
   advanced,
   type StepContext,
@@ -38,7 +39,7 @@ import {
   UpgradeChanged,
   waitingFor,
 } from '../../upgrade/steps/step-context.ts';
-import { stepAllMoved, stepMoving, stepSoaking } from '../../upgrade/steps/wave-steps.ts';
+import { stepMoving } from '../../upgrade/steps/wave-steps.ts';
 
 type CoordinatorOutcome =
   | StepOutcome

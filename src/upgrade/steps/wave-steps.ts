@@ -1,39 +1,21 @@
 /**
- * moving → all-moved → soaking: wave after wave, each through its gate. A gate that does not pass pauses the upgrade;
- * so does a wave whose moves fail or do not settle in time. Nothing here proceeds to finalizing: that is an operator's
- * decision.
+ * moving: wave after wave, each through its gate (gate-steps.ts). A wave whose moves fail or do not settle in time pauses the upgrade.
  */
 import { counted } from '../../base/counted.ts';
-import type { Transaction } from '../../database/connection.ts';
-import { type AbsentProcess, absentText } from '../components/absent-processes.ts';
-import { type GateAnswer, judgeGate } from '../gates/gate.ts';
-import { readGateFigures } from '../gates/gate-samples.ts';
-import { chosenGate } from '../state/plan-options.ts';
 import type { Schedule } from '../state/schedule-windows.ts';
-import { finalDecision } from '../state/upgrade-states.ts';
-import { noteAbsence, recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
-import {
-  acceptedBy,
-  listWaves,
-  passAcceptedWave,
-  readWaveMoves,
-  setWaveGate,
-  setWaveState,
-  type Wave,
-  type WaveMoves,
-  type WaveVerdict,
-} from '../state/wave-store.ts';
+import { recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
+import { acceptedBy, listWaves, readWaveMoves, setWaveState, type Wave, type WaveMoves } from '../state/wave-store.ts';
 import { listAbsentDestinations, listAbsentFromWave } from '../waves/absent-destinations.ts';
-import { recordGateAnswer } from '../waves/gate-record.ts';
-import { countFailedMoves, countStragglers, joinLatecomers, moveStragglers, queueMoves } from '../waves/latecomers.ts';
+import { joinLatecomers, queueMoves } from '../waves/latecomers.ts';
 import { awaitOutOfReach, leaveThem, outOfReachText } from '../waves/out-of-reach-rule.ts';
-import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
 import { heldBySchedule, runningSeconds } from '../waves/schedule.ts';
+import { askGate, awaitAbsent, closeGate, passWave, watchGate } from './gate-steps.ts';
 import { replaceLatecomers, replaceWave, watchReplaced } from './in-place-steps.ts';
 import { completeInstances } from './instance-steps.ts';
-import { pauseStep, pauseUpgrade } from './pausing.ts';
+import { pauseStep } from './pausing.ts';
 import { prepareDestinations } from './reuse-steps.ts';
 import { followSchedule } from './schedule-steps.ts';
+import { finishMoving, passedText } from './soaking-steps.ts';
 import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingFor } from './step-context.ts';
 
 export async function stepMoving(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
@@ -165,17 +147,6 @@ async function watchMoves(
   );
 }
 
-/** By name and host; the clocks of the wave begin anew once all are back. */
-async function awaitAbsent(
-  { db }: StepContext,
-  upgrade: Upgrade,
-  wave: Wave,
-  absent: readonly AbsentProcess[],
-): Promise<StepOutcome> {
-  await noteAbsence(db, upgrade);
-  return waitingFor(`${absentText(absent)}; wave ${wave.number} (${wave.name}) goes on then`);
-}
-
 /** Everybody else has settled; undefined if the wave goes on without those whose devices do not come. */
 async function heldByOutOfReach(
   context: StepContext,
@@ -210,163 +181,4 @@ async function watchSoak(
     });
   }
   return await watchGate(context, upgrade, wave);
-}
-
-async function watchGate(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<StepOutcome> {
-  const { soakSeconds, gate, waveDeadlineSeconds } = upgrade.plan.options;
-  const by = acceptedBy(wave);
-  if (by !== undefined) return await passAccepted(context, upgrade, wave, by);
-  const answer = await judgeSettled(context, upgrade, wave);
-  if (answer.answer === 'fail') return await closeGate(context, upgrade, wave, answer);
-  await recordGateAnswer(context.db, upgrade, wave, answer);
-  const lost = await listAbsentFromWave(context.db, upgrade, wave.number);
-  if (lost.length > 0) return await awaitAbsent(context, upgrade, wave, lost);
-  if (wave.soakingSeconds < soakSeconds)
-    return waitingFor(`wave ${wave.number} is being observed for ${soakSeconds} s`);
-  if (answer.answer === 'pass') return await passWave(context, upgrade, wave, answer);
-  const patienceSeconds = chosenGate(gate).patienceSeconds ?? waveDeadlineSeconds;
-  if (answer.cause === 'sample' && wave.soakingSeconds < soakSeconds + patienceSeconds) {
-    return waitingFor(`the gate of wave ${wave.number}, which is undecided`);
-  }
-  return await closeGate(context, upgrade, wave, answer);
-}
-
-/**
- * Instances without accounts that are replaced in place have no requests to judge or to wait for: only their processes
- * count.
- */
-async function judgeSettled(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<GateAnswer> {
-  const answer = await askGate(context, upgrade, wave, 'settled');
-  if (!upgrade.plan.inPlace || answer.answer !== 'undecided' || answer.cause !== 'sample') return answer;
-  const { accounts } = await countReplacedAccounts(context.db, upgrade, wave.number);
-  if (accounts > 0) return answer;
-  return { answer: 'pass', reasons: ['there are no accounts, so there are no requests'], figures: answer.figures };
-}
-
-/** A cold process is slow for its first minute; of a soak of less than ten minutes, only a tenth is left out. */
-const warmUpSeconds = (soakSeconds: number): number => Math.min(60, soakSeconds / 10);
-
-async function askGate(
-  context: StepContext,
-  upgrade: Upgrade,
-  wave: Wave | null,
-  since: 'committed' | 'settled',
-): Promise<GateAnswer> {
-  const { gate, soakSeconds } = upgrade.plan.options;
-  const scope = {
-    upgradeId: upgrade.id,
-    replacements: upgrade.plan.inPlace ? upgrade.progress.replacements : null,
-    wave: wave?.number ?? null,
-    since,
-    baselineHours: gate.baselineHours,
-    warmUpSeconds: warmUpSeconds(soakSeconds),
-  };
-  const figures = await readGateFigures(context.db, scope, context.gateMemory);
-  return judgeGate(figures, gate);
-}
-
-async function passWave(context: StepContext, upgrade: Upgrade, wave: Wave, answer: WaveVerdict): Promise<StepOutcome> {
-  return await stepTransaction(context, 'pass-wave', upgrade, async (tx, current) => {
-    await setWaveGate(tx, current.id, wave.number, answer);
-    await setWaveState(tx, current.id, wave.number, 'passed');
-    await recordUpgradeEvent(tx, current, `wave ${wave.number} (${wave.name}) passed its gate`, { gate: answer });
-    return advanced;
-  });
-}
-
-async function passAccepted(context: StepContext, upgrade: Upgrade, wave: Wave, by: string): Promise<StepOutcome> {
-  return await stepTransaction(context, 'pass-accepted-wave', upgrade, async (tx, current) => {
-    await passAcceptedWave(tx, current.id, wave.number);
-    await recordUpgradeEvent(
-      tx,
-      current,
-      `wave ${wave.number} (${wave.name}) has moved, and ${by} takes responsibility for it`,
-    );
-    return advanced;
-  });
-}
-
-async function closeGate(context: StepContext, upgrade: Upgrade, wave: Wave, answer: GateAnswer): Promise<StepOutcome> {
-  return await stepTransaction(context, 'close-gate', upgrade, async (tx, current) => {
-    await setWaveGate(tx, current.id, wave.number, answer);
-    if (answer.answer === 'fail') await setWaveState(tx, current.id, wave.number, 'failed');
-    const reason = `the gate of wave ${wave.number} (${wave.name}) says ${answer.answer}: ${answer.reasons.join('; ')}`;
-    await pauseUpgrade(tx, current, reason, { gate: answer });
-    return advanced;
-  });
-}
-
-async function finishMoving(
-  context: StepContext,
-  upgrade: Upgrade,
-  waves: number,
-  schedule: Schedule,
-): Promise<StepOutcome> {
-  return await stepTransaction(context, 'all-moved', upgrade, async (tx, current) => {
-    const following = await follow(context, tx, current, schedule);
-    if (following !== undefined) return following;
-    await transition(tx, current, 'all-moved', { message: passedText(waves) });
-    return advanced;
-  });
-}
-
-function passedText(waves: number): string {
-  return waves === 1 ? 'the only wave has passed' : `all ${waves} waves have passed`;
-}
-
-export async function stepAllMoved(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  return await stepTransaction(context, 'soak', upgrade, async (tx, current) => {
-    await transition(tx, current, 'soaking', { message: 'the new release serves every account and is being observed' });
-    return advanced;
-  });
-}
-
-/** Observes until an operator finalizes or reverses; accounts that are created at an old instance follow the others. */
-export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promise<StepOutcome> {
-  const { schedule, outcome } = await followSchedule(context, upgrade);
-  if (outcome !== undefined) return outcome;
-  if ((await listWaves(context.db, upgrade.id)).length > 0) {
-    const answer = await askGate(context, upgrade, null, 'settled');
-    if (answer.answer === 'fail') {
-      return await pauseStep(context, upgrade, `after the waves: ${answer.reasons.join('; ')}`, { gate: answer });
-    }
-  }
-  if (upgrade.plan.inPlace) return (await replaceLatecomers(context, upgrade)) ?? waitingFor(finalDecision);
-  const missing = await completeInstances(context, upgrade);
-  if (missing?.kind === 'advanced') return missing;
-  const following = await stepTransaction(context, 'follow', upgrade, (tx, current) =>
-    follow(context, tx, current, schedule),
-  );
-  // Observing goes on: an instance that cannot be added blocks only finalizing.
-  if (missing?.kind === 'stuck') return waitingFor(missing.reason);
-  return following ?? waitingFor(finalDecision);
-}
-
-/** Moves accounts that are not at their destination although no wave is open; undefined if there are none. */
-async function follow(
-  context: StepContext,
-  tx: Transaction,
-  upgrade: Upgrade,
-  schedule: Schedule,
-): Promise<StepOutcome | undefined> {
-  const stragglers = await countStragglers(tx, upgrade);
-  if (stragglers === 0) return undefined;
-  const held = heldBySchedule(schedule);
-  if (held !== undefined) return waitingFor(`${held}; ${counted(stragglers, 'account')} that came meanwhile`);
-  const failed = await countFailedMoves(tx, upgrade.id);
-  if (failed > 0) {
-    await pauseUpgrade(tx, upgrade, `${counted(failed, 'account')} that came meanwhile could not be moved`, {
-      failedMoves: failed,
-    });
-    return advanced;
-  }
-  await moveStragglers(tx, upgrade, context.name, 'own-wave');
-  const next = (await listWaves(tx, upgrade.id)).find(({ state }) => state === 'waiting');
-  if (next === undefined) return waitingFor(`${counted(stragglers, 'account')} that came meanwhile`);
-  if (upgrade.state === 'soaking') {
-    await transition(tx, upgrade, 'moving', {
-      message: `accounts of ${next.name} were added meanwhile: they get their own wave`,
-    });
-  }
-  return advanced;
 }
