@@ -1,6 +1,7 @@
 /** People who administer the domain. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byName, instant, name, nothing, word } from './shapes.ts';
 import { typedName, typedText } from './typed-text.ts';
 
@@ -30,7 +31,11 @@ export const administratorOperations = {
   list: {
     ...{ method: 'GET', path: '/administrators', tag, summary: 'List administrators' },
     right: 'access.read',
-    answer: z.object({ administrators: z.array(administrator) }),
+    ...smallList('administrators', administrator, {
+      sorts: ['name', 'role', 'createdAt'],
+      unique: 'name',
+      filters: ['role', 'state'],
+    }),
   },
   show: {
     ...{ method: 'GET', path: '/administrators/:name', tag, summary: 'Show an administrator' },

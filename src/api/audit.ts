@@ -4,6 +4,10 @@ import type { Operations } from './operation.ts';
 import { freeForm, instant, listLimit, word } from './shapes.ts';
 
 const filterText = z.string().min(1).max(500).optional();
+const place = z
+  .string()
+  .regex(/^\d{1,18}$/, 'use the `next` value of the previous page')
+  .optional();
 const change = z.object({
   operation: z.string(),
   /** At most a hundred. */
@@ -73,10 +77,8 @@ export const auditOperations = {
       subject: filterText.describe('An exact name or id.'),
       since: instant.optional(),
       until: instant.optional(),
-      before: z
-        .string()
-        .regex(/^\d{1,18}$/, 'use the `next` value of the previous page')
-        .optional(),
+      after: place.describe('The `next` value of the previous page.'),
+      before: place.describe('The same, for clients of releases before 1.5.'),
       limit: listLimit(500).default(50),
     }),
     answer: z.object({ entries: z.array(entry), next: z.string().nullable() }),

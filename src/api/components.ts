@@ -1,6 +1,7 @@
 /** Components and features: what runs, what is absent, and what holds each feature back. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byName, freeForm, instant, nothing } from './shapes.ts';
 
 export const component = z.object({
@@ -32,7 +33,11 @@ export const componentOperations = {
   list: {
     right: 'servers.read',
     ...{ method: 'GET', path: '/components', tag, summary: 'Every registered component, absent ones included' },
-    answer: z.object({ components: z.array(component) }),
+    ...smallList('components', component, {
+      sorts: ['kind', 'name', 'host', 'release'],
+      unique: 'name',
+      filters: ['kind', 'host', 'release'],
+    }),
   },
   forget: {
     right: 'servers.write',
@@ -45,6 +50,6 @@ export const componentOperations = {
     right: 'servers.read',
     ...{ method: 'GET', path: '/features', tag },
     summary: 'Features, and which components hold each one back',
-    answer: z.object({ featureLevel: z.string(), features: z.array(feature) }),
+    ...smallList('features', feature, { sorts: ['name'], unique: 'name' }, { featureLevel: z.string() }),
   },
 } as const satisfies Operations;

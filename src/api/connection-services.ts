@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { addedProcess, newProcess } from './new-process.ts';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byName, instant, name, revision } from './shapes.ts';
 
 const allowedHosts = z.array(z.string().min(1).max(260)).max(1000);
@@ -25,7 +26,7 @@ export const connectionServiceOperations = {
   list: {
     right: 'servers.read',
     ...{ method: 'GET', path: '/connection-services', tag, summary: 'List connection services' },
-    answer: z.object({ connectionServices: z.array(connectionService) }),
+    ...smallList('connectionServices', connectionService, { sorts: ['name', 'createdAt'], unique: 'name' }),
   },
   add: {
     right: 'servers.write',

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { budgetChangeSchema, shownBudget } from './budget.ts';
 import type { Operations } from './operation.ts';
+import { next, pageQuery } from './paging.ts';
 import { instant, listLimit } from './shapes.ts';
 
 /** The filter; `open` is everything that is not settled. */
@@ -66,8 +67,8 @@ export const deliveryOperations = {
     summary: 'Deliveries, oldest first, each with what it is waiting for',
     query: z.object({
       state: z.enum(askedDeliveryStates).default('open').describe('`open` means all that are not settled.'),
-      limit: listLimit(1000).default(200),
+      ...pageQuery(['owedAt'], listLimit(1000).default(200)),
     }),
-    answer: z.object({ deliveries: z.array(delivery) }),
+    answer: z.object({ deliveries: z.array(delivery), next }),
   },
 } as const satisfies Operations;

@@ -1,6 +1,7 @@
 /** Commands that an administrator sends to a device, and the device's command queue: show, cancel, requeue. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { next, pageQuery } from './paging.ts';
 import { byId, freeForm, instant, listLimit, nothing, owedDeliveries } from './shapes.ts';
 import { typedText } from './typed-text.ts';
 
@@ -81,8 +82,8 @@ export const deviceCommandOperations = {
     ...{ method: 'GET', path: '/devices/:id/commands', tag },
     summary: 'The newest commands of a device, with their answers',
     params: byId,
-    query: z.object({ limit: listLimit(1000).default(100) }),
-    answer: z.object({ commands: z.array(deviceCommand) }),
+    query: z.object(pageQuery(['queuedAt'], listLimit(1000).default(100), '-queuedAt')),
+    answer: z.object({ commands: z.array(deviceCommand), next }),
   },
   resend: {
     right: 'devices.repair',

@@ -4,6 +4,7 @@ import { shownBudget } from './budget.ts';
 import { component } from './components.ts';
 import { eventStream, topicList } from './event-stream.ts';
 import type { Operations } from './operation.ts';
+import { next, pageQuery } from './paging.ts';
 import { instant, listLimit } from './shapes.ts';
 import { supervisor } from './supervisors.ts';
 
@@ -156,11 +157,11 @@ export const domainOperations = {
       '`topic`, `at`, and `kind`, `subject` and `message` of an event. With the header Last-Event-ID the stream goes on ' +
       'behind that message, or says `reset` if it cannot.',
     query: z.object({
-      limit: listLimit(1000).default(100).describe('Of a list.'),
+      ...pageQuery(['id'], listLimit(1000).default(100), '-id'),
       topics: topicList.optional().describe('Of a stream, separated by commas; all that you may see by default.'),
     }),
     stream: eventStream,
-    answer: z.object({ events: z.array(event) }),
+    answer: z.object({ events: z.array(event), next }),
   },
   /** OpenAPI, which says what else is in it. Asked for without a token. */
   describe: {

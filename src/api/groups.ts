@@ -1,7 +1,8 @@
 /** Groups of accounts and their members. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
-import { byName, name, nothing, owedDeliveries, revision } from './shapes.ts';
+import { next, pageQuery, smallList } from './paging.ts';
+import { byName, listLimit, name, nothing, owedDeliveries, revision } from './shapes.ts';
 import { typedName } from './typed-text.ts';
 
 const group = z.object({ id: z.string(), name: z.string(), rank: z.number(), memberCount: z.number(), revision });
@@ -12,7 +13,7 @@ export const groupOperations = {
   list: {
     right: 'groups.read',
     ...{ method: 'GET', path: '/groups', tag, summary: 'List groups by rank' },
-    answer: z.object({ groups: z.array(group) }),
+    ...smallList('groups', group, { sorts: ['rank', 'name', 'memberCount'], unique: 'name' }),
   },
   create: {
     revised: true,
@@ -34,7 +35,8 @@ export const groupOperations = {
     right: 'groups.read',
     ...{ method: 'GET', path: '/groups/:name/members', tag, summary: 'List the accounts of a group' },
     params: byName,
-    answer: z.object({ members: z.array(z.string()) }),
+    query: z.object(pageQuery(['name'], listLimit(1000).optional())),
+    answer: z.object({ members: z.array(z.string()), next }),
   },
   addMember: {
     right: 'groups.assign',

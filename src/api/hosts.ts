@@ -1,6 +1,7 @@
 /** Hosts: invited, joined, drained, removed. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byName, instant, nothing, word } from './shapes.ts';
 
 const host = z.object({
@@ -28,7 +29,7 @@ export const hostOperations = {
   list: {
     right: 'servers.read',
     ...{ method: 'GET', path: '/hosts', tag, summary: 'List hosts, invited ones included' },
-    answer: z.object({ hosts: z.array(host) }),
+    ...smallList('hosts', host, { sorts: ['name', 'state', 'seenAt'], unique: 'name', filters: ['state', 'release'] }),
   },
   invite: {
     right: 'hosts.invite',

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { addedProcess, newProcess } from './new-process.ts';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byName, instant } from './shapes.ts';
 
 const instance = z.object({
@@ -19,7 +20,10 @@ export const instanceOperations = {
   list: {
     right: 'servers.read',
     ...{ method: 'GET', path: '/instances', tag, summary: 'List server instances' },
-    answer: z.object({ instances: z.array(instance) }),
+    ...smallList('instances', instance, {
+      sorts: ['name', 'createdAt', 'accountCount', 'deviceCount'],
+      unique: 'name',
+    }),
   },
   add: {
     right: 'servers.write',

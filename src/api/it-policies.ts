@@ -1,6 +1,7 @@
 /** IT policies, the rules that they can contain, and their assignments. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byName, freeForm, instant, name, owedDeliveries, revision } from './shapes.ts';
 import { typedName } from './typed-text.ts';
 
@@ -33,7 +34,7 @@ export const itPolicyOperations = {
   list: {
     right: 'policies.read',
     ...{ method: 'GET', path: '/it-policies', tag, summary: 'List IT policies' },
-    answer: z.object({ policies: z.array(policy) }),
+    ...smallList('policies', policy, { sorts: ['name', 'changedAt'], unique: 'name' }),
   },
   create: {
     revised: true,
@@ -47,7 +48,7 @@ export const itPolicyOperations = {
     right: 'policies.read',
     ...{ method: 'GET', path: '/it-policies/rules', tag },
     summary: 'The IT policy rules of this release',
-    answer: z.object({ rules: z.array(rule) }),
+    ...smallList('rules', rule, { sorts: ['name', 'group'], unique: 'name', filters: ['group'] }),
   },
   show: {
     revised: true,

@@ -1,7 +1,8 @@
 /** Account moves in batches: start, watch, pause, resume, turn back. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
-import { instant, name } from './shapes.ts';
+import { next, pageQuery } from './paging.ts';
+import { instant, listLimit, name } from './shapes.ts';
 import { typedText } from './typed-text.ts';
 
 const counts = z.object({
@@ -78,7 +79,8 @@ export const moveOperations = {
   list: {
     right: 'moves.read',
     ...{ method: 'GET', path: '/moves', tag, summary: 'The newest batches' },
-    answer: z.object({ batches: z.array(batch) }),
+    query: z.object(pageQuery(['createdAt'], listLimit(1000).default(100), '-createdAt')),
+    answer: z.object({ batches: z.array(batch), next }),
   },
   show: {
     right: 'moves.read',

@@ -1,6 +1,7 @@
 /** Who is told what: targets of notices, and the mail server. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byName, instant, nothing, revision, word } from './shapes.ts';
 import { typedName, typedText } from './typed-text.ts';
 
@@ -96,7 +97,7 @@ export const noticeOperations = {
   list: {
     right: 'notices.read',
     ...{ method: 'GET', path: '/notice-targets', tag, summary: 'Who is told what, and what is still to be sent' },
-    answer: z.object({ targets: z.array(target) }),
+    ...smallList('targets', target, { sorts: ['name', 'channel', 'failures'], unique: 'name', filters: ['channel'] }),
   },
   add: {
     revised: true,

@@ -3,6 +3,7 @@
  * Everything here is types and data, so that a browser can load it.
  */
 import type * as z from 'zod';
+import type { SmallList } from './paging.ts';
 import type { NeededRight } from './rights.ts';
 
 export interface Operation {
@@ -31,6 +32,8 @@ export interface Operation {
   /** Media type of the body or the answer if that is a stream and not JSON. */
   readonly consumes?: string;
   readonly produces?: string;
+  /** How its entries are filtered, sorted and cut into pages, if it is a list of few. */
+  readonly list?: SmallList;
   /** What it answers instead, for as long as the client listens, to who asks for this media type. */
   readonly stream?: string;
 }

@@ -1,6 +1,7 @@
 /** Roles: the predefined ones and those of the domain's own. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { allRights } from './rights.ts';
 import { byName, instant, nothing } from './shapes.ts';
 import { typedName } from './typed-text.ts';
@@ -18,10 +19,12 @@ export const roleOperations = {
   list: {
     right: 'access.read',
     ...{ method: 'GET', path: '/roles', tag, summary: 'List roles, and the rights that there are' },
-    answer: z.object({
-      roles: z.array(role),
-      rights: z.array(z.object({ name: z.string(), purpose: z.string() })),
-    }),
+    ...smallList(
+      'roles',
+      role,
+      { sorts: ['name', 'createdAt'], unique: 'name' },
+      { rights: z.array(z.object({ name: z.string(), purpose: z.string() })) },
+    ),
   },
   create: {
     right: 'access.write',

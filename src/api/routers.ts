@@ -1,6 +1,7 @@
 /** Routers: where they run, and where instances and connection services dial them. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byName, nothing, processName, word } from './shapes.ts';
 
 const port = z.number().int().min(1).max(65_535);
@@ -27,10 +28,12 @@ export const routerOperations = {
   list: {
     right: 'servers.read',
     ...{ method: 'GET', path: '/routers', tag, summary: 'List routers' },
-    answer: z.object({
-      routers: z.array(router),
-      publicUrl: z.string().describe('The address that devices know.'),
-    }),
+    ...smallList(
+      'routers',
+      router,
+      { sorts: ['name', 'host', 'state'], unique: 'name', filters: ['host', 'state'] },
+      { publicUrl: z.string().describe('The address that devices know.') },
+    ),
   },
   add: {
     right: 'servers.write',

@@ -1,6 +1,7 @@
 /** The services that devices get service books for. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { freeForm, owedDeliveries, revision } from './shapes.ts';
 
 const byType = z.object({
@@ -12,7 +13,10 @@ export const serviceOperations = {
   list: {
     right: 'services.read',
     ...{ method: 'GET', path: '/services', tag, summary: 'The services that devices have, with their settings' },
-    answer: z.object({ services: z.array(z.object({ type: z.string(), settings: freeForm, revision })) }),
+    ...smallList('services', z.object({ type: z.string(), settings: freeForm, revision }), {
+      sorts: ['type'],
+      unique: 'type',
+    }),
   },
   set: {
     revised: true,

@@ -1,6 +1,7 @@
 /** Signing in to the console and out again, and who one is. Served on either side of the release fence. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byId, instant, name, nothing, word } from './shapes.ts';
 import { typedName, typedText } from './typed-text.ts';
 
@@ -142,7 +143,11 @@ export const signInOperations = {
   listSessions: {
     ...{ method: 'GET', path: '/sessions', tag, summary: 'List open sessions: one’s own, or all with access.read' },
     right: 'signed-in',
-    answer: z.object({ sessions: z.array(session) }),
+    ...smallList('sessions', session, {
+      sorts: ['createdAt', 'seenAt', 'administrator'],
+      unique: 'id',
+      filters: ['administrator'],
+    }),
   },
   endSession: {
     ...{ method: 'DELETE', path: '/sessions/:id', tag, summary: 'End a session: one’s own, or any with access.write' },

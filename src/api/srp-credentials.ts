@@ -1,6 +1,7 @@
 /** SRP credentials: issue, list, revoke, and lift a suspension. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { freeForm, instant } from './shapes.ts';
 
 const identifier = z.string().regex(/^[SC]\d{8}$/, 'use S or C and eight digits');
@@ -13,6 +14,10 @@ const credential = z.object({
 });
 /** A change of the list that routers get. */
 const listChange = z.object({ identifier: z.string(), listNumber: z.number() });
+const credentials = smallList('credentials', credential, {
+  sorts: ['identifier', 'issuedAt', 'expiresAt'],
+  unique: 'serial',
+});
 const tag = 'srp';
 
 export const srpCredentialOperations = {
@@ -20,8 +25,8 @@ export const srpCredentialOperations = {
     right: 'servers.read',
     ...{ method: 'GET', path: '/srp-credentials', tag },
     summary: 'Credentials that have not expired, newest first for each identifier',
-    query: z.object({ identifier: identifier.optional() }),
-    answer: z.object({ credentials: z.array(credential) }),
+    ...credentials,
+    query: credentials.query.extend({ identifier: identifier.optional() }),
   },
   issue: {
     right: 'credentials.write',

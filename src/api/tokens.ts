@@ -1,6 +1,7 @@
 /** Administrators' tokens: with a role and an end, or without both. */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byName, instant, name, nothing } from './shapes.ts';
 import { typedName } from './typed-text.ts';
 
@@ -20,7 +21,7 @@ export const tokenOperations = {
   list: {
     right: 'access.read',
     ...{ method: 'GET', path: '/tokens', tag, summary: 'List tokens, revoked ones included' },
-    answer: z.object({ tokens: z.array(token) }),
+    ...smallList('tokens', token, { sorts: ['name', 'createdAt', 'role'], unique: 'name', filters: ['role'] }),
   },
   create: {
     right: 'access.write',

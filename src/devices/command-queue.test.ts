@@ -31,8 +31,9 @@ const queue = (wanted: NewCommand) => db.begin((tx) => queueCommand(tx, wanted))
 const cancel = (choice: CommandChoice, handedOut = false) =>
   db.begin((tx) => cancelCommands(tx, choice, { handedOut })) as Promise<ChangedCommands>;
 const requeue = (choice: CommandChoice) => db.begin((tx) => requeueCommands(tx, choice)) as Promise<ChangedCommands>;
-const commandStates = async ({ deviceId }: DeviceFixture) =>
-  (await listCommands(db, deviceId, 10)).map(({ state }) => state);
+const commandsOf = async (deviceId: DeviceFixture['deviceId'], limit: number) =>
+  (await listCommands(db, deviceId, { sort: '-queuedAt', limit })).rows;
+const commandStates = async ({ deviceId }: DeviceFixture) => (await commandsOf(deviceId, 10)).map(({ state }) => state);
 function requestOf(
   { token, fingerprint, enrolment }: DeviceFixture,
   status: ConnectRequest['status'] = 'idle',
@@ -61,7 +62,7 @@ test('a queued command is told to instances and handed out, an urgent one first'
   await unlisten();
   assert.equal(await queue(urgent), 'queued');
   assert.equal(await connect(device), urgent.commandId);
-  const listed = await listCommands(db, device.deviceId, 10);
+  const listed = await commandsOf(device.deviceId, 10);
   assert.deepEqual(
     listed.map(({ commandId, state, urgent: first, sentCount }) => ({ commandId, state, first, sentCount })),
     [
@@ -69,7 +70,7 @@ test('a queued command is told to instances and handed out, an urgent one first'
       { commandId: plain.commandId, state: 'queued', first: false, sentCount: 0 },
     ],
   );
-  assert.equal((await listCommands(db, device.deviceId, 1)).length, 1);
+  assert.equal((await commandsOf(device.deviceId, 1)).length, 1);
 });
 
 test('only a device under management gets commands', limited, async () => {
@@ -79,7 +80,7 @@ test('only a device under management gets commands', limited, async () => {
     await db`update device set state = ${state} where id = ${device.deviceId}`;
     assert.equal(await queue(command(device.deviceId)), 'not-active', state);
   }
-  assert.equal((await listCommands(db, device.deviceId, 10)).length, 0);
+  assert.equal((await commandsOf(device.deviceId, 10)).length, 0);
 });
 
 test('a move that is being committed is waited for, and the command goes with the account', limited, async () => {
@@ -92,7 +93,7 @@ test('a move that is being committed is waited for, and the command goes with th
     return waiting;
   });
   assert.equal(await queueing.result, 'queued');
-  assert.equal((await listCommands(db, device.deviceId, 1))[0]?.commandId, wanted.commandId);
+  assert.equal((await commandsOf(device.deviceId, 1))[0]?.commandId, wanted.commandId);
 });
 
 test(
@@ -146,7 +147,7 @@ test(
     for (let times = 0; times < 3; times++) assert.equal(await connect(device), commandId);
     assert.deepEqual(await requeue({ commandId }), { kind: 'changed', commands: 1, deliveries: 1 });
     assert.equal((await db`select 1 from delivery_permit where delivery_id is not null`).length, 0);
-    const [listed] = await listCommands(db, deviceId, 1);
+    const [listed] = await commandsOf(deviceId, 1);
     assert.deepEqual([listed?.state, listed?.unanswered, await delivery()], ['queued', 0, 'released']);
     assert.equal(await connect(device, 'done', commandId), null);
     assert.equal(await delivery(), 'done');

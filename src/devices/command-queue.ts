@@ -1,6 +1,7 @@
 /** A device's command queue, as administrators see and fill it. */
 import type { AccountId, CommandId, DeviceId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { type Keyed, type PageAsked, pageOf, type Sorts } from '../database/keyset.ts';
 import { type CommandState, commandStates, type PendingCommandState } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { lockAccountOf } from './device-fence.ts';
@@ -52,12 +53,21 @@ interface QueuedCommand {
   answer: object | null;
 }
 
-/** A device's newest commands first. */
-export async function listCommands(q: Queryable, deviceId: DeviceId, limit: number): Promise<QueuedCommand[]> {
-  return await q<QueuedCommand[]>`
+/** By index command_history: commands are queued in the order of their numbers. */
+const sorts: Sorts<'queuedAt'> = { queuedAt: [{ kind: 'number', of: (q) => q`sequence` }] };
+
+export async function listCommands(
+  q: Queryable,
+  deviceId: DeviceId,
+  asked: PageAsked<'queuedAt'>,
+): Promise<{ rows: readonly QueuedCommand[]; next: string | null }> {
+  const page = pageOf(q, { name: 'commands', sorts }, asked);
+  const rows = await q<(QueuedCommand & Keyed)[]>`
     select id as "commandId", request_type as "requestType", state, urgent, delivery_id as "deliveryId",
-           queued_at as "queuedAt", sent_at as "sentAt", sent_count as "sentCount", unanswered, answered_at as "answeredAt", answer
-      from command where device_id = ${deviceId} order by sequence desc limit ${limit}`;
+           queued_at as "queuedAt", sent_at as "sentAt", sent_count as "sentCount", unanswered, answered_at as "answeredAt", answer,
+           ${page.keys} as keys
+      from command where device_id = ${deviceId} and ${page.condition} order by ${page.order()} limit ${page.most}`;
+  return page.cut(rows);
 }
 
 /** A command by its id, or all pending commands of a device. */

@@ -1,5 +1,6 @@
 /** The domain's append-only log, for people. */
 import type { Queryable, SqlFragment } from '../database/connection.ts';
+import { type Keyed, type PageAsked, pageOf, type Sorts } from '../database/keyset.ts';
 
 interface NewEvent {
   /** Such as `component-registered` or `srp-refused`. */
@@ -28,10 +29,20 @@ export function eventsRecorded(q: Queryable, rows: SqlFragment): SqlFragment {
   return q`insert into event (kind, subject, message) ${rows}`;
 }
 
-/** The newest `limit` events, newest first. */
-export async function listEvents(q: Queryable, limit: number): Promise<DomainEvent[]> {
-  return await q<DomainEvent[]>`
-    select id::int as id, at, kind, subject, message from event order by event.id desc limit ${limit}`;
+/** In the order of the primary key. */
+const sorts: Sorts<'id'> = { id: [{ kind: 'number', of: (q) => q`event.id` }] };
+
+export async function listEvents(
+  q: Queryable,
+  asked: PageAsked<'id'>,
+): Promise<{ events: readonly DomainEvent[]; next: string | null }> {
+  const page = pageOf(q, { name: 'events', sorts }, asked);
+  const { rows, next } = page.cut(
+    await q<(DomainEvent & Keyed)[]>`
+      select id::int as id, at, kind, subject, message, ${page.keys} as keys from event
+       where ${page.condition} order by ${page.order()} limit ${page.most}`,
+  );
+  return { events: rows, next };
 }
 
 /** Primary key. */

@@ -2,7 +2,8 @@
 import { removeMarks } from '../accounts/account-owner.ts';
 import { counted } from '../base/counted.ts';
 import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids.ts';
-import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
+import { type Keyed, type PageAsked, pageOf, type Sorts } from '../database/keyset.ts';
 import { recordEvent } from '../domain/events.ts';
 import { holdStandingInstances } from '../instances/instance-locks.ts';
 import type { MoveBatchState } from '../states/move-batch-states.ts';
@@ -132,30 +133,46 @@ export interface MoveBatch {
   counts: MoveCounts;
 }
 
-/** The newest 100 batches with their counts, or the one asked for. */
-export async function listMoveBatches(q: Queryable, batchId?: string): Promise<MoveBatch[]> {
-  return await q<MoveBatch[]>`
-    select b.id as "batchId", b.purpose, b.upgrade_id as "upgradeId", b.wave_number as "waveNumber", b.state,
-           b.pause_reason as "pauseReason", b.created_by as "createdBy", b.created_at as "createdAt",
-           (select json_build_object(
-              'queued', count(*) filter (where m.state = 'queued'),
-              'reserved', count(*) filter (where m.state = 'reserved'),
-              'fenced', count(*) filter (where m.state = 'fenced'),
-              'delivering', count(*) filter (where m.state = 'delivering'),
-              'settled', count(*) filter (where m.state = 'settled'),
-              'closed', count(*) filter (where m.state = 'closed'),
-              'rolledBack', count(*) filter (where m.state = 'rolled-back'),
-              'cancelled', count(*) filter (where m.state = 'cancelled'),
-              'outOfReach', count(*) filter (where m.state = 'delivering' and m.out_of_reach))
-              from account_move m where m.batch_id = b.id) as counts
-      from move_batch b
-     where ${batchId ?? null}::uuid is null or b.id = ${batchId ?? null}
-     order by b.created_at desc limit 100`;
+const sorts: Sorts<'createdAt'> = {
+  createdAt: [
+    { kind: 'time', of: (q) => q`b.created_at` },
+    { kind: 'id', of: (q) => q`b.id` },
+  ],
+};
+
+/** Batches with their counts: those of an upgrade are as many as its waves, so that they are sorted without an index. */
+export async function listMoveBatches(
+  q: Queryable,
+  asked: PageAsked<'createdAt'>,
+): Promise<{ rows: readonly MoveBatch[]; next: string | null }> {
+  const page = pageOf(q, { name: 'moves', sorts }, asked);
+  return page.cut(
+    await q<(MoveBatch & Keyed)[]>`
+      select ${columns(q)}, ${page.keys} as keys from move_batch b
+       where ${page.condition} order by ${page.order()} limit ${page.most}`,
+  );
 }
 
 export async function moveBatchStatus(q: Queryable, batchId: string): Promise<MoveBatch | 'not-found'> {
-  const [batch] = await listMoveBatches(q, batchId);
+  const [batch] = await q<MoveBatch[]>`select ${columns(q)} from move_batch b where b.id = ${batchId}`;
   return batch ?? 'not-found';
+}
+
+function columns(q: Queryable): SqlFragment {
+  return q`
+    b.id as "batchId", b.purpose, b.upgrade_id as "upgradeId", b.wave_number as "waveNumber", b.state,
+    b.pause_reason as "pauseReason", b.created_by as "createdBy", b.created_at as "createdAt",
+    (select json_build_object(
+       'queued', count(*) filter (where m.state = 'queued'),
+       'reserved', count(*) filter (where m.state = 'reserved'),
+       'fenced', count(*) filter (where m.state = 'fenced'),
+       'delivering', count(*) filter (where m.state = 'delivering'),
+       'settled', count(*) filter (where m.state = 'settled'),
+       'closed', count(*) filter (where m.state = 'closed'),
+       'rolledBack', count(*) filter (where m.state = 'rolled-back'),
+       'cancelled', count(*) filter (where m.state = 'cancelled'),
+       'outOfReach', count(*) filter (where m.state = 'delivering' and m.out_of_reach))
+       from account_move m where m.batch_id = b.id) as counts`;
 }
 
 /** From the commit on no move of the batch starts; those in progress reach a safe point. */

@@ -6,7 +6,9 @@ import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type * as z from 'zod';
 import type { AnswerOf, Operation, Unchanged } from '../api/operation.ts';
+import type { SmallList } from '../api/paging.ts';
 import { etagOfRevision, refuseCondition } from './etag.ts';
+import { withPage } from './pages.ts';
 
 type Part<Op extends Operation, Key extends 'params' | 'query' | 'body'> = Op extends {
   readonly [Name in Key]: infer Shape extends z.ZodType;
@@ -21,10 +23,15 @@ export type ServedRequest<Op extends Operation> = Omit<FastifyRequest, 'params' 
   body: Part<Op, 'body'>;
 };
 
+/** A list of few is answered whole; its pages are made here. */
+type Whole<Op extends Operation> = Op extends { readonly list: SmallList }
+  ? Omit<Unchanged<AnswerOf<Op>>, 'next'>
+  : Unchanged<AnswerOf<Op>>;
+
 /** Stored rows may be returned as they are: fields that the shape lacks are omitted. */
 type Answered<Op extends Operation> = Op extends { readonly status: 204 }
   ? Promise<void>
-  : Promise<Unchanged<AnswerOf<Op>> | (Op extends { readonly stream: string } ? Readable : never)>;
+  : Promise<Whole<Op> | (Op extends { readonly stream: string } ? Readable : never)>;
 
 export function serve<Op extends Operation>(
   app: FastifyInstance,
@@ -32,7 +39,7 @@ export function serve<Op extends Operation>(
   handler: (request: ServedRequest<Op>, reply: FastifyReply) => Answered<Op>,
 ): void {
   const { method, path, tag, summary, description, params, query, body, status = 200, answer } = operation;
-  const { consumes, produces, revised } = operation;
+  const { consumes, produces, revised, list } = operation;
   app.route({
     method,
     url: path,
@@ -51,7 +58,8 @@ export function serve<Op extends Operation>(
     },
     handler: async (request, reply) => {
       if (method !== 'GET' && (revised !== true || status === 201)) refuseCondition(request);
-      const answered = await handler(request as ServedRequest<Op>, reply);
+      const whole = await handler(request as ServedRequest<Op>, reply);
+      const answered = list === undefined ? whole : withPage(list, whole as object, request.query as object);
       if (produces !== undefined) reply.type(produces);
       const shown = revised === true ? (answered as { revision?: number } | undefined)?.revision : undefined;
       if (shown !== undefined) reply.header('etag', etagOfRevision(shown));

@@ -4,7 +4,8 @@ import { type AskedDeliveryState, askedDeliveryStates, deliveryOperations } from
 import { timeText } from '../../base/time-text.ts';
 import { collectValues, number, unvalidated } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns, facts, type Style } from '../text-output.ts';
+import { afterText } from '../paging-words.ts';
+import { cell, columns, facts, moreText, type Style } from '../text-output.ts';
 
 export function addBudgetCommands(program: Command, frame: Frame): void {
   const budget = program.command('budget').description('how many deliveries may be in flight at the same time');
@@ -65,21 +66,26 @@ export function addDeliveriesCommand(program: Command, frame: Frame): void {
       .command('deliveries')
       .description('list deliveries, each with what it is waiting for')
       .option('--state <state>', `only in this state: ${askedDeliveryStates.join(', ')}`, 'open')
+      .option('--after <next>', afterText)
       .option('--limit <number>', 'maximum number of deliveries', number, 200)
-      .action(async ({ state, limit }: { state: string; limit: number }, command) => {
-        const query = { state: unvalidated<AskedDeliveryState>(state), limit };
-        await frame.ask(command, deliveryOperations.list, { query }, (answer, style) =>
-          columns(style, answer.deliveries, {
-            account: (row) => row.account,
-            device: (row) => row.deviceId,
-            model: (row) => cell(row.deviceModel),
-            item: (row) => row.item,
-            'because of': (row) => row.cause,
-            state: (row) => row.state,
-            instance: (row) => cell(row.instance),
-            owed: (row) => timeText(row.owedAt),
-            why: (row) => cell(row.waitingFor ?? row.failure),
-          }),
+      .action(async ({ state, ...page }: { state: string; after?: string; limit: number }, command) => {
+        const query = { state: unvalidated<AskedDeliveryState>(state), ...page };
+        await frame.ask(
+          command,
+          deliveryOperations.list,
+          { query },
+          (answer, style) =>
+            columns(style, answer.deliveries, {
+              account: (row) => row.account,
+              device: (row) => row.deviceId,
+              model: (row) => cell(row.deviceModel),
+              item: (row) => row.item,
+              'because of': (row) => row.cause,
+              state: (row) => row.state,
+              instance: (row) => cell(row.instance),
+              owed: (row) => timeText(row.owedAt),
+              why: (row) => cell(row.waitingFor ?? row.failure),
+            }) + moreText(style, '--after', answer.next),
         );
       }),
     'bramble deliveries --state suspect',

@@ -14,7 +14,8 @@ import { BrambleError } from '../../base/errors.ts';
 import { timeText } from '../../base/time-text.ts';
 import { collectTexts, fileBytes, number, unvalidated } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
-import { cell, columns } from '../text-output.ts';
+import { afterText } from '../paging-words.ts';
+import { cell, columns, moreText } from '../text-output.ts';
 
 const commands = operatorCommand.options.map(({ shape: { requestType, ...parameters } }) => ({
   name: requestType.value,
@@ -62,19 +63,24 @@ export function addListCommand(devices: Command, frame: Frame): void {
     devices
       .command('commands <id>')
       .description('list the newest commands of a device')
+      .option('--after <next>', afterText)
       .option('--limit <number>', 'maximum number of commands', number, 50)
-      .action(async (id: string, { limit }: { limit: number }, command) => {
-        await frame.ask(command, deviceCommandOperations.list, { params: { id }, query: { limit } }, (answer, style) =>
-          columns(style, answer.commands, {
-            command: (row) => row.commandUuid,
-            type: (row) => row.requestType,
-            state: (row) => row.state,
-            queued: (row) => timeText(row.queuedAt),
-            sent: (row) => String(row.sentCount),
-            unanswered: (row) => String(row.unanswered),
-            answered: (row) => timeText(row.answeredAt),
-            answer: (row) => answerText(row.answer),
-          }),
+      .action(async (id: string, query: { after?: string; limit: number }, command) => {
+        await frame.ask(
+          command,
+          deviceCommandOperations.list,
+          { params: { id }, query },
+          (answer, style) =>
+            columns(style, answer.commands, {
+              command: (row) => row.commandUuid,
+              type: (row) => row.requestType,
+              state: (row) => row.state,
+              queued: (row) => timeText(row.queuedAt),
+              sent: (row) => String(row.sentCount),
+              unanswered: (row) => String(row.unanswered),
+              answered: (row) => timeText(row.answeredAt),
+              answer: (row) => answerText(row.answer),
+            }) + moreText(style, '--after', answer.next),
         );
       }),
     'bramble device commands 6f2d1b7e-3c8f-4a61-9d2b-0e8c5a7f1234',

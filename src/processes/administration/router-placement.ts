@@ -44,7 +44,7 @@ export async function viewRouters({
   db,
   home,
   host: own,
-}: AdministrationContext): Promise<AnswerOf<typeof routerOperations.list>> {
+}: AdministrationContext): Promise<Omit<AnswerOf<typeof routerOperations.list>, 'next'>> {
   const [routers, alive, { publicUrl }] = await Promise.all([listRouters(db), namesAtWork(db), readDomain(db)]);
   // The first host does not ask for certificates, so the table does not have its port.
   const ownPort = (await readConfiguration(home).catch(() => undefined))?.publicPort || null;

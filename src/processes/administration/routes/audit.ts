@@ -14,7 +14,8 @@ import { type AdministrationContext, write } from '../context.ts';
 export function auditRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     serve(app, auditOperations.list, async (request) => {
-      const entries = await listAudit(context.db, request.query);
+      const { after, before = after, ...filter } = request.query;
+      const entries = await listAudit(context.db, { ...filter, before });
       const next = entries.length < request.query.limit ? null : (entries.at(-1)?.id ?? null);
       return { entries, next };
     });

@@ -1,5 +1,6 @@
 /** The budget, and every delivery with the reason why it waits. */
 import type { FastifyPluginAsync } from 'fastify';
+import { actorOf } from '../../../access/actor.ts';
 import { budgetSchema } from '../../../api/budget.ts';
 import { deliveryOperations } from '../../../api/deliveries.ts';
 import { issueError } from '../../../base/field-error.ts';
@@ -46,8 +47,9 @@ export function deliveryRoutes(context: AdministrationContext): FastifyPluginAsy
         }),
     );
 
-    serve(app, deliveryOperations.list, async (request) => ({
-      deliveries: await listDeliveries(context.db, request.query.state, request.query.limit),
-    }));
+    serve(app, deliveryOperations.list, async (request) => {
+      const accounts = { within: actorOf(request).groups };
+      return await listDeliveries(context.db, { ...request.query, accounts });
+    });
   };
 }

@@ -36,9 +36,10 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
     serve(app, deviceCommandOperations.list, async (request) => {
       const deviceId = request.params.id as DeviceId;
       if ((await findDevice(context.db, deviceId)) === undefined) throw notFound('device', deviceId);
-      const commands = await listCommands(context.db, deviceId, request.query.limit);
+      const { rows, next } = await listCommands(context.db, deviceId, request.query);
       return {
-        commands: commands.map(({ commandId, answer, ...command }) => ({
+        next,
+        commands: rows.map(({ commandId, answer, ...command }) => ({
           ...command,
           commandUuid: commandId,
           answer: answer === null ? null : (answer as Record<string, unknown>),

@@ -22,8 +22,8 @@ export function eventRoutes({ db, log }: AdministrationContext): FastifyPluginAs
     app.addHook('preClose', async () => await hub.close());
 
     serve(app, domainOperations.listEvents, async (request, reply) => {
-      const { limit, topics } = request.query;
-      if (!asksForStream(request)) return { events: await listEvents(db, limit) };
+      const { topics, ...page } = request.query;
+      if (!asksForStream(request)) return await listEvents(db, page);
       const actor = actorOf(request);
       return await streamAnswer(request, reply, {
         ...{ hub, owner: `${actor.kind} ${actor.id}`, standing: standingOf(actor) },

@@ -1,5 +1,7 @@
 /** Groups of accounts and their members. A change of members queues the account's IT policy again. */
 import type { FastifyPluginAsync } from 'fastify';
+import { actorOf } from '../../../access/actor.ts';
+import { listAccounts } from '../../../accounts/account-list.ts';
 import { membersOfGroup } from '../../../accounts/account-selection.ts';
 import { getAccount } from '../../../accounts/accounts.ts';
 import {
@@ -17,6 +19,7 @@ import { BrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
 import { refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
+import { conditionsOf } from '../account-conditions.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { owePolicy } from '../owed-policies.ts';
 
@@ -49,9 +52,14 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsync 
     );
 
     serve(app, groupOperations.listMembers, async (request) => {
-      const members = await listGroupMembers(context.db, request.params.name);
-      if (members === undefined) throw notFound('group', request.params.name);
-      return { members };
+      const { limit = request.query.after === undefined ? undefined : 1000, ...page } = request.query;
+      const group = request.params.name;
+      const conditions = await conditionsOf(context.db, actorOf(request), { group });
+      if (limit !== undefined) {
+        const { accounts, next } = await listAccounts(context.db, { ...conditions, ...page, limit });
+        return { members: accounts.map(({ name }) => name), next };
+      }
+      return { members: (await listGroupMembers(context.db, group)) ?? [], next: null };
     });
 
     serve(app, groupOperations.addMember, async (request) => {

@@ -55,7 +55,10 @@ export function moveRoutes(context: AdministrationContext): FastifyPluginAsync {
       });
     });
 
-    serve(app, moveOperations.list, async () => ({ batches: (await listMoveBatches(context.db)).map(batchView) }));
+    serve(app, moveOperations.list, async (request) => {
+      const { rows, next } = await listMoveBatches(context.db, request.query);
+      return { batches: rows.map(batchView), next };
+    });
 
     serve(app, moveOperations.show, async (request) => {
       const { batch } = request.params;
