@@ -46,6 +46,16 @@ export async function readEvidence(fleet: RunningFleet): Promise<Evidence> {
   return { journal, commands: summarizeCommands(journal) };
 }
 
+/** Requests of devices that failed, each with what it was told. */
+export function failuresIn(journal: readonly JournalEntry[]): string[] {
+  return journal
+    .filter((entry) => entry.event === 'request')
+    .filter(({ failure }) => failure !== undefined)
+    .map(({ at, device, request, failure, message }) =>
+      [new Date(at).toISOString(), device, request, failure, message].join(' '),
+    );
+}
+
 export interface Watching {
   samples?: Samples;
   /** An account that a fenced administration service wrote and did not commit. */

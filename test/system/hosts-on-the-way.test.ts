@@ -5,12 +5,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { upgradeOperations } from '../../src/api/upgrade.ts';
-import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { type BuiltArchive, nextArchive, workingTreeArchive } from '../harness/archives.ts';
 import { type AtWork, emptyDatabase, startAtWork } from '../harness/at-work.ts';
 import type { RunningDomain } from '../harness/domain.ts';
-import { assertNothingLost, readEvidence } from '../harness/evidence.ts';
+import { assertNothingLost, failuresIn, readEvidence } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
 import { type FurtherHost, joinFurtherHost, makeRoles } from '../harness/further-host.ts';
 import { openGate, startUpgrade, untilUpgrade } from '../harness/upgrade.ts';
@@ -85,7 +84,6 @@ describe('an upgrade that gets another host on the way', { timeout: 600_000 }, (
       return rows.length === 1;
     });
     await assertNothingLost(domain, fleet);
-    const { failedByClass } = summarizeRequests((await readEvidence(fleet)).journal);
-    assert.deepEqual(failedByClass, {}, 'no request of a device failed');
+    assert.deepEqual(failuresIn((await readEvidence(fleet)).journal), [], 'no request of a device failed');
   });
 });

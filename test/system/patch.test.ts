@@ -8,12 +8,11 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { upgradeOperations } from '../../src/api/upgrade.ts';
 import { exitCode } from '../../src/cli/exit-codes.ts';
-import { summarizeRequests } from '../../src/simulator/journal-summary.ts';
 import { until } from '../../src/testing/condition.ts';
 import { exitWithin } from '../../src/testing/process.ts';
 import { type BuiltArchive, defectiveArchive, patchBase, patchedArchive, sealedArchive } from '../harness/archives.ts';
 import { isAnswering, type RunningDomain, startDomain } from '../harness/domain.ts';
-import { assertNothingLost, readEvidence, untilServed } from '../harness/evidence.ts';
+import { assertNothingLost, failuresIn, readEvidence, untilServed } from '../harness/evidence.ts';
 import type { RunningFleet } from '../harness/fleet.ts';
 import { configureDomain, enrolFleet } from '../harness/preparation.ts';
 import { commandJson } from '../harness/scene.ts';
@@ -51,8 +50,8 @@ describe('a patch in place', () => {
     internal?.server.close();
   });
 
-  async function failed(): Promise<object> {
-    return summarizeRequests((await readEvidence(fleet)).journal).failedByClass;
+  async function failed(): Promise<string[]> {
+    return failuresIn((await readEvidence(fleet)).journal);
   }
 
   async function effects(): Promise<{ onDevices: number; accounts: number }> {
