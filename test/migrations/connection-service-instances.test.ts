@@ -86,6 +86,13 @@ async function expandedDatabase() {
   return old;
 }
 
+/** Expanded, with what this checkout's statements read beyond the columns of 1.1. */
+async function expandedForThisCheckout() {
+  const old = await expandedDatabase();
+  await old.db`alter table connection_service add column revision bigint not null default 1`;
+  return old;
+}
+
 /** What each service has in the column and in the relation, by name of the service. */
 async function bothOf(db: Database): Promise<Record<string, [string | null, string[]]>> {
   const rows = await db<{ name: string; column: string | null; relation: string[] }[]>`
@@ -114,7 +121,7 @@ test('what 1.0 writes into the column stands in the relation: created, changed, 
 });
 
 test('what 1.1 writes into the relation stands in the column, and 1.0 reads it', async () => {
-  const { db } = await expandedDatabase();
+  const { db } = await expandedForThisCheckout();
   const created = await db.begin((tx) => createConnectionService(tx, { name: 'mds', instances: ['east'] }));
   assert.ok(created.kind === 'created');
   assert.deepEqual(await bothOf(db), { mds: ['east', ['east']] });
@@ -134,7 +141,7 @@ test('what 1.1 writes into the relation stands in the column, and 1.0 reads it',
 });
 
 test('a second instance is refused while the schema is expanded, also when two are written at once', async () => {
-  const { db } = await expandedDatabase();
+  const { db } = await expandedForThisCheckout();
   const several = (tx: Parameters<typeof updateConnectionService>[0]) =>
     updateConnectionService(tx, 'mds', { instances: ['east', 'west'] });
   const created = await db.begin((tx) => createConnectionService(tx, { name: 'mds', instances: ['east'] }));
@@ -158,7 +165,7 @@ test('a second instance is refused while the schema is expanded, also when two a
 });
 
 test('both releases changing one service at once leave column and relation in step', async () => {
-  const { db } = await expandedDatabase();
+  const { db } = await expandedForThisCheckout();
   await db.unsafe(release10.create, [randomUUID(), 'mds', 'east']);
   for (let round = 0; round < 10; round++) {
     await Promise.all([
@@ -259,7 +266,10 @@ test('after it, routes name the owner’s connection services in order, and each
   ] as const) {
     await db.unsafe(release10.create, [randomUUID(), name, instance]);
   }
-  const identifierOf = async (name: string) => (await getConnectionService(db, name))?.srpIdentifier ?? '';
+  const identifierOf = async (name: string) => {
+    const [row] = await db`select srp_identifier as "srpIdentifier" from connection_service where name = ${name}`;
+    return String(row?.['srpIdentifier']);
+  };
   const [a, b] = [await identifierOf('mds-a'), await identifierOf('mds-b')];
   const named = async () =>
     (await answerRoutes(db, { nonce: 'n'.repeat(22), tokens: [], certificates: [fingerprint] }))[0]?.connectionServices;

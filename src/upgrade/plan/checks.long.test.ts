@@ -121,6 +121,10 @@ for (const [old, next] of [
   ],
   [
     { release: '1.3.0', last: 23 },
+    { release: '1.4.0', last: 34, schemaVersion: 33 },
+  ],
+  [
+    { release: '1.4.0', last: 34 },
     { release: thisRelease.release, last: Number.POSITIVE_INFINITY, schemaVersion: thisRelease.schemaVersion },
   ],
 ] as const) {
