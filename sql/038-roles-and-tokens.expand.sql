@@ -1,4 +1,4 @@
--- Roles of one's own, and tokens with a role, groups and an end (docs/adr/0058-roles-and-limited-tokens.md). They stand apart from
+-- Roles of one's own, and tokens with a role, groups and an end (docs/adr/0059-roles-and-limited-tokens.md). They stand apart from
 -- administrator_token: release 1.4 takes whatever stands there for all-powerful, also after an upgrade was reversed.
 create table custom_role (
   name       text primary key,                   -- never one of the predefined roles

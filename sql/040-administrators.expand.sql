@@ -1,4 +1,4 @@
--- People who administer the domain, how they sign in, and their sessions (docs/adr/0061-administrators-sign-in.md). 1.4 knows none of this: for it
+-- People who administer the domain, how they sign in, and their sessions (docs/adr/0062-administrators-sign-in.md). 1.4 knows none of this: for it
 -- there are tokens only, which stay what they are.
 
 create table administrator (
