@@ -17,6 +17,7 @@ const lifetime: Readonly<Record<CookieKind, { sameSite: 'Strict' | 'Lax'; second
 };
 
 export interface Cookies {
+  nameOf(kind: CookieKind): string;
   read(request: Asking, kind: CookieKind): string | undefined;
   set(reply: FastifyReply, kind: CookieKind, value: string): void;
   clear(reply: FastifyReply, kind: CookieKind): void;
@@ -30,6 +31,7 @@ export function cookiesOf(domainId: string): Cookies {
     reply.header('set-cookie', text);
   };
   return {
+    nameOf,
     read: (request, kind) => cookieValue(request.headers.cookie, nameOf(kind)),
     set: (reply, kind, value) => write(reply, kind, value, lifetime[kind].seconds),
     clear: (reply, kind) => write(reply, kind, '', 0),

@@ -3,9 +3,7 @@
  * paths. Invariant: every route except the health paths, the OpenAPI document and those of sign-in requires a token or a session
  * and has a schema.
  */
-import fastifySwagger from '@fastify/swagger';
 import type { FastifyInstance } from 'fastify';
-import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 import { auditRequests } from '../../access/audited-request.ts';
 import { authenticate } from '../../access/authentication.ts';
 import type { Rates } from '../../access/rate-limits.ts';
@@ -14,9 +12,9 @@ import { signInRoutes } from '../../access/routes/sign-in.ts';
 import { problem, problemMediaType } from '../../api/shapes.ts';
 import { BrambleError } from '../../base/errors.ts';
 import type { HealthHandler } from '../../process/health.ts';
+import { describeApi } from '../../rest/api-description.ts';
 import type { BodyPatience } from '../../rest/body-deadline.ts';
 import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
-import { closedSchema } from '../../rest/strict-input.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
 import { ownAccessRoutes } from './routes/own-access.ts';
@@ -54,21 +52,9 @@ export async function administrationServer(options: AdministrationServerOptions)
     const failure = { description: 'Refused or failed.', content: { [problemMediaType]: { schema: problem } } };
     route.schema = { ...route.schema, response: { ...response, '4xx': failure, '5xx': failure } };
   });
-  await app.register(fastifySwagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Bramble administration',
-        description: 'Everything that an administrator can do in a Bramble domain.',
-        version: context.release,
-      },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-      security: [{ token: [] }],
-    },
-    transform: describeStrictly,
-  });
-  if (options.health) answerHealthPaths(app, options.health);
   const desk = await signInDesk(context);
+  await describeApi(app, context.release, desk.cookies.nameOf('session'));
+  if (options.health) answerHealthPaths(app, options.health);
   authenticate(app, context.db, desk, options.rates);
   auditRequests(app, { component: context.name, host: context.host }, context);
   await app.register(apiRoutes(context), { prefix: '/api/v1' });
@@ -77,9 +63,3 @@ export async function administrationServer(options: AdministrationServerOptions)
   await app.ready();
   return app;
 }
-
-const describeStrictly: typeof jsonSchemaTransform = (route) => {
-  const { schema, url } = jsonSchemaTransform(route);
-  const { body, querystring } = schema;
-  return { schema: { ...schema, body: closedSchema(body), querystring: closedSchema(querystring) }, url };
-};
