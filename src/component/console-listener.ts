@@ -6,20 +6,25 @@
  * next, and those that are open end with the answer under way.
  */
 import type { Server } from 'node:http';
+import type { Server as SecureServer } from 'node:https';
 import { type AddressInfo, isIP } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { isLoopback } from '../base/loopback.ts';
 import { readPresent } from '../base/present-file.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import { type ConsoleSettings, readConfiguration } from '../process/configuration.ts';
 import { aborted } from '../process/supervision.ts';
 import type { ComponentContext } from './component-process.ts';
+import { type ConsoleCertificate, followConsoleCertificate, readConsoleCertificate } from './console-certificate.ts';
 
 /** Made anew for each time that it is accepted on. */
 interface ConsoleServer {
-  readonly server: Server;
+  readonly server: Server | SecureServer;
   readonly scheme: 'http' | 'https';
+  renew(certificate: ConsoleCertificate): void;
   close(): Promise<void>;
 }
 
@@ -28,7 +33,7 @@ const retryMs = 2000;
 /** Accepts until the signal is aborted, and then ends what is open. What fails is logged once and tried again. */
 export async function serveConsole(
   context: Pick<ComponentContext<unknown>, 'environment' | 'log' | 'sockets'>,
-  createServer: (settings: ConsoleSettings) => ConsoleServer,
+  createServer: (settings: ConsoleSettings, certificate: ConsoleCertificate | null) => ConsoleServer,
   signal: AbortSignal,
 ): Promise<void> {
   const { environment, log, sockets } = context;
@@ -38,16 +43,23 @@ export async function serveConsole(
   while (!signal.aborted) {
     try {
       const { console: settings } = await readConfiguration(environment.home);
+      const read = async () => await readConsoleCertificate(environment.home, settings);
+      const certificate = await read();
       const place = await sockets.take('console', { host: settings.listen, port: settings.port }, signal);
       if (place === null) return;
-      const served = createServer(settings);
+      const served = createServer(settings, certificate);
+      let following: Promise<void> | undefined;
       try {
         await listening(served.server, place);
         sockets.hold('console', served.server);
         await announce(environment.home, served, settings);
+        if (certificate !== null) {
+          const followed = { read, present: certificate, clock: systemClock, log, signal };
+          following = followConsoleCertificate({ ...followed, use: (renewed) => served.renew(renewed) });
+        }
         await aborted(signal);
       } finally {
-        await served.close();
+        await Promise.all([served.close(), following]);
       }
     } catch (error) {
       if (!isTold && !signal.aborted) log.warn({ error: messageOf(error) }, 'the console is not served; will retry');
@@ -73,8 +85,4 @@ async function announce(home: string, { server, scheme }: ConsoleServer, setting
   const host = settings.names[0] ?? (isLoopback(address) ? 'localhost' : address);
   const url = `${scheme}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
   await writeWholeFile(join(home, 'console.json'), `${JSON.stringify({ url })}\n`, 'w');
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.');
 }

@@ -4,20 +4,32 @@ import path from 'node:path';
 import * as z from 'zod';
 import { addressRangeShape } from '../base/address-ranges.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
+import { isLoopback } from '../base/loopback.ts';
 
 const port = z.int().min(0).max(65_535);
 
-const consoleSchema = z.object({
-  /** Loopback unless there is a certificate: a password is never sent in the clear. */
-  listen: z.union([z.ipv4(), z.ipv6()]).default('127.0.0.1'),
-  /** 0 takes any free port. */
-  port: port.default(3180),
-  /** Under which names browsers reach it, beside `localhost` and addresses. */
-  names: z
-    .array(z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host name in lower case'))
-    .max(32)
-    .default([]),
-});
+const consoleSchema = z
+  .object({
+    listen: z.union([z.ipv4(), z.ipv6()]).default('127.0.0.1'),
+    /** 0 takes any free port. */
+    port: port.default(3180),
+    /** Under which names browsers reach it, beside `localhost` and addresses. */
+    names: z
+      .array(z.string().regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'a host name in lower case'))
+      .max(32)
+      .default([]),
+    /** PEM files, relative to the home: with them it is HTTPS. */
+    certificate: z.string().min(1).optional(),
+    key: z.string().min(1).optional(),
+  })
+  .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), {
+    message: 'certificate and key go together',
+  })
+  // Passwords and tokens are never sent in the clear.
+  .refine(({ listen, certificate }) => isLoopback(listen) || certificate !== undefined, {
+    message: 'without certificate and key it listens on loopback alone',
+    path: ['listen'],
+  });
 
 export const configurationSchema = z.object({
   database: z.union([

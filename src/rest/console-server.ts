@@ -5,9 +5,15 @@
  * headers that keep a browser from doing anything else with it.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import { type ConsoleOrigin, isOwnName, markArrival } from '../base/console-origin.ts';
 import { type ConsoleFiles, consoleFiles } from './console-files.ts';
 import { commonHeaders, inertHeaders, pageAnswer } from './console-headers.ts';
+
+interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
 
 interface ConsoleServerOptions {
   /** The REST server, which is ready. */
@@ -15,13 +21,17 @@ interface ConsoleServerOptions {
   /** With the built files of the console, the own ones first. */
   folders: () => AsyncIterable<string>;
   names: readonly string[];
+  /** In PEM; without it, HTTP is spoken. */
+  certificate: Certificate | null;
   /** Who answers, as each answer says: the page of a domain that is being upgraded shows it. */
   servedBy: 'administration' | 'coordinator';
 }
 
 interface ConsoleServer {
-  readonly server: Server;
+  readonly server: Server | SecureServer;
   readonly scheme: 'http' | 'https';
+  /** For connections from now on. */
+  renew(certificate: Certificate): void;
   /** Accepts no more; answers under way end their connections, at the latest after the grace. */
   close(graceMs?: number): Promise<void>;
 }
@@ -31,16 +41,18 @@ const maxConnections = 512;
 const headersTimeoutMs = 15_000;
 const keepAliveMs = 75_000;
 const underWayMs = 5000;
+const tls = { minVersion: 'TLSv1.2', handshakeTimeout: 10_000 } as const;
 
 /** It does not listen yet. */
 export function createConsoleServer(options: ConsoleServerOptions): ConsoleServer {
-  const origin: ConsoleOrigin = { scheme: 'http', names: options.names };
+  const { certificate } = options;
+  const origin: ConsoleOrigin = { scheme: certificate === null ? 'http' : 'https', names: options.names };
   const files = consoleFiles(options.folders);
   const open = new Set<ServerResponse>();
   let closing = false;
   // No limit for whole requests: the API has its own for bodies, and imports are long.
   const limits = { headersTimeout: headersTimeoutMs, requestTimeout: 0, keepAliveTimeout: keepAliveMs };
-  const server = createServer(limits, (request, response) => {
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
     open.add(response);
     response.once('close', () => open.delete(response));
     if (closing) response.setHeader('connection', 'close');
@@ -49,11 +61,14 @@ export function createConsoleServer(options: ConsoleServerOptions): ConsoleServe
     setHeaders(response, inertHeaders);
     markArrival(request, origin);
     options.app.routing(request, response);
-  });
+  };
+  const secure = certificate && createSecureServer({ ...limits, ...tls, ...certificate }, answer);
+  const server = secure ?? createServer(limits, answer);
   server.maxConnections = maxConnections;
   return {
     server,
     scheme: origin.scheme,
+    renew: (renewed) => secure?.setSecureContext({ ...tls, ...renewed }),
     close: async (graceMs = underWayMs) => {
       closing = true;
       for (const response of open) if (!response.headersSent) response.setHeader('connection', 'close');
@@ -64,8 +79,9 @@ export function createConsoleServer(options: ConsoleServerOptions): ConsoleServe
   };
 }
 
+/** By /healthz a program sees that this is a service of a domain. */
 function isOfApi({ url = '' }: IncomingMessage): boolean {
-  return url === '/api' || url.startsWith('/api/') || url.startsWith('/api?');
+  return /^\/(?:api|healthz)(?:[/?]|$)/.test(url);
 }
 
 async function answerPage(

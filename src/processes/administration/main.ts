@@ -17,6 +17,7 @@ import {
   type Listening,
   type Work,
 } from '../../component/component-process.ts';
+import type { ConsoleCertificate } from '../../component/console-certificate.ts';
 import { serveConsole } from '../../component/console-listener.ts';
 import { type MasterKeyRing, openMasterKeyRing } from '../../component/master-key-ring.ts';
 import { announceAddress } from '../../component/service-address.ts';
@@ -89,7 +90,8 @@ export async function runAdministration(): Promise<void> {
 
 function consoleServer({ environment }: Context, app: FastifyInstance) {
   const folders = () => consoleFolders(environment.home);
-  return ({ names }: ConsoleSettings) => createConsoleServer({ app, folders, names, servedBy: 'administration' });
+  return ({ names }: ConsoleSettings, certificate: ConsoleCertificate | null) =>
+    createConsoleServer({ app, folders, names, certificate, servedBy: 'administration' });
 }
 
 async function restServer(context: Context, masterKeys: MasterKeyRing, names: NameLookups): Promise<FastifyInstance> {

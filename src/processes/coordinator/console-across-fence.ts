@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { messageOf } from '../../base/errors.ts';
 import type { ComponentContext } from '../../component/component-process.ts';
+import type { ConsoleCertificate } from '../../component/console-certificate.ts';
 import { serveConsole } from '../../component/console-listener.ts';
 import type { ConsoleSettings } from '../../process/configuration.ts';
 import { lacksAdministration } from '../../registry/absent-administration.ts';
@@ -21,7 +22,8 @@ const lookAgainMs = 250;
 export async function serveConsoleAcrossFence(context: ComponentContext<unknown>, app: FastifyInstance): Promise<void> {
   const { db, identity, environment, log, stopping } = context;
   const folders = () => consoleFolders(environment.home);
-  const server = ({ names }: ConsoleSettings) => createConsoleServer({ app, folders, names, servedBy: 'coordinator' });
+  const server = ({ names }: ConsoleSettings, certificate: ConsoleCertificate | null) =>
+    createConsoleServer({ app, folders, names, certificate, servedBy: 'coordinator' });
   let serving: { end: AbortController; done: Promise<void> } | undefined;
   while (!stopping.aborted) {
     try {
