@@ -116,6 +116,7 @@ export const errorCodes = {
     'ERR_USAGE',
     'ERR_ADMIN_ADDRESS',
     'ERR_ADMIN_ACCESS',
+    'ERR_ADMIN_PROFILE',
     'ERR_ADMIN_UNREACHABLE',
     'ERR_ADMIN_ANSWER',
     'ERR_ACCOUNT_NAME',

@@ -5,15 +5,26 @@ import { join, resolve } from 'node:path';
 import type * as z from 'zod';
 import { accessFileShape } from '../api/access-file.ts';
 import { BrambleError } from '../base/errors.ts';
+import { readInputFile } from '../base/input-file.ts';
 import { announcedAddresses } from '../component/service-address.ts';
+import { assertCertificates } from './own-authority.ts';
+import { type Environment, type Profile, profileNamed, readProfiles } from './profiles.ts';
 
 export interface AdministrationAccess {
   /** Tried in this order. */
   urls: readonly string[];
   token: string;
+  /** In PEM: the only authority that is trusted; undefined for those that everybody trusts. */
+  ca?: string;
 }
 
-export type Environment = Readonly<Record<string, string | undefined>>;
+export interface AccessFlags {
+  url?: string | undefined;
+  token?: string | undefined;
+  /** File. */
+  ca?: string | undefined;
+  profile?: string | undefined;
+}
 
 /** BRAMBLE_HOME: `/var/lib/bramble` for root, otherwise `.bramble` if there is one. */
 export function homeFolder(environment: Environment): string {
@@ -21,15 +32,17 @@ export function homeFolder(environment: Environment): string {
 }
 
 /**
- * From `--url` and `--token`, then BRAMBLE_URL and BRAMBLE_TOKEN, then `admin.json` in BRAMBLE_HOME with what the
- * services of this host announced.
+ * From `--url` and `--token`, or `--profile`; then BRAMBLE_URL and BRAMBLE_TOKEN, or BRAMBLE_PROFILE; then `admin.json` in
+ * BRAMBLE_HOME with what the services of this host announced, or, where that is not set, the profile in use.
  * @throws BrambleError ERR_ADMIN_ACCESS when no token is known, ERR_ADMIN_UNREACHABLE when no address is, ERR_ADMIN_ADDRESS for
- *   an invalid address.
+ *   an invalid address, ERR_ADMIN_PROFILE, ERR_USAGE
  */
-export async function resolveAccess(
-  flags: { url?: string | undefined; token?: string | undefined },
-  environment: Environment,
-): Promise<AdministrationAccess> {
+export async function resolveAccess(flags: AccessFlags, environment: Environment): Promise<AdministrationAccess> {
+  const profile = await chosenProfile(flags, environment);
+  if (profile !== undefined) {
+    const { url, token, ca } = profile;
+    return { urls: [url], token, ...(ca === undefined ? {} : { ca }) };
+  }
   const home = homeFolder(environment);
   const given = flags.url ?? environment['BRAMBLE_URL'];
   const token = flags.token ?? environment['BRAMBLE_TOKEN'];
@@ -54,7 +67,31 @@ export async function resolveAccess(
         '`bramble up` or `npm start`, or give the address of a service elsewhere with --url (BRAMBLE_URL).',
     );
   }
-  return { urls: urls.map((url) => url.replace(/\/+$/, '')), token: chosen };
+  const ca = await authorityOf(flags.ca ?? environment['BRAMBLE_CA']);
+  return { urls: urls.map((url) => url.replace(/\/+$/, '')), token: chosen, ...ca };
+}
+
+/** What is said on the command line counts more than the environment, and a place that is named more than what is used otherwise. */
+async function chosenProfile(flags: AccessFlags, environment: Environment): Promise<Profile | undefined> {
+  const isPlaced = flags.url !== undefined || flags.token !== undefined;
+  if (flags.profile !== undefined) {
+    if (isPlaced) throw new BrambleError('ERR_USAGE', 'Give either --profile, or --url and --token.');
+    return profileNamed(await readProfiles(environment), flags.profile);
+  }
+  if (isPlaced || environment['BRAMBLE_URL'] !== undefined || environment['BRAMBLE_TOKEN'] !== undefined)
+    return undefined;
+  const named = environment['BRAMBLE_PROFILE'];
+  if (named === undefined && environment['BRAMBLE_HOME'] !== undefined) return undefined;
+  const profiles = await readProfiles(environment);
+  const name = named ?? profiles.used;
+  return name === null ? undefined : profileNamed(profiles, name);
+}
+
+async function authorityOf(file: string | undefined): Promise<{ ca?: string }> {
+  if (file === undefined) return {};
+  const ca = await readInputFile(file);
+  assertCertificates(ca, file);
+  return { ca };
 }
 
 /** The first administrator's token is in the home that the domain was created in; that of a further host has none. */
@@ -77,7 +114,7 @@ function tokenRemedy(home: string): string {
  * The address of a service as typed: `host:port` means HTTP, as on loopback.
  * @throws BrambleError ERR_ADMIN_ADDRESS
  */
-function addressOf(typed: string): string {
+export function addressOf(typed: string): string {
   const text = typed.trim();
   const url = URL.parse(text.includes('://') ? text : `http://${text}`);
   const plain = url !== null && url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '';

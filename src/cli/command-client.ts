@@ -12,6 +12,7 @@ import { domainOperations } from '../api/domain.ts';
 import { compareReleases, upgradePath } from '../base/release-number.ts';
 import { thisRelease } from '../release/this-release.ts';
 import type { AdministrationAccess } from './administration-access.ts';
+import { trustOnly } from './own-authority.ts';
 import { serviceFinder } from './service-finder.ts';
 
 /** `onWaiting` is told once when no service has answered for two seconds. */
@@ -19,6 +20,7 @@ export function createCommandClient(
   access: AdministrationAccess,
   onWaiting?: (text: string) => void,
 ): AdministrationClient {
+  if (access.ca !== undefined) trustOnly(access.ca);
   return createAdministrationClient({ choose: serviceFinder(access, onWaiting), explain });
 }
 

@@ -45,6 +45,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_RIGHT_MISSING: exitCode.unauthorized,
   ERR_ADMIN_ACCESS: exitCode.unauthorized,
   ERR_ADMIN_ADDRESS: exitCode.usage,
+  ERR_ADMIN_PROFILE: exitCode.configuration,
   ERR_PUBLIC_HOST: exitCode.usage,
   ERR_ADMIN_UNREACHABLE: exitCode.unreachable,
   ERR_ADMIN_ANSWER: exitCode.unreachable,

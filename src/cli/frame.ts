@@ -7,8 +7,9 @@ import { type AdministrationClient, AnsweredError, readAnswer } from '../api/cli
 import type { AnswerOf, Operation, RequestOf } from '../api/operation.ts';
 import type { BrambleError } from '../base/errors.ts';
 import { shownJson, shownLines, shownValue } from '../base/shown-text.ts';
-import { type Environment, resolveAccess } from './administration-access.ts';
+import { type AccessFlags, resolveAccess } from './administration-access.ts';
 import { createCommandClient } from './command-client.ts';
+import type { Environment } from './profiles.ts';
 import { paragraphs, type Style, styleFor } from './text-output.ts';
 import { inTypedWords } from './typed-words.ts';
 import { type Watched, watch } from './watching.ts';
@@ -21,9 +22,7 @@ export interface CommandStreams {
 }
 
 /** Options of the program itself. */
-export interface GlobalFlags {
-  url?: string;
-  token?: string;
+export interface GlobalFlags extends AccessFlags {
   json?: boolean;
 }
 

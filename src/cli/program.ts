@@ -11,6 +11,7 @@ import { addAdministratorCommands } from './commands/administrator.ts';
 import { addAuditCommands } from './commands/audit.ts';
 import { addAuthorityCommands } from './commands/authority.ts';
 import { addBackupCommands } from './commands/backup.ts';
+import { addCompletionCommand } from './commands/completion.ts';
 import { addComponentCommands } from './commands/component.ts';
 import { addConnectionServiceCommands } from './commands/connection-service.ts';
 import { addDatabaseCommands } from './commands/database.ts';
@@ -26,6 +27,7 @@ import { addMoveCommands } from './commands/move.ts';
 import { addNoticeCommands } from './commands/notice.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addProcessCommands } from './commands/process.ts';
+import { addProfileCommands } from './commands/profile.ts';
 import { addRetentionCommands } from './commands/retention.ts';
 import { addRoleCommands } from './commands/role.ts';
 import { addRouterCommands } from './commands/router.ts';
@@ -78,6 +80,11 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
       'administration service, several separated by commas (default: BRAMBLE_URL, or BRAMBLE_HOME/admin.json)',
     )
     .option('--token <token>', 'administrator token (default: BRAMBLE_TOKEN, or BRAMBLE_HOME/admin.json)')
+    .option(
+      '--ca <file>',
+      'certificate of the authority, in PEM, that alone is trusted for https (default: BRAMBLE_CA, or the public ones)',
+    )
+    .option('--profile <name>', 'domain by its name, see `bramble profile` (default: BRAMBLE_PROFILE)')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ bramble up\n  $ bramble status\n  $ bramble account create ada');
   addProcessCommands(program, frame, setExitCode);
@@ -88,6 +95,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addEventCommands(program, frame);
   addDomainCommands(program, frame);
   addAdministratorCommands(program, frame);
+  addProfileCommands(program, frame);
   addTokenCommands(program, frame);
   addRoleCommands(program, frame);
   addAccountCommands(program, frame);
@@ -112,6 +120,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addDatabaseCommands(program, frame, setExitCode);
   addBackupCommands(program, frame, setExitCode);
   addSetupCommands(program, frame);
+  addCompletionCommand(program, frame);
   return program;
 }
 

@@ -41,8 +41,11 @@ function noneFound(access: AdministrationAccess, other: SomethingElse | undefine
       )
     : new BrambleError(
         'ERR_ADMIN_ANSWER',
-        `${other.url} ${other.reason}, but not like a Bramble administration service. Give its address with --url: ` +
-          'its port is not the one that devices connect to.',
+        other instanceof Untrusted
+          ? `${other.url} has a certificate that is not trusted here: name its authority with --ca (BRAMBLE_CA), or correct the ` +
+              'address: the port that devices connect to is another.'
+          : `${other.url} ${other.reason}, but not like a Bramble administration service. Give its address with --url: ` +
+              'its port is not the one that devices connect to.',
       );
 }
 
@@ -77,9 +80,11 @@ class SomethingElse extends Error {
   }
 }
 
+class Untrusted extends SomethingElse {}
+
 async function probe(url: string, signal: AbortSignal): Promise<FoundService> {
   const response = await fetch(`${url}/healthz`, { signal }).catch((error: unknown) => {
-    throw tlsReason(error) ? new SomethingElse(url, 'uses TLS with a certificate that is not trusted here') : error;
+    throw tlsReason(error) ? new Untrusted(url, 'has a certificate that is not trusted here') : error;
   });
   await response.arrayBuffer();
   if (response.ok) return { url, keepsKeys: keepsKeys(response.headers) };
@@ -89,5 +94,5 @@ async function probe(url: string, signal: AbortSignal): Promise<FoundService> {
 function tlsReason(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  return /CERT|SIGNED|_TLS_|_SSL_/.test(code);
+  return /CERT|SIGN|_TLS_|_SSL_/.test(code);
 }

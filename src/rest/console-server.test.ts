@@ -35,7 +35,6 @@ const console = createConsoleServer({
     yield join(folder, '1.0.0');
   },
   names: ['bramble.example.org'],
-  certificate: null,
   servedBy: 'coordinator',
 });
 await new Promise<void>((resolve) => console.server.listen(0, '127.0.0.1', resolve));

@@ -22,7 +22,7 @@ interface ConsoleServerOptions {
   folders: () => AsyncIterable<string>;
   names: readonly string[];
   /** In PEM; without it, HTTP is spoken. */
-  certificate: Certificate | null;
+  certificate?: Certificate | null;
   /** Who answers, as each answer says: the page of a domain that is being upgraded shows it. */
   servedBy: 'administration' | 'coordinator';
 }
@@ -45,7 +45,7 @@ const tls = { minVersion: 'TLSv1.2', handshakeTimeout: 10_000 } as const;
 
 /** It does not listen yet. */
 export function createConsoleServer(options: ConsoleServerOptions): ConsoleServer {
-  const { certificate } = options;
+  const { certificate = null } = options;
   const origin: ConsoleOrigin = { scheme: certificate === null ? 'http' : 'https', names: options.names };
   const files = consoleFiles(options.folders);
   const open = new Set<ServerResponse>();

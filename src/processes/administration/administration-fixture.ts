@@ -28,7 +28,6 @@ import type { AdministrationContext } from './context.ts';
 
 export interface AdministrationFixture {
   db: Database;
-  app: FastifyInstance;
   context: AdministrationContext;
   app: FastifyInstance;
   /** `http://127.0.0.1:port` */
@@ -74,7 +73,6 @@ export async function startAdministration({
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
   return {
     db,
-    app,
     context,
     app,
     url,
