@@ -162,6 +162,7 @@ export async function resetAdministrator(tx: Transaction, id: string): Promise<v
            revision = revision + 1
      where id = ${id}`;
   await tx`delete from sign_in_code where administrator_id = ${id} and used_at is null`;
+  await tx`delete from administrator_passkey where administrator_id = ${id}`;
   await tx`delete from administrator_browser where administrator_id = ${id}`;
   await endSessionsOf(tx, id);
 }

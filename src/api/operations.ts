@@ -18,6 +18,7 @@ import { masterKeyOperations } from './master-keys.ts';
 import { moveOperations } from './moves.ts';
 import { noticeOperations } from './notices.ts';
 import type { Operations } from './operation.ts';
+import { passkeyOperations } from './passkeys.ts';
 import { pushOperations } from './push.ts';
 import { releaseSignerOperations } from './release-signer.ts';
 import { retentionOperations } from './retention.ts';
@@ -50,6 +51,7 @@ export const resources = {
   masterKeys: masterKeyOperations,
   moves: moveOperations,
   notices: noticeOperations,
+  passkeys: passkeyOperations,
   push: pushOperations,
   releaseSigner: releaseSignerOperations,
   retention: retentionOperations,

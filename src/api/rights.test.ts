@@ -33,7 +33,15 @@ test('what gives away everything else is for security alone', () => {
 test('only the description and sign-in are answered to anybody', () => {
   assert.deepEqual(
     operations.filter(({ right }) => right === 'open').map(({ path }) => path),
-    ['/openapi.json', '/sign-in', '/sign-in/totp', '/sign-in/code/look', '/sign-in/code'],
+    [
+      '/openapi.json',
+      '/sign-in/passkey/options',
+      '/sign-in/passkey',
+      '/sign-in',
+      '/sign-in/totp',
+      '/sign-in/code/look',
+      '/sign-in/code',
+    ],
   );
 });
 

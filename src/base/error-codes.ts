@@ -104,6 +104,7 @@ export const errorCodes = {
     'ERR_TOKEN_INVALID',
     'ERR_SIGN_IN',
     'ERR_SIGN_IN_LIMITED',
+    'ERR_PASSKEY',
     'ERR_SESSION_ENDED',
     'ERR_ONE_TIME_CODE',
     'ERR_PASSWORD_RULES',

@@ -41,6 +41,7 @@ const byCode: Readonly<Record<string, ExitCode>> = {
   ERR_TOKEN_MISSING: exitCode.unauthorized,
   ERR_TOKEN_INVALID: exitCode.unauthorized,
   ERR_SIGN_IN: exitCode.unauthorized,
+  ERR_PASSKEY: exitCode.unauthorized,
   ERR_SESSION_ENDED: exitCode.unauthorized,
   ERR_RIGHT_MISSING: exitCode.unauthorized,
   ERR_ADMIN_ACCESS: exitCode.unauthorized,

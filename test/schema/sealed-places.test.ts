@@ -25,6 +25,8 @@ const plain: Readonly<Record<string, string>> = {
   'activation_password.salt': 'of a digest',
   'activation_password.selector_digest': 'of a public selector',
   'administrator_browser.digest': 'of a cookie',
+  'administrator_passkey.credential': 'public',
+  'administrator_passkey.public_key': 'public',
   'administrator_session.digest': 'of a cookie',
   'administrator_token.digest': 'of a token',
   'api_token.digest': 'of a token',

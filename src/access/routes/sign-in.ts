@@ -50,17 +50,18 @@ export function signInRoutes(desk: SignInDesk): FastifyPluginAsync {
       await assertUsable(desk, request);
       const cookie = desk.cookies.read(request, 'step');
       const step = cookie === undefined ? undefined : await desk.note((tx) => takeStep(tx, 'second-factor', cookie));
-      if (step === undefined) throw stepOver();
-      const first = await tryingOf(desk, request, step.name);
-      const codes = tryingCodes(first, step.administratorId);
+      const { administratorId, name } = step ?? { administratorId: null, name: null };
+      if (step === undefined || administratorId === null || name === null) throw stepOver();
+      const first = await tryingOf(desk, request, name);
+      const codes = tryingCodes(first, administratorId);
       await takeTryOf(desk, reply, codes);
       await notingFailure(desk, first, () =>
-        openSession(desk, request, reply, step.name, async (tx) => {
-          const factor = await useCodeOf(tx, desk, step.administratorId, request.body.code);
+        openSession(desk, request, reply, name, async (tx) => {
+          const factor = await useCodeOf(tx, desk, administratorId, request.body.code);
           if (!(await endStep(tx, step.id))) throw stepOver();
           await giveTryBack(tx, first);
           await giveTryBack(tx, codes);
-          return { administratorId: step.administratorId, method: `password and ${factor}` };
+          return { administratorId, method: `password and ${factor}` };
         }),
       );
       desk.cookies.clear(reply, 'step');

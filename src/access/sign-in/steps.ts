@@ -6,13 +6,13 @@ import { newId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { newSecret, secretDigest } from './secrets.ts';
 
-type StepKind = 'second-factor';
+type StepKind = 'second-factor' | 'passkey' | 'new-passkey';
 
 const stepMinutes = 5;
 const stepTries = 3;
 
 /** What the browser's cookie is to hold. */
-export async function beginStep(q: Queryable, kind: StepKind, administratorId: string): Promise<string> {
+export async function beginStep(q: Queryable, kind: StepKind, administratorId: string | null): Promise<string> {
   const secret = newSecret();
   await q`
     insert into sign_in_challenge (id, kind, administrator_id, browser, expires_at)
@@ -23,18 +23,20 @@ export async function beginStep(q: Queryable, kind: StepKind, administratorId: s
 
 interface TakenStep {
   id: string;
-  administratorId: string;
-  name: string;
+  /** Null where he is not known yet. */
+  administratorId: string | null;
+  /** His. */
+  name: string | null;
 }
 
 /** Takes a try of it. */
 export async function takeStep(q: Queryable, kind: StepKind, secret: string): Promise<TakenStep | undefined> {
   const [row] = await q<TakenStep[]>`
     update sign_in_challenge c set tries = c.tries + 1
-      from administrator a
      where c.browser = ${secretDigest(secret)} and c.kind = ${kind} and c.expires_at > now()
-       and c.tries < ${stepTries} and a.id = c.administrator_id and a.state = 'active'
-    returning c.id, c.administrator_id as "administratorId", a.name`;
+       and c.tries < ${stepTries}
+    returning c.id, c.administrator_id as "administratorId",
+              (select a.name from administrator a where a.id = c.administrator_id and a.state = 'active') as name`;
   return row;
 }
 

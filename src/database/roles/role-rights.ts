@@ -104,6 +104,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   administrator_group: { administration: 'select insert delete', coordinator: 'select' },
   administrator_session: { administration: all, coordinator: 'select insert update' },
   administrator_browser: { administration: all, coordinator: 'select insert update' },
+  administrator_passkey: { administration: all, coordinator: 'select update' },
   sign_in_code: { administration: all, coordinator: 'select update' },
   sign_in_challenge: { administration: all, coordinator: all },
   sign_in_try: { administration: all, coordinator: all },

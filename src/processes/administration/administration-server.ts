@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import { auditRequests } from '../../access/audited-request.ts';
 import { authenticate } from '../../access/authentication.ts';
 import type { Rates } from '../../access/rate-limits.ts';
+import { passkeyRoutes } from '../../access/routes/passkeys.ts';
 import { sessionRoutes } from '../../access/routes/sessions.ts';
 import { signInRoutes } from '../../access/routes/sign-in.ts';
 import { problem, problemMediaType } from '../../api/shapes.ts';
@@ -18,6 +19,7 @@ import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
 import { ownAccessRoutes } from './routes/own-access.ts';
+import { ownPasskeyRoutes } from './routes/own-passkeys.ts';
 import { signInDesk } from './sign-in-desk.ts';
 
 const maxBodyBytes = 1024 * 1024;
@@ -58,7 +60,7 @@ export async function administrationServer(options: AdministrationServerOptions)
   authenticate(app, context.db, desk, options.rates);
   auditRequests(app, { component: context.name, host: context.host }, context);
   await app.register(apiRoutes(context), { prefix: '/api/v1' });
-  for (const routes of [signInRoutes, sessionRoutes, ownAccessRoutes])
+  for (const routes of [signInRoutes, sessionRoutes, ownAccessRoutes, passkeyRoutes, ownPasskeyRoutes])
     await app.register(routes(desk), { prefix: '/api/v1' });
   await app.ready();
   return app;

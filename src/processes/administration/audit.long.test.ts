@@ -15,6 +15,7 @@ import { writeMasterKeys } from '../../database/sealed-value.ts';
 import { seedCommand, seedDevice } from '../../devices/device-fixture.ts';
 import { formatRotation } from '../../release/signature.ts';
 import { testSigner } from '../../release/signed-archive-fixture.ts';
+import { newAuthenticator } from '../../testing/authenticator.ts';
 import { openBrowser } from '../../testing/browser-session.ts';
 import { configureForHosts, registerTestRouter, startAdministration } from './administration-fixture.ts';
 import { write } from './context.ts';
@@ -151,6 +152,7 @@ async function walkSignIn(
   await walkInBrowser('POST /sign-in', '/sign-in', { name: 'Eve', password: next.password });
   await walkInBrowser('POST /sign-in/totp', '/sign-in/totp', { code: secret(recovery) });
   await walkInBrowser('DELETE /me/totp', '/me/totp');
+  await walkPasskeys(browser.cookies);
   await walkInBrowser('DELETE /session', '/session');
   const grace = { name: 'grace', role: 'enterprise' };
   secret((await call('POST /administrators', '/administrators', grace))['code']);
@@ -162,6 +164,29 @@ async function walkSignIn(
   await walkInBrowser('POST /sign-in', '/sign-in', { name: 'Eve', password: next.password });
   const [open] = await admin.db<{ id: string }[]>`select id from administrator_session where ended_at is null`;
   await call('DELETE /sessions/{id}', `/sessions/${open?.id}`);
+}
+
+async function walkPasskeys(cookies: Map<string, string>): Promise<void> {
+  const origin = admin.url.replace('127.0.0.1', 'localhost');
+  const browser = openBrowser(origin, new Map(cookies));
+  const key = newAuthenticator(origin);
+  const ask = async (operation: string, path: string, body?: unknown) => {
+    walked.add(operation);
+    const answer = await browser.call(operation.split(' ')[0] ?? '', path, body);
+    assert.ok(answer.status < 300, `${operation}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return answer.body as { id: string; challenge: string };
+  };
+  const challenge = async (of: string) => ((await browser.call('POST', of)).body as { challenge: string }).challenge;
+  const credential = key.make(await challenge('/me/passkeys/options'));
+  const { id } = await ask('POST /me/passkeys', '/me/passkeys', { name: 'laptop', credential });
+  await ask(
+    'POST /session/proof/passkey',
+    '/session/proof/passkey',
+    key.sign(await challenge('/sign-in/passkey/options')),
+  );
+  await ask('POST /sign-in/passkey', '/sign-in/passkey', key.sign(await challenge('/sign-in/passkey/options')));
+  await ask('DELETE /me/passkeys/{id}', `/me/passkeys/${id}`);
+  for (const [name, value] of browser.cookies) cookies.set(name, value);
 }
 
 const walked = new Set<string>();
@@ -363,9 +388,11 @@ test('every operation that writes is recorded, and no secret that was sent or an
       .map((method) => `${method.toUpperCase()} ${path.replace('/api/v1', '')}`),
   );
   // An upgrade needs an archive and a coordinator: src/upgrade/steps/audited-upgrade.long.test.ts has these.
-  // What a one-time code is for is asked with a body, and changes nothing.
+  // These are asked with a body, and change nothing yet.
   const elsewhere = (operation: string) =>
-    operation.includes('/upgrade/') || operation.endsWith('/assignment') || operation.endsWith('/code/look');
+    operation.includes('/upgrade/') ||
+    operation.endsWith('/assignment') ||
+    /\/(code\/look|passkeys?\/options)$/.test(operation);
   // An operation that is missing here is to be added to the walk, with the secrets that it takes or answers.
   assert.deepEqual([...walked].sort(), writing.filter((operation) => !elsewhere(operation)).sort());
 

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { auditRequests, recordedRequest } from '../../access/audited-request.ts';
 import { authenticate } from '../../access/authentication.ts';
+import { passkeyRoutes } from '../../access/routes/passkeys.ts';
 import { sessionRoutes } from '../../access/routes/sessions.ts';
 import { signInRoutes } from '../../access/routes/sign-in.ts';
 import { cookiesOf } from '../../access/sign-in/cookies.ts';
@@ -91,7 +92,8 @@ export async function openCoordinatorEndpoint(options: CoordinatorEndpointOption
     planning: false,
     assignment: true,
   });
-  for (const one of [routes, signInRoutes(desk), sessionRoutes(desk)]) await app.register(one, { prefix: '/api/v1' });
+  for (const one of [routes, signInRoutes(desk), passkeyRoutes(desk), sessionRoutes(desk)])
+    await app.register(one, { prefix: '/api/v1' });
   await app.listen({ host: '127.0.0.1', port: 0 });
   const { port } = app.server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
