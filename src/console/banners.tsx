@@ -1,6 +1,7 @@
 /** What holds for the whole page: since when it is not live, and that another release is on its way. */
 import { type ReactNode, use, useEffect, useRef } from 'react';
 import { upgradeOperations } from '../api/upgrade.ts';
+import type { UpgradeReport } from '../api/upgrade-report.ts';
 import { useAnswer } from './live/answers.ts';
 import { useContact } from './live/contact.ts';
 import { useStream } from './live/stream.ts';
@@ -36,19 +37,22 @@ export function Banners() {
 
 /** While the coordinator answers for an upgrade: who upgrades to what, and how far it is. */
 function UpgradeBanner({ since }: { since: number | null }) {
-  const { value } = useAnswer(upgradeOperations.show, {}, { topics: ['events'], everyMs: 2000 });
+  const { value } = useAnswer(upgradeOperations.show, {}, { topics: ['events', 'upgrade'], everyMs: 2000 });
   return (
     <Banner tone="info" icon="upgrade">
-      <strong>
-        {value === undefined ? 'The domain is being upgraded' : `Release ${value.toRelease} is being installed`}
-        {value?.coordinator.holder == null ? '.' : ` by ${value.coordinator.holder}.`}
-      </strong>{' '}
-      {value !== undefined && `It is ${value.position}. `}
-      {value?.waitingFor != null && `${value.waitingFor}. `}
+      <strong>{value === undefined ? 'The domain is being upgraded.' : installing(value)}</strong>{' '}
+      {value !== undefined && `It is ${value.position}${value.waitingFor === null ? '' : `: ${value.waitingFor}`}. `}
       Devices go on as before. {since !== null && `What you see is from ${clockText(since)}; `}this page goes on by
       itself.
     </Banner>
   );
+}
+
+function installing({ fromRelease, toRelease, state, events }: UpgradeReport): string {
+  const what = state.startsWith('revers') ? `Going back to release ${fromRelease}` : `Installing release ${toRelease}`;
+  // Whoever started it, or has decided since.
+  const decision = events.findLast(({ message }) => / by /.test(message))?.message;
+  return decision === undefined ? `${what}.` : `${what}, ${decision}.`;
 }
 
 function Banner({ tone, icon, children }: { tone: 'warn' | 'info'; icon: IconName; children: ReactNode }) {

@@ -10,7 +10,7 @@ type Me = AnswerOf<typeof signInOperations.me>;
 
 /** Asked again often enough that a page which was opened before an upgrade soon knows who serves it. */
 export function useMe() {
-  return useAnswer(signInOperations.me, {}, { topics: ['events'], everyMs: 5000 });
+  return useAnswer(signInOperations.me, {}, { topics: ['upgrade'], everyMs: 5000 });
 }
 
 export const MeContext = createContext<Me | null>(null);

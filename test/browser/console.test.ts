@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { Secret, TOTP } from 'otpauth';
 import type { BrowserContext, Page } from '../../src/testing/browser.ts';
 import { until } from '../../src/testing/condition.ts';
 import { type ConsoleFixture, faultsOf, startConsole } from './console-fixture.ts';
@@ -119,6 +120,37 @@ test('sessions, administrators and tokens are listed; a secret is shown once, a 
     .getByRole('row', { name: /backup-script/ })
     .getByText('revoked')
     .waitFor();
+});
+
+test('an authenticator is added by its code, and asked for from then on', limited, async () => {
+  await page.goto('/access');
+  await button('Add an authenticator').click();
+  await button('Begin').click();
+  const secret = await page.getByRole('dialog').locator('code').textContent();
+  await examine('authenticator');
+  await page.getByLabel('Code', { exact: true }).fill(new TOTP({ secret: Secret.fromBase32(secret ?? '') }).generate());
+  await button('Confirm').click();
+  await page.getByText('They are shown only now.').waitFor();
+  const recovery = (await page.getByRole('dialog').locator('code').textContent())?.split('\n')[0] ?? '';
+  await examine('recovery-codes');
+  await button('I have kept them').click();
+  await page.getByText('password and authenticator').waitFor();
+
+  const elsewhere = await (await site.newVisitor()).newPage();
+  await elsewhere.goto('/audit');
+  await elsewhere.getByLabel('Name', { exact: true }).fill('ada');
+  await elsewhere.getByLabel('Password', { exact: true }).fill(password);
+  await button('Sign in', elsewhere).click();
+  await heading('One more step', elsewhere).waitFor();
+  await examine('second-factor', elsewhere);
+  await elsewhere.getByLabel('Code', { exact: true }).fill(recovery);
+  await button('Sign in', elsewhere).click();
+  await heading('Audit', elsewhere).waitFor();
+  await elsewhere.context().close();
+
+  await button('Remove the authenticator').click();
+  await button('Remove it').click();
+  await page.getByText('password alone').waitFor();
 });
 
 test('the audit is filtered by what the address says, and opened by keyboard', limited, async () => {

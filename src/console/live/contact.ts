@@ -46,8 +46,7 @@ export async function ask<Op extends Operation>(operation: Op, request: RequestO
   try {
     const answer = await client.call(operation, request);
     answeredAt = Date.now();
-    // Some questions the coordinator answers too; that says nothing of the others.
-    if (contact.state !== 'fenced' || operation.right !== 'signed-in') note({ state: 'good' });
+    if (saysMore(operation)) note({ state: 'good' });
     return answer;
   } catch (error) {
     if (isBrambleError(error, 'ERR_RELEASE_FENCED')) note({ state: 'fenced', since: answeredAt });
@@ -55,6 +54,11 @@ export async function ask<Op extends Operation>(operation: Op, request: RequestO
     else if (statusOf(error) === 401 && operation.right !== 'open') note({ state: 'signed-out' });
     throw error;
   }
+}
+
+/** Anybody is answered what is open, and the coordinator answers who is signed in: neither says that all is well again. */
+function saysMore({ right }: Operation): boolean {
+  return right !== 'open' && (right !== 'signed-in' || contact.state !== 'fenced');
 }
 
 /** Of an answered failure. */

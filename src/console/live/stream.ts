@@ -68,7 +68,11 @@ async function readUntil(signal: AbortSignal): Promise<void> {
       signal.addEventListener('abort', () => resolve(), { once: true });
       source.addEventListener('message', ({ data }: MessageEvent<string>) => understand(data));
       source.addEventListener('error', () => {
-        if (told.state !== 'lost') tell({ state: 'lost', since: Date.now() });
+        if (told.state !== 'lost') {
+          tell({ state: 'lost', since: Date.now() });
+          // Perhaps the service is gone: what is asked now says so at once, and who answers instead.
+          tellTopic(undefined);
+        }
         if (source.readyState === EventSource.CLOSED) window.setTimeout(resolve, retryMs);
       });
     });

@@ -13,6 +13,7 @@ import { Table } from '../parts/table.tsx';
 import { Ago, Moment } from '../parts/times.tsx';
 import { useRight } from '../session.ts';
 import { InviteAdministrator, NewToken } from './new-access.tsx';
+import { OwnSignIn } from './own-sign-in.tsx';
 
 export default function Access() {
   const maySeeAll = useRight('access.read');
@@ -25,6 +26,7 @@ export default function Access() {
         </div>
       </header>
       <div className="stack">
+        <OwnSignIn />
         <Sessions />
         {maySeeAll && <Administrators />}
         {maySeeAll && <Tokens />}

@@ -10,6 +10,7 @@ import { SetUpSteps } from '../parts/steps.tsx';
 import { goTo } from '../place.ts';
 import { beginSession } from '../session.ts';
 import { useSubmit } from '../submitting.ts';
+import { SecondFactor } from './sign-in.tsx';
 
 type Found = AnswerOf<typeof signInOperations.lookAtCode>;
 
@@ -44,13 +45,20 @@ function ChoosePassword({ code, found, onDone }: { code: string; found: Found; o
   const [name, setName] = useState(found.name ?? '');
   const [displayName, setDisplayName] = useState('');
   const [password, setPassword] = useState('');
+  const [next, setNext] = useState<string | null>(null);
   const { busy, error, submit } = useSubmit(async () => {
     const person = isFirst ? { name, ...(displayName === '' ? {} : { displayName }) } : {};
     const { next } = await ask(signInOperations.code, { body: { code, password, ...person } });
-    if (next === null) await beginSession();
+    if (next !== null) {
+      setNext(next);
+      return;
+    }
+    await beginSession();
     if (isFirst) goTo('/set-up');
     onDone();
   });
+  // The password is chosen; what is left is an ordinary sign-in.
+  if (next !== null) return <SecondFactor onBack={onDone} />;
   return (
     <Door title={isFirst ? 'Set up' : 'Sign in'} isWide={isFirst}>
       {isFirst && <SetUpSteps current={0} />}

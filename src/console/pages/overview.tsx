@@ -9,8 +9,11 @@ import { Icon, isIcon } from '../parts/icon.tsx';
 import { Ago, clockText, Moment } from '../parts/times.tsx';
 import { type Concern, concernsOf, kindText } from './attention.ts';
 
+/** What a change is told of that the status counts. */
+const statusTopics = ['components', 'deliveries', 'devices', 'accounts', 'moves', 'upgrade'];
+
 export function Overview() {
-  const status = useAnswer(domainOperations.status, {}, { topics: ['events'], everyMs: 5000 });
+  const status = useAnswer(domainOperations.status, {}, { topics: statusTopics, everyMs: 5000 });
   if (status.value === undefined) return status.error === null ? <Waiting /> : <Failure error={status.error} />;
   const { domain, instances } = status.value;
   const accounts = sum(instances, ({ accountCount }) => accountCount);

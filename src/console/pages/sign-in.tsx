@@ -1,7 +1,8 @@
-/** Signing in by name and password. */
+/** Signing in: name and password, then a code where the administrator has an authenticator. */
 import { useState } from 'react';
 import { signInOperations } from '../../api/sign-in.ts';
 import { ask } from '../live/contact.ts';
+import { CodeField } from '../parts/code-field.tsx';
 import { Button, Failure, Field } from '../parts/controls.tsx';
 import { Door } from '../parts/door.tsx';
 import { PasswordField } from '../parts/password-field.tsx';
@@ -11,10 +12,13 @@ import { useSubmit } from '../submitting.ts';
 export function SignIn() {
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
+  const [next, setNext] = useState<string | null>(null);
   const { busy, error, submit } = useSubmit(async () => {
-    await ask(signInOperations.password, { body: { name, password } });
-    await beginSession();
+    const step = await ask(signInOperations.password, { body: { name, password } });
+    if (step.next === null) await beginSession();
+    else setNext(step.next);
   });
+  if (next !== null) return <SecondFactor onBack={() => setNext(null)} />;
   return (
     <Door title="Sign in">
       <h1>Sign in</h1>
@@ -41,6 +45,31 @@ export function SignIn() {
         <div className="actions wide">
           <Button kind="main" submits busy={busy}>
             {busy ? 'Signing in …' : 'Sign in'}
+          </Button>
+        </div>
+      </form>
+    </Door>
+  );
+}
+
+/** Also after a one-time code, whose administrator may have an authenticator. */
+export function SecondFactor({ onBack }: { onBack: () => void }) {
+  const [code, setCode] = useState('');
+  const { busy, error, submit } = useSubmit(async () => {
+    await ask(signInOperations.totp, { body: { code } });
+    await beginSession();
+  });
+  return (
+    <Door title="Sign in">
+      <h1>One more step</h1>
+      <p className="lead">Enter the six digits that your authenticator shows now.</p>
+      <form className="form" onSubmit={submit}>
+        <CodeField value={code} hint="Without it, one of your recovery codes." onChange={setCode} />
+        <Failure error={error} />
+        <div className="actions wide">
+          <Button onClick={onBack}>Back</Button>
+          <Button kind="main" submits busy={busy}>
+            Sign in
           </Button>
         </div>
       </form>

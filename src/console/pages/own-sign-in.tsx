@@ -1,0 +1,146 @@
+/** How one signs in oneself: the password, and an authenticator beside it. */
+import { use, useState } from 'react';
+import type { AnswerOf } from '../../api/operation.ts';
+import { signInOperations } from '../../api/sign-in.ts';
+import { refresh } from '../live/answers.ts';
+import { ask } from '../live/contact.ts';
+import { CodeField } from '../parts/code-field.tsx';
+import { Badge, Button, Card, CopyText, Failure, Notice } from '../parts/controls.tsx';
+import { Confirm, Dialog } from '../parts/dialog.tsx';
+import { PasswordField } from '../parts/password-field.tsx';
+import { ProofField, useProof } from '../parts/proof.tsx';
+import { QrCode } from '../parts/qr-code.tsx';
+import { MeContext } from '../session.ts';
+import { useSubmit } from '../submitting.ts';
+
+export function OwnSignIn() {
+  const me = use(MeContext);
+  const [open, setOpen] = useState<'password' | 'totp' | 'no-totp' | null>(null);
+  if (me?.kind !== 'administrator') return null;
+  const close = (): void => setOpen(null);
+  return (
+    <Card title="Your sign-in" aside={<p>{me.name}</p>}>
+      <div className="row">
+        <Badge tone={me.asksTotp ? 'good' : 'warn'}>
+          {me.asksTotp ? 'password and authenticator' : 'password alone'}
+        </Badge>
+        <Button kind="small" onClick={() => setOpen('password')}>
+          Change the password
+        </Button>
+        <Button kind="small" onClick={() => setOpen(me.asksTotp ? 'no-totp' : 'totp')}>
+          {me.asksTotp ? 'Remove the authenticator' : 'Add an authenticator'}
+        </Button>
+      </div>
+      {open === 'password' && <ChangePassword onClose={close} />}
+      {open === 'totp' && <AddAuthenticator onClose={close} />}
+      {open === 'no-totp' && (
+        <Confirm
+          title="Remove the authenticator?"
+          act="Remove it"
+          onClose={close}
+          onAct={async () => {
+            await ask(signInOperations.removeTotp, {});
+            await refresh(signInOperations.me);
+          }}
+        >
+          <p>From then on your password alone lets you in. Your recovery codes end with it.</p>
+        </Confirm>
+      )}
+    </Card>
+  );
+}
+
+function ChangePassword({ onClose }: { onClose: () => void }) {
+  const [current, setCurrent] = useState('');
+  const [password, setPassword] = useState('');
+  const { busy, error, submit } = useSubmit(async () => {
+    await ask(signInOperations.setPassword, { body: { current, password } });
+    await refresh(signInOperations.listSessions);
+    onClose();
+  });
+  return (
+    <Dialog title="Change your password" onClose={onClose}>
+      <form className="form" onSubmit={submit}>
+        <PasswordField label="Present password" value={current} onChange={setCurrent} />
+        <PasswordField label="New password" isNew value={password} onChange={setPassword} />
+        <p className="small soft">You are signed out of all other browsers.</p>
+        <Failure error={error} />
+        <div className="actions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="main" submits busy={busy}>
+            Change it
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+type Begun = AnswerOf<typeof signInOperations.beginTotp>;
+
+function AddAuthenticator({ onClose }: { onClose: () => void }) {
+  const [begun, setBegun] = useState<Begun | null>(null);
+  const [code, setCode] = useState('');
+  const [recoveryCodes, setRecoveryCodes] = useState<readonly string[] | null>(null);
+  const proof = useProof();
+  const { busy, error, submit } = useSubmit(async () => {
+    if (begun === null) {
+      await proof.give();
+      setBegun(await ask(signInOperations.beginTotp, {}));
+      return;
+    }
+    setRecoveryCodes((await ask(signInOperations.confirmTotp, { body: { code } })).recoveryCodes);
+    await refresh(signInOperations.me);
+  });
+  if (recoveryCodes !== null) return <RecoveryCodes codes={recoveryCodes} onClose={onClose} />;
+  return (
+    <Dialog title="Add an authenticator" onClose={onClose}>
+      <form className="form" onSubmit={submit}>
+        {begun === null ? (
+          <p>
+            An app on your phone shows six digits, another six every half minute. They are asked for after your
+            password.
+          </p>
+        ) : (
+          <>
+            <div className="enrol">
+              <QrCode text={begun.uri} what="QR code for the authenticator" />
+              <dl>
+                <dt>Scan it with the app, or type</dt>
+                <dd>
+                  <CopyText text={begun.secret} what="the secret" />
+                </dd>
+              </dl>
+            </div>
+            <CodeField value={code} hint="That the app shows now." onChange={setCode} />
+          </>
+        )}
+        {begun === null && <ProofField proof={proof} error={error} />}
+        <Failure error={error} />
+        <div className="actions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="main" submits busy={busy}>
+            {begun === null ? 'Begin' : 'Confirm'}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function RecoveryCodes({ codes, onClose }: { codes: readonly string[]; onClose: () => void }) {
+  return (
+    <Dialog title="Your recovery codes" onClose={onClose}>
+      <div className="form">
+        <p>Each lets you in once, in the place of a code, should the app be lost. Keep them where the app is not.</p>
+        <CopyText text={codes.join('\n')} what="the recovery codes" />
+        <Notice tone="warn">They are shown only now.</Notice>
+        <div className="actions">
+          <Button kind="main" onClick={onClose}>
+            I have kept them
+          </Button>
+        </div>
+      </div>
+    </Dialog>
+  );
+}
