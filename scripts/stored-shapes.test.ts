@@ -13,7 +13,7 @@ const intended: Readonly<Record<string, string>> = {
   'environment of processes': 'BRAMBLE_SOCKETS is new, and 1.4.0 ignores it; it asks for no socket',
   'supervisor socket want': 'new: a process of 1.5 asks, and 1.4.0 ignores lines and messages that it does not know',
   'upgrade.progress':
-    'absentUntil: 1.4.0 keeps keys that it does not know, and lets clocks run that this release holds',
+    'absentUntil, absences: 1.4.0 keeps keys that it does not know, and lets clocks run that this release holds',
 };
 
 test('1.4.0 reads what this release stores and sends: every shape is the same, but for those that are named', () => {

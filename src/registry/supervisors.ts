@@ -49,6 +49,19 @@ export async function isHostSilent(q: Queryable, host: string): Promise<boolean>
   return supervisors.some((one) => one.host === host && one.seenAt !== null && !one.atWork);
 }
 
+/** Two reports of a supervisor. */
+const quietSeconds = 20;
+
+/** Of these hosts those whose supervisors have missed a report, and since when; `now` by the database's clock. */
+export async function listQuietHosts(
+  q: Queryable,
+  hosts: readonly string[],
+): Promise<{ host: string; seenAt: Date; now: Date }[]> {
+  return await q<{ host: string; seenAt: Date; now: Date }[]>`
+    select host, seen_at as "seenAt", clock_timestamp() as now from supervisor
+     where host = any(${hosts as string[]}) and seen_at < clock_timestamp() - make_interval(secs => ${quietSeconds})`;
+}
+
 /** The supervisors of hosts with wanted processes that are not known to be of this release or a later one. Pure. */
 export function supervisorsBehind(supervisors: readonly HostSupervisor[], release: string): HostSupervisor[] {
   return supervisors.filter(

@@ -9,7 +9,7 @@
 import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { readUnplannedRestarts } from '../../registry/component-interruptions.ts';
-import type { Replacement } from '../state/upgrade-plan.ts';
+import type { Absence, Replacement } from '../state/upgrade-plan.ts';
 import type { GateFigures } from './gate-figures.ts';
 import type { SampleScope } from './sample-scope.ts';
 
@@ -22,7 +22,7 @@ const maxExcuses = 3;
 
 export async function readInterruptions(
   q: Queryable,
-  scope: Pick<SampleScope, 'upgradeId' | 'replacements' | 'wave'>,
+  scope: Pick<SampleScope, 'upgradeId' | 'replacements' | 'wave' | 'absences'>,
 ): Promise<GateFigures['interruptions']> {
   const instances = await (scope.replacements === null
     ? listNewInstances(q, scope)
@@ -44,7 +44,9 @@ export async function readInterruptions(
     const excused = own.filter(({ at }) => isOutage(witnesses, host, at)).slice(0, maxExcuses);
     const counted = own.filter((end) => !excused.includes(end));
     const gone = away.filter((each) => each.id === id && !isOutage(witnesses.map(withOpenInterruption), host, each.at));
-    return [...counted, ...gone].map(({ name, cause }) => ({ name, cause }));
+    return [...counted, ...gone]
+      .filter(({ name, at }) => !wasAbsent(scope.absences ?? [], name, at))
+      .map(({ name, cause }) => ({ name, cause }));
   });
 }
 
@@ -69,6 +71,15 @@ export function isOutage(witnesses: readonly Witness[], host: string, at: Date):
   const company = neighbours.length > 0 ? neighbours : witnesses;
   const isSame = (other: Date) => Math.abs(at.getTime() - other.getTime()) <= sameOutageSeconds * 1000;
   return company.filter(({ interruptedAt }) => interruptedAt.some(isSame)).length * 2 > company.length;
+}
+
+/** The instance was away with its host, which no release does. */
+function wasAbsent(absences: readonly Absence[], name: string, at: Date): boolean {
+  const slackMs = sameOutageSeconds * 1000;
+  return absences.some(
+    ({ name: whose, since, until }) =>
+      whose === name && at.getTime() >= Date.parse(since) - slackMs && at.getTime() <= Date.parse(until) + slackMs,
+  );
 }
 
 interface NewInstance {

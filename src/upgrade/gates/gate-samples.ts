@@ -11,7 +11,7 @@ import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment } from '../../database/connection.ts';
 import { readBudget } from '../../deliveries/budget.ts';
 import { moveStates } from '../../states/move-states.ts';
-import type { Replacement } from '../state/upgrade-plan.ts';
+import type { Absence, Replacement } from '../state/upgrade-plan.ts';
 import { isMedianKnown } from './gate-comparisons.ts';
 import { readDeliveries } from './gate-deliveries.ts';
 import type { Baseline, GateFigures, Stretch } from './gate-figures.ts';
@@ -22,6 +22,8 @@ import type { SampleScope } from './sample-scope.ts';
 /** Length of a bucket of both tables; after some hours routers' figures are those of an hour. */
 const bucketSeconds = 10;
 const hourSeconds = 3600;
+/** Whoever was away links again, and devices that were told to come later come back. */
+const returnSeconds = 20;
 
 /**
  * Figures of the moved accounts, of their past and of accounts not yet moved, and the outcome of the upgrade's
@@ -139,8 +141,13 @@ async function readSamples(
                            c.first_at + make_interval(secs => ${warmUp})) - make_interval(secs => ${early}) as counts_from
         from moved c
     ), first as materialized (select min(counts_from) as counts_from from chosen),
-    now_at as materialized (
-      select c.account_id, r.bucket, r.requests, r.failed, r.latency, r.bucket > c.counts_from as counts
+    absence as materialized (${absentInstances(q, scope.absences ?? [])}
+    ), now_at as materialized (
+      select c.account_id, r.bucket, r.requests, r.failed, r.latency,
+             r.bucket > c.counts_from and (
+               select count(*) from absence x
+                where x.instance_id = c.to_instance_id and r.bucket > x.since - make_interval(secs => ${bucketSeconds})
+                  and r.bucket < x.until + make_interval(secs => ${returnSeconds})) = 0 as counts
         from chosen c cross join lateral (
           select o.bucket, o.requests, o.failed, o.latency from (${samples(q)}) o
            where o.account_id = c.account_id and o.instance_id = c.to_instance_id
@@ -199,6 +206,15 @@ async function readSamples(
     union all
     select 'unmoved', 0, null, sum(requests), sum(failed), null from unmoved having count(*) > 0
      order by part, stretch, bin nulls first`;
+}
+
+/** When each of these instances was away. */
+function absentInstances(q: Queryable, absences: readonly Absence[]): SqlFragment {
+  return q`
+      select i.id as instance_id, x.since, x.until
+        from unnest(${absences.map(({ name }) => name)}::text[], ${absences.map(({ since }) => since)}::timestamptz[],
+                    ${absences.map(({ until }) => until)}::timestamptz[]) as x(name, since, until)
+        join instance i on i.name = x.name`;
 }
 
 /** Accounts of the wave that are where they are to go, and from when on their requests count. */

@@ -1,6 +1,6 @@
 /** Which accounts of an upgrade the figures of a gate are about, and from when on. */
 import type { UpgradeId } from '../../base/ids.ts';
-import type { Replacement } from '../state/upgrade-plan.ts';
+import type { Absence, Replacement } from '../state/upgrade-plan.ts';
 
 export interface SampleScope {
   upgradeId: UpgradeId;
@@ -13,6 +13,8 @@ export interface SampleScope {
    * longer, and without warm-up), or once their deliveries are answered.
    */
   since: 'committed' | 'settled';
+  /** When instances were away with their hosts: what devices were told then, and that they were, does not count. */
+  absences?: readonly Absence[];
   baselineHours: number;
   /** Since the first account is at a new instance. */
   warmUpSeconds: number;

@@ -42,6 +42,9 @@ const replacementSchema = plannedReplacementSchema.extend({
 });
 export type Replacement = z.output<typeof replacementSchema>;
 
+const absenceSchema = z.looseObject({ name: z.string(), since: z.string(), until: z.string() });
+export type Absence = z.output<typeof absenceSchema>;
+
 /**
  * What has been done, as every release since 1.0 writes and reads it. Each entry is written in the transaction of its
  * effect; those that only record how far the upgrade is are read as one step (upgrade-steps.ts).
@@ -83,6 +86,8 @@ export const upgradeProgressSchema = z.looseObject({
   oldAdministrationStarted: z.boolean().optional(),
   /** When somebody whom it cannot go on without was last seen to be away, ISO 8601: its clocks run from there. */
   absentUntil: z.string().optional(),
+  /** Instances that were away with their hosts, and when: nothing of that time says anything about a release. The last of them. */
+  absences: z.array(absenceSchema).default([]),
   /** What the coordinator is waiting for now. */
   waitingFor: z.string().nullable().optional(),
 });

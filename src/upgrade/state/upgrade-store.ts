@@ -12,7 +12,7 @@ import { newId, type UpgradeId } from '../../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../../database/connection.ts';
 import { recordEvent } from '../../domain/events.ts';
 import { nextDestinationOf } from '../../moves/move-reports.ts';
-import { type UpgradeProgressRow, upgradeProgressSchema } from './upgrade-plan.ts';
+import { type Absence, type UpgradeProgressRow, upgradeProgressSchema } from './upgrade-plan.ts';
 import {
   canFollow,
   isFinal,
@@ -279,12 +279,21 @@ export async function setWaitingFor(
  * Somebody whom the upgrade cannot go on without is away: no deadline, soak or patience runs meanwhile, and whoever was told to come
  * later has all of it to come back. Written at most once a second, and not for an upgrade that went on since it was read.
  */
-export async function noteAbsence(q: Queryable, read: Pick<Upgrade, 'id' | 'generation'>): Promise<void> {
+export async function noteAbsence(
+  q: Queryable,
+  read: Pick<Upgrade, 'id' | 'generation' | 'progress'>,
+  lost: readonly Absence[] = [],
+): Promise<void> {
+  const isNoted = (noted: Absence) => lost.some(({ name, since }) => name === noted.name && since === noted.since);
+  const others = read.progress.absences.filter((noted) => !isNoted(noted));
+  const absences = lost.length === 0 ? {} : { absences: [...others, ...lost].slice(-maxAbsences) };
   await q`
-    update upgrade set progress = progress || ${absentUntilNow(q)}
+    update upgrade set progress = progress || ${q.json(absences as never)} || ${absentUntilNow(q)}
      where id = ${read.id} and generation = ${read.generation}
        and coalesce((progress->>'absentUntil')::timestamptz < clock_timestamp() - interval '1 second', true)`;
 }
+
+const maxAbsences = 100;
 
 function absentUntilNow(q: Queryable): SqlFragment {
   return q`jsonb_build_object('absentUntil', clock_timestamp())`;

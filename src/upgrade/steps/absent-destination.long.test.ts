@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stepOnce } from '../../processes/coordinator/coordinator.ts';
 import { listWaves } from '../state/wave-store.ts';
-import { countAt, scene, until } from './scene-fixture.ts';
+import { countAt, endUnasked, scene, until } from './scene-fixture.ts';
 
 test('a wave waits for a destination that is not at work, by its name and host', { timeout: 120_000 }, async () => {
   const it = await scene({ canaries: ['east-0', 'east-1', 'west-0', 'west-1'], waveDeadlineSeconds: 3600 });
@@ -87,4 +87,41 @@ test('time without a coordinator is no time in which anybody looked', { timeout:
   await it.db`update upgrade set lease_until = now() - interval '10 hours'`;
   await stepOnce(it.context('two'));
   assert.equal((await it.upgrade()).state, 'moving');
+});
+
+test('what devices were told while a host was away with its instances fails no gate', {
+  timeout: 120_000,
+}, async () => {
+  const gate = { leastRequests: 1_000_000, patienceSeconds: 3600 };
+  const it = await scene({ canaries: ['east-0', 'west-0'], soakSeconds: 1, gate });
+  const context = it.context('one');
+  const wave = async () => (await listWaves(it.db, (await it.upgrade()).id))[0];
+  for (let round = 0; round < 100 && (await wave())?.state !== 'soaking'; round++) {
+    await stepOnce(context);
+    await it.world();
+  }
+  const lost = async (is: boolean) => {
+    await it.db`
+      update component set lease_until = clock_timestamp() + case when ${is} then -interval '1 second' else interval '1 hour' end
+       where name like '%-1-1'`;
+    await it.db`
+      update supervisor set seen_at = clock_timestamp() - case when ${is} then interval '1 minute' else interval '0' end`;
+  };
+  await lost(true);
+  await stepOnce(context);
+  const { waitingFor } = (await it.upgrade()).progress;
+  assert.equal(waitingFor, 'east-1-1 on here, west-1-1 on here to be at work; wave 1 (canary) goes on then');
+  await it.db`
+    update request_outcome o set failed = requests, latency = '{}' from instance i
+     where i.id = o.instance_id and i.name like '%-1-1'`;
+  for (const name of ['east-1-1', 'west-1-1']) await endUnasked(it.db, name, 1);
+  await lost(false);
+  await stepOnce(context);
+  assert.deepEqual([(await it.upgrade()).state, (await wave())?.state], ['moving', 'soaking']);
+  await it.db`update upgrade set progress = progress - 'absences'`;
+  await stepOnce(context);
+  assert.match(
+    (await it.upgrade()).pauseReason ?? '',
+    /exited unexpectedly or lost their lease 2 times .* requests? failed/,
+  );
 });

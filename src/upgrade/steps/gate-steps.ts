@@ -2,10 +2,13 @@
  * A wave that has moved is observed and judged. A gate that does not pass pauses the upgrade; one that has too little to judge by is
  * waited for, as long as its patience lasts and everybody is there.
  */
+import type { Queryable } from '../../database/connection.ts';
+import { listQuietHosts } from '../../registry/supervisors.ts';
 import { type AbsentProcess, absentText } from '../components/absent-processes.ts';
 import { type GateAnswer, judgeGate } from '../gates/gate.ts';
 import { readGateFigures } from '../gates/gate-samples.ts';
 import { chosenGate } from '../state/plan-options.ts';
+import type { Absence } from '../state/upgrade-plan.ts';
 import { noteAbsence, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
 import {
   acceptedBy,
@@ -25,17 +28,44 @@ import { advanced, type StepContext, type StepOutcome, stepTransaction, waitingF
 export async function awaitAbsent(
   { db }: StepContext,
   upgrade: Upgrade,
-  wave: Wave,
+  wave: Wave | null,
   absent: readonly AbsentProcess[],
 ): Promise<StepOutcome> {
-  await noteAbsence(db, upgrade);
-  return waitingFor(`${absentText(absent)}; wave ${wave.number} (${wave.name}) goes on then`);
+  await noteAbsence(db, upgrade, await withTheirHosts(db, absent));
+  const what = wave === null ? 'observing' : `wave ${wave.number} (${wave.name})`;
+  return waitingFor(`${absentText(absent)}; ${what} goes on then`);
+}
+
+/** Before a gate is asked: a host that was lost with instances of the wave says nothing about their release. */
+export async function awaitLostHosts(
+  context: StepContext,
+  upgrade: Upgrade,
+  wave: Wave | null,
+): Promise<StepOutcome | undefined> {
+  const absent = await listAbsentFromWave(context.db, upgrade, wave?.number ?? null);
+  if (absent.length === 0 || (await withTheirHosts(context.db, absent)).length === 0) return undefined;
+  return await awaitAbsent(context, upgrade, wave, absent);
+}
+
+/** Of these processes those whose hosts are not heard of either. */
+async function withTheirHosts(q: Queryable, absent: readonly AbsentProcess[]): Promise<Absence[]> {
+  const quiet = await listQuietHosts(
+    q,
+    absent.map(({ host }) => host),
+  );
+  return absent.flatMap(({ name, host }) =>
+    quiet
+      .filter((one) => one.host === host)
+      .map(({ seenAt, now }) => ({ name, since: seenAt.toISOString(), until: now.toISOString() })),
+  );
 }
 
 export async function watchGate(context: StepContext, upgrade: Upgrade, wave: Wave): Promise<StepOutcome> {
   const { soakSeconds, gate, waveDeadlineSeconds } = upgrade.plan.options;
   const by = acceptedBy(wave);
   if (by !== undefined) return await passAccepted(context, upgrade, wave, by);
+  const away = await awaitLostHosts(context, upgrade, wave);
+  if (away !== undefined) return away;
   const answer = await judgeSettled(context, upgrade, wave);
   if (answer.answer === 'fail') return await closeGate(context, upgrade, wave, answer);
   await recordGateAnswer(context.db, upgrade, wave, answer);
@@ -77,6 +107,7 @@ export async function askGate(
     upgradeId: upgrade.id,
     replacements: upgrade.plan.inPlace ? upgrade.progress.replacements : null,
     wave: wave?.number ?? null,
+    absences: upgrade.progress.absences,
     since,
     baselineHours: gate.baselineHours,
     warmUpSeconds: warmUpSeconds(soakSeconds),

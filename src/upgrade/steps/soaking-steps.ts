@@ -10,7 +10,7 @@ import { transition, type Upgrade } from '../state/upgrade-store.ts';
 import { listWaves } from '../state/wave-store.ts';
 import { countFailedMoves, countStragglers, moveStragglers } from '../waves/latecomers.ts';
 import { heldBySchedule } from '../waves/schedule.ts';
-import { askGate } from './gate-steps.ts';
+import { askGate, awaitLostHosts } from './gate-steps.ts';
 import { replaceLatecomers } from './in-place-steps.ts';
 import { completeInstances } from './instance-steps.ts';
 import { pauseStep, pauseUpgrade } from './pausing.ts';
@@ -47,6 +47,8 @@ export async function stepSoaking(context: StepContext, upgrade: Upgrade): Promi
   const { schedule, outcome } = await followSchedule(context, upgrade);
   if (outcome !== undefined) return outcome;
   if ((await listWaves(context.db, upgrade.id)).length > 0) {
+    const away = await awaitLostHosts(context, upgrade, null);
+    if (away !== undefined) return away;
     const answer = await askGate(context, upgrade, null, 'settled');
     if (answer.answer === 'fail') {
       return await pauseStep(context, upgrade, `after the waves: ${answer.reasons.join('; ')}`, { gate: answer });

@@ -9,7 +9,7 @@ import { listAbsentDestinations, listAbsentFromWave } from '../waves/absent-dest
 import { joinLatecomers, queueMoves } from '../waves/latecomers.ts';
 import { awaitOutOfReach, leaveThem, outOfReachText } from '../waves/out-of-reach-rule.ts';
 import { heldBySchedule, runningSeconds } from '../waves/schedule.ts';
-import { askGate, awaitAbsent, closeGate, passWave, watchGate } from './gate-steps.ts';
+import { askGate, awaitAbsent, awaitLostHosts, closeGate, passWave, watchGate } from './gate-steps.ts';
 import { replaceLatecomers, replaceWave, watchReplaced } from './in-place-steps.ts';
 import { completeInstances } from './instance-steps.ts';
 import { pauseStep } from './pausing.ts';
@@ -67,6 +67,8 @@ async function stepReplacing(
   if (wave.state === 'soaking') {
     return (await watchReplaced(context, upgrade, wave)) ?? (await watchGate(context, upgrade, wave));
   }
+  const away = await awaitLostHosts(context, upgrade, wave);
+  if (away !== undefined) return away;
   if (acceptedBy(wave) === undefined) {
     const early = await askGate(context, upgrade, wave, 'committed');
     if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);
@@ -106,6 +108,8 @@ async function watchMoves(
       { moves, failedMoves: moves.failed },
     );
   }
+  const away = await awaitLostHosts(context, upgrade, wave);
+  if (away !== undefined) return away;
   if (acceptedBy(wave) === undefined) {
     const early = await askGate(context, upgrade, wave, 'committed');
     if (early.answer === 'fail') return await closeGate(context, upgrade, wave, early);

@@ -24,12 +24,19 @@ export async function listAbsentDestinations(
   return absent.filter(({ name }) => awaited.includes(name));
 }
 
-/** Of the instances that serve the accounts of the wave, or will: while one is away, neither its devices nor its gate say anything. */
+/** Of the instances that serve the accounts of the wave, or will, or of all new ones: while one is away, neither its devices nor its gate say anything. */
 export async function listAbsentFromWave(
   q: Queryable,
   { id, plan, progress }: Upgrade,
-  wave: number,
+  wave: number | null,
 ): Promise<AbsentProcess[]> {
-  const replaced = progress.replacements.filter((each) => each.wave === wave).flatMap(({ processes }) => processes);
-  return await listAbsent(q, plan.inPlace ? replaced : await listDestinations(q, id, wave));
+  if (plan.inPlace) {
+    const replaced = progress.replacements.filter((each) => each.wave === (wave ?? each.wave));
+    return await listAbsent(
+      q,
+      replaced.flatMap(({ processes }) => processes),
+    );
+  }
+  const all = progress.newInstances.map(({ name }) => name);
+  return await listAbsent(q, wave === null ? all : await listDestinations(q, id, wave));
 }
