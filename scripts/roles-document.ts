@@ -7,7 +7,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Operation, Operations } from '../src/api/operation.ts';
 import { resources } from '../src/api/operations.ts';
-import { allRights, predefinedRoleNames, purposeOf, type Right, rightsOf } from '../src/api/rights.ts';
+import { allRights, canBeLimited, predefinedRoleNames, purposeOf, type Right, rightsOf } from '../src/api/rights.ts';
 
 export const documentFile = path.join(path.dirname(import.meta.dirname), 'docs', 'roles.md');
 
@@ -22,8 +22,12 @@ Each operation of [REST](operations.md) takes one right, and \`bramble\` takes t
 \`bramble token create\` without a role, such as the one in \`admin.json\`, has every right.
 
 ## What each role may do
-${row('', ...predefinedRoleNames)}
-${row('---', ...predefinedRoleNames.map(() => ':-:'))}
+*In groups*: the right remains to who is limited to groups. He sees these groups, the accounts in them, and their devices, commands,
+deliveries and moves; the rest is answered as if it did not exist. A batch of moves is there for him if all its accounts are, and he makes
+accounts in his groups only.
+
+${row('', ...predefinedRoleNames, 'in groups')}
+${row('---', ...predefinedRoleNames.map(() => ':-:'), ':-:')}
 ${allRights.map((right) => row(`\`${right}\`: ${purposeOf(right)}`, ...marks(right))).join('\n')}
 
 ## What each operation takes
@@ -34,7 +38,8 @@ ${operations.map(({ method, path, summary, right }) => row(`\`${method} ${path}\
 }
 
 function marks(right: Right): string[] {
-  return predefinedRoleNames.map((role) => (rightsOf(role).includes(right) ? '●' : ''));
+  const has = [...predefinedRoleNames.map((role) => rightsOf(role).includes(right)), canBeLimited(right)];
+  return has.map((mark) => (mark ? '●' : ''));
 }
 
 function rightText(right: Operation['right']): string {

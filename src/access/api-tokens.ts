@@ -13,6 +13,8 @@ import { rightsOfRole } from './roles.ts';
 interface NewApiToken {
   name: string;
   role: string;
+  /** Ids of the groups that it is limited to; null for no limit. */
+  groups: readonly string[] | null;
   expiresAt: Date | null;
   createdBy: string;
 }
@@ -22,29 +24,34 @@ interface ApiToken {
   createdAt: Date;
   revokedAt: Date | null;
   role: string;
+  /** Ids; those of groups that are gone are gone. */
+  groups: string[] | null;
   expiresAt: Date | null;
   createdBy: string;
 }
 
 /** Creates a token and returns it, this once. Names are never reused. */
 export async function createApiToken(tx: Transaction, token: NewApiToken): Promise<string | 'name-taken'> {
-  const { name, role, expiresAt, createdBy } = token;
+  const { name, role, groups, expiresAt, createdBy } = token;
+  const id = newId<string>();
   const secret = generateToken();
   const [row] = await tx<{ ended: boolean }[]>`
     insert into api_token (id, name, digest, role, scoped, created_by, expires_at)
-    select ${newId<string>()}, ${name}, ${tokenDigest(secret)}, ${role}, false, ${createdBy}, ${expiresAt}
+    select ${id}, ${name}, ${tokenDigest(secret)}, ${role}, ${groups !== null}, ${createdBy}, ${expiresAt}
      where not exists (select from administrator_token where name = ${name})
         on conflict (name) do nothing
     returning coalesce(expires_at <= now(), false) as ended`;
   if (row?.ended === true) throw new BrambleError('ERR_INPUT', 'The token would have ended already.');
-  return row === undefined ? 'name-taken' : secret;
+  if (row === undefined) return 'name-taken';
+  await tx`insert into api_token_group (token_id, group_id) select ${id}, unnest(${(groups ?? []) as string[]}::uuid[])`;
+  return secret;
 }
 
 /** By name. */
 export async function listApiTokens(q: Queryable): Promise<ApiToken[]> {
   return await q<ApiToken[]>`
     select t.name, t.created_at as "createdAt", t.revoked_at as "revokedAt", t.role, t.expires_at as "expiresAt",
-           t.created_by as "createdBy"
+           t.created_by as "createdBy", ${groupsOf(q)} as groups
       from api_token t order by t.name`;
 }
 
@@ -58,11 +65,16 @@ export async function revokeApiToken(tx: Transaction, name: string): Promise<'re
   return count === 1 ? 'revoked' : 'not-found';
 }
 
+/** Of token `t`. */
+function groupsOf(q: Queryable) {
+  return q`case when t.scoped then array(select group_id from api_token_group where token_id = t.id) end`;
+}
+
 /** Who has the token, unless it was revoked or has ended. */
 export async function actorOfApiToken(q: Queryable, digest: Buffer): Promise<Actor | undefined> {
   const [row] = await q<TokenRow[]>`
     select t.id, t.name, t.digest, t.role, r.rights,
-           case when t.scoped then array(select group_id from api_token_group where token_id = t.id) end as groups
+           ${groupsOf(q)} as groups
       from api_token t left join custom_role r on r.name = t.role
      where t.digest = ${digest} and t.revoked_at is null and (t.expires_at is null or t.expires_at > now())`;
   if (row === undefined || !timingSafeEqual(row.digest, digest)) return undefined;
@@ -71,7 +83,7 @@ export async function actorOfApiToken(q: Queryable, digest: Buffer): Promise<Act
     kind: 'token',
     id,
     name,
-    rights: new Set(rightsOfRole(role, rights)),
+    rights: rightsOfRole(role, rights, groups !== null),
     groups,
     session: null,
     provenAt: null,

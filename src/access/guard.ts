@@ -8,22 +8,22 @@ import { purposeOf, type Right, rolesWith } from '../api/rights.ts';
 import { BrambleError } from '../base/errors.ts';
 import { type Actor, actorOf } from './actor.ts';
 
-export function guard({ right }: Operation): (request: FastifyRequest) => Promise<void> {
+export function guard({ right, scope }: Operation): (request: FastifyRequest) => Promise<void> {
   return async (request) => {
     if (right === 'open') return;
     const actor = actorOf(request);
-    if (right !== 'signed-in') assertRight(actor, right);
+    if (right !== 'signed-in') assertRight(actor, right, scope !== undefined);
   };
 }
 
 /** @throws BrambleError ERR_RIGHT_MISSING */
-export function assertRight(actor: Actor, right: Right): void {
-  if (actor.rights.has(right)) return;
+export function assertRight({ name, rights, groups }: Actor, right: Right, knowsGroups = true): void {
+  if (rights.has(right) && (knowsGroups || groups === null)) return;
   const roles = rolesWith(right);
   throw new BrambleError(
     'ERR_RIGHT_MISSING',
-    `This takes the right ${right} (to ${purposeOf(right)}), which ${actor.name} does not have. Roles that have it: ` +
-      `${roles.join(', ')}.`,
+    `This takes the right ${right} (to ${purposeOf(right)}), which ${name}${groups === null ? '' : ', limited to groups,'} ` +
+      `does not have. Roles that have it: ${roles.join(', ')}.`,
     { details: { right, roles } },
   );
 }

@@ -2,7 +2,7 @@
  * Roles by name: the predefined ones, and those of the domain's own. Invariant: nobody gives what he does not have, and a role
  * that is not there gives nothing.
  */
-import { allRights, isPredefinedRole, type Right, rightsOf } from '../api/rights.ts';
+import { allRights, canBeLimited, isPredefinedRole, type Right, rightsOf } from '../api/rights.ts';
 import { BrambleError } from '../base/errors.ts';
 import { notFound } from '../base/not-found.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
@@ -28,9 +28,13 @@ export async function listCustomRoles(q: Queryable): Promise<CustomRole[]> {
   return (await q<RoleRow[]>`select ${columns(q)} from custom_role order by name`).map(known);
 }
 
-/** @param custom what `custom_role` says of it; null if it says nothing */
-export function rightsOfRole(name: string, custom: readonly string[] | null): readonly Right[] {
-  return isPredefinedRole(name) ? rightsOf(name) : knownRights(custom ?? []);
+/**
+ * @param custom what `custom_role` says of it; null if it says nothing
+ * @param limited whether who has the role is limited to groups: there he lacks rights that know no groups
+ */
+export function rightsOfRole(name: string, custom: readonly string[] | null, limited: boolean): ReadonlySet<Right> {
+  const rights = isPredefinedRole(name) ? rightsOf(name) : knownRights(custom ?? []);
+  return new Set(limited ? rights.filter(canBeLimited) : rights);
 }
 
 function knownRights(names: readonly string[]): Right[] {

@@ -49,7 +49,7 @@ export async function lostStandings(q: Queryable, standings: readonly string[]):
       left join custom_role r on r.name = a.role
      where s.id = any(${idsOf('administrator')}::uuid[]) and a.state = 'active' and ${isOpen(q)}`;
   for (const { kind, id, role, rights, groups } of rows) {
-    lost.delete(standing(kind, id, role === null ? allRights : rightsOfRole(role, rights), groups));
+    lost.delete(standing(kind, id, role === null ? allRights : rightsOfRole(role, rights, groups !== null), groups));
   }
   return lost;
 }

@@ -10,6 +10,7 @@ import { newId } from '../base/ids.ts';
 import type { Transaction } from '../database/connection.ts';
 import { holdStandingInstances } from '../instances/instance-locks.ts';
 import { accountPlacement, type PlacementTarget } from './account-placement.ts';
+import { isGroupWithin, type Within } from './account-scope.ts';
 
 /** What an administrator specifies for a new account. */
 export interface NewAccount {
@@ -23,7 +24,13 @@ export interface NewAccount {
 }
 
 /** Why an account was not created. */
-export type AccountSkip = 'name-taken' | 'name-not-valid' | 'unknown-instance' | 'unknown-group' | 'no-instance';
+export type AccountSkip =
+  | 'name-taken'
+  | 'name-not-valid'
+  | 'unknown-instance'
+  | 'unknown-group'
+  | 'no-group'
+  | 'no-instance';
 
 /** In the order of the input rows. */
 type ImportedAccount =
@@ -35,22 +42,24 @@ export type ListOnTrial = (tx: Transaction) => Promise<ReadonlySet<string>>;
 
 /**
  * Creates the accounts that can be created, in four statements regardless of their number. A streamed import calls it
- * with up to about a thousand rows at a time, in one transaction; it takes earlier placements into account.
+ * with up to about a thousand rows at a time, in one transaction; it takes earlier placements into account. Who is limited to
+ * groups makes accounts in these only.
  */
 export async function importAccounts(
   tx: Transaction,
   rows: readonly NewAccount[],
   listOnTrial: ListOnTrial,
+  within: Within = null,
 ): Promise<ImportedAccount[]> {
   if (rows.length === 0) return [];
   const targets = await placementTargets(tx, listOnTrial);
   const place = accountPlacement(targets);
-  const groups = await groupIds(tx, [...new Set(rows.flatMap((row) => row.groups ?? []))]);
+  const groups = await groupIds(tx, [...new Set(rows.flatMap((row) => row.groups ?? []))], within);
   const outcomes: ImportedAccount[] = [];
   const planned: PlannedAccount[] = [];
   const names = new Set<string>();
   for (const row of rows) {
-    const plan = planAccount(row, place, groups, targets.length > 0, names);
+    const plan = planAccount(row, { place, groups, within, anyInstance: targets.length > 0, taken: names });
     if (plan.kind === 'skipped') {
       outcomes.push(plan);
       continue;
@@ -80,12 +89,17 @@ interface PlannedAccount {
   readonly groupIds: readonly string[];
 }
 
+interface Placing {
+  readonly place: (named?: string) => string | undefined;
+  readonly groups: ReadonlyMap<string, string>;
+  readonly within: Within;
+  readonly anyInstance: boolean;
+  readonly taken: ReadonlySet<string>;
+}
+
 function planAccount(
   row: NewAccount,
-  place: (named?: string) => string | undefined,
-  groups: ReadonlyMap<string, string>,
-  anyInstance: boolean,
-  taken: ReadonlySet<string>,
+  { place, groups, within, anyInstance, taken }: Placing,
 ): PlannedAccount | Extract<ImportedAccount, { kind: 'skipped' }> {
   const skipped = (reason: AccountSkip) => ({ kind: 'skipped', name: row.name, reason }) as const;
   let name: string;
@@ -98,6 +112,7 @@ function planAccount(
   if (taken.has(name)) return skipped('name-taken');
   const memberOf = [...new Set(row.groups ?? [])].map((group) => groups.get(group));
   if (memberOf.includes(undefined)) return skipped('unknown-group');
+  if (within !== null && memberOf.length === 0) return skipped('no-group');
   const instanceId = place(row.instance);
   if (instanceId === undefined) return skipped(anyInstance ? 'unknown-instance' : 'no-instance');
   const displayName = row.displayName?.trim() || row.name.trim();
@@ -125,10 +140,15 @@ async function placementTargets(tx: Transaction, listOnTrial: ListOnTrial): Prom
   return targets.map((target) => ({ ...target, onTrial: onTrial.has(target.id) }));
 }
 
-async function groupIds(tx: Transaction, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+async function groupIds(
+  tx: Transaction,
+  names: readonly string[],
+  within: Within,
+): Promise<ReadonlyMap<string, string>> {
   if (names.length === 0) return new Map();
   const rows = await tx<{ id: string; name: string }[]>`
-    select id, name from account_group where name = any(${names}::text[]) for share`;
+    select g.id, g.name from account_group g
+     where g.name = any(${names}::text[]) and ${isGroupWithin(tx, tx`g.id`, within)} for share`;
   return new Map(rows.map((row) => [row.name, row.id]));
 }
 

@@ -4,6 +4,7 @@ import { accountNameOf } from '../base/account-name.ts';
 import type { AccountId } from '../base/ids.ts';
 import { notFound } from '../base/not-found.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
+import { isAccountWithin, isGroupWithin, type Within } from './account-scope.ts';
 
 interface AccountSelection {
   accounts?: readonly string[] | undefined;
@@ -13,16 +14,17 @@ interface AccountSelection {
 }
 
 /**
- * The selected accounts sorted by name, and the names that match no account.
+ * The selected accounts sorted by name, and the names that match no account; what somebody does not see does not exist.
  * @throws BrambleError ERR_NOT_FOUND for a group or an instance that does not exist.
  */
 export async function resolveAccounts(
   q: Queryable,
   selection: AccountSelection,
+  within: Within,
 ): Promise<{ found: AccountId[]; unknown: string[] }> {
-  if (selection.accounts !== undefined) return await accountsByName(q, selection.accounts);
-  if (selection.group !== undefined) return { found: await accountsOfGroup(q, selection.group), unknown: [] };
-  return { found: await accountsOfInstance(q, selection.from ?? ''), unknown: [] };
+  if (selection.accounts !== undefined) return await accountsByName(q, selection.accounts, within);
+  if (selection.group !== undefined) return { found: await accountsOfGroup(q, selection.group, within), unknown: [] };
+  return { found: await accountsOfInstance(q, selection.from ?? '', within), unknown: [] };
 }
 
 /** The account's id, with its row locked FOR SHARE: a decision about it cannot interleave with a move. */
@@ -54,27 +56,31 @@ export async function namesOfAccounts(q: Queryable, ids: readonly AccountId[]): 
 async function accountsByName(
   q: Queryable,
   texts: readonly string[],
+  within: Within,
 ): Promise<{ found: AccountId[]; unknown: string[] }> {
   const names = [...new Set(texts.map(accountNameOf))];
   const rows = await q<{ id: AccountId; name: string }[]>`
-    select id, name from account where name = any(${names}::text[]) order by name`;
+    select a.id, a.name from account a
+     where a.name = any(${names}::text[]) and ${isAccountWithin(q, q`a.id`, within)} order by a.name`;
   const known = new Set(rows.map((row) => row.name));
   return { found: rows.map((row) => row.id), unknown: names.filter((candidate) => !known.has(candidate)) };
 }
 
-async function accountsOfGroup(q: Queryable, group: string): Promise<AccountId[]> {
-  const [row] = await q<{ id: string }[]>`select id from account_group where name = ${group}`;
+async function accountsOfGroup(q: Queryable, group: string, within: Within): Promise<AccountId[]> {
+  const [row] = await q<{ id: string }[]>`
+    select g.id from account_group g where g.name = ${group} and ${isGroupWithin(q, q`g.id`, within)}`;
   if (row === undefined) throw notFound('group', group);
   const rows = await q<{ id: AccountId }[]>`
     select a.id from group_member m join account a on a.id = m.account_id where m.group_id = ${row.id} order by a.name`;
   return rows.map((account) => account.id);
 }
 
-async function accountsOfInstance(q: Queryable, instance: string): Promise<AccountId[]> {
+async function accountsOfInstance(q: Queryable, instance: string, within: Within): Promise<AccountId[]> {
   const [row] = await q<{ id: string }[]>`select id from instance where name = ${instance}`;
   if (row === undefined) throw notFound('instance', instance);
   const rows = await q<{ id: AccountId }[]>`
-    select id from account where instance_id = ${row.id} order by name`;
+    select a.id from account a
+     where a.instance_id = ${row.id} and ${isAccountWithin(q, q`a.id`, within)} order by a.name`;
   return rows.map((account) => account.id);
 }
 

@@ -6,6 +6,7 @@ import type { AccountId, InstanceId, SrpIdentifier } from '../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { isMarked } from './account-fence.ts';
 import { type AccountSkip, importAccounts, type ListOnTrial, type NewAccount } from './account-import.ts';
+import type { Within } from './account-scope.ts';
 
 /** An account with its instance; `epoch` counts its owners, from 1. */
 export interface Account {
@@ -30,8 +31,9 @@ export async function createAccount(
   tx: Transaction,
   account: NewAccount,
   listOnTrial: ListOnTrial,
+  within: Within = null,
 ): Promise<CreateAccountOutcome> {
-  const [outcome] = await importAccounts(tx, [account], listOnTrial);
+  const [outcome] = await importAccounts(tx, [account], listOnTrial, within);
   if (outcome === undefined) throw new TypeError('an import of one row answered none');
   if (outcome.kind === 'skipped') return { kind: outcome.reason };
   const created = await getAccount(tx, outcome.name);

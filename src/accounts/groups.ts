@@ -8,6 +8,7 @@ import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { sqlState } from '../database/sql-state.ts';
 import { assignGroupPolicy } from '../policies/policy-store.ts';
+import { isGroupWithin, type Within } from './account-scope.ts';
 
 interface AccountGroup {
   readonly id: string;
@@ -55,12 +56,13 @@ export async function findGroup(q: Queryable, name: string): Promise<string | un
   return row?.id;
 }
 
-/** All groups by rank. */
-export async function listGroups(q: Queryable): Promise<AccountGroup[]> {
+/** By rank. */
+export async function listGroups(q: Queryable, within: Within): Promise<AccountGroup[]> {
   return await q<AccountGroup[]>`
     select g.id, g.name, g.rank, (select count(*)::int from group_member m where m.group_id = g.id) as "memberCount",
       g.revision::float8 as revision
     from account_group g
+    where ${isGroupWithin(q, q`g.id`, within)}
     order by g.rank`;
 }
 

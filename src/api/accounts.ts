@@ -44,6 +44,7 @@ const tag = 'accounts';
 export const accountOperations = {
   create: {
     right: 'accounts.write',
+    scope: 'chosen',
     ...{ method: 'POST', path: '/accounts', tag, summary: 'Create an account' },
     body: newAccount,
     status: 201,
@@ -51,6 +52,7 @@ export const accountOperations = {
   },
   list: {
     right: 'accounts.read',
+    scope: 'chosen',
     ...{ method: 'GET', path: '/accounts', tag, summary: 'List accounts, in pages' },
     query: z.object({
       instance: z.string().max(200).optional().describe('Only of the instance with this name.'),
@@ -61,12 +63,14 @@ export const accountOperations = {
   },
   show: {
     right: 'accounts.read',
+    scope: 'account',
     ...{ method: 'GET', path: '/accounts/:name', tag, summary: 'Show an account' },
     params: byName,
     answer: account,
   },
   delete: {
     right: 'accounts.delete',
+    scope: 'account',
     ...{ method: 'DELETE', path: '/accounts/:name', tag, summary: 'Delete an account with its devices' },
     params: byName,
     status: 204,
@@ -74,6 +78,7 @@ export const accountOperations = {
   },
   setActivationPassword: {
     right: 'accounts.activate',
+    scope: 'account',
     ...{ method: 'POST', path: '/accounts/:name/activation-password', tag },
     summary: 'Issue an activation password for an account; the previous one becomes invalid',
     params: byName,
@@ -82,6 +87,7 @@ export const accountOperations = {
   },
   import: {
     right: 'accounts.write',
+    scope: 'chosen',
     ...{ method: 'POST', path: '/accounts/import', tag, summary: 'Import accounts as a stream of JSON lines' },
     description:
       'One account per line (application/x-ndjson), each line at most 64 KiB. Committed at the end of the stream: if a line ' +

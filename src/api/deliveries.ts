@@ -45,6 +45,7 @@ export const deliveryOperations = {
   showBudget: {
     revised: true,
     right: 'deliveries.read',
+    scope: 'common',
     ...{ method: 'GET', path: '/budget', tag, summary: 'The budget of deliveries' },
     answer: shownBudget,
   },
@@ -63,6 +64,7 @@ export const deliveryOperations = {
   },
   list: {
     right: 'deliveries.read',
+    scope: 'chosen',
     ...{ method: 'GET', path: '/deliveries', tag },
     summary: 'Deliveries, oldest first, each with what it is waiting for',
     query: z.object({

@@ -66,6 +66,7 @@ export type ResendableItem = (typeof resendableItems)[number];
 export const deviceCommandOperations = {
   queue: {
     right: 'devices.command',
+    scope: 'device',
     ...{
       method: 'POST',
       path: '/devices/:id/commands',
@@ -79,6 +80,7 @@ export const deviceCommandOperations = {
   },
   list: {
     right: 'devices.read',
+    scope: 'device',
     ...{ method: 'GET', path: '/devices/:id/commands', tag },
     summary: 'The newest commands of a device, with their answers',
     params: byId,
@@ -87,6 +89,7 @@ export const deviceCommandOperations = {
   },
   resend: {
     right: 'devices.repair',
+    scope: 'device',
     ...{ method: 'POST', path: '/devices/:id/resend', tag },
     summary: 'Send the IT policy, service books, a synchronization or an identity renewal, regardless of the budget',
     params: byId,
@@ -95,6 +98,7 @@ export const deviceCommandOperations = {
   },
   cancel: {
     right: 'devices.repair',
+    scope: 'command',
     ...{ method: 'DELETE', path: '/commands/:id', tag },
     summary: 'Cancel an unsettled command; the delivery that it carries fails',
     params: byId,
@@ -104,6 +108,7 @@ export const deviceCommandOperations = {
   },
   cancelOfDevice: {
     right: 'devices.repair',
+    scope: 'device',
     ...{ method: 'DELETE', path: '/devices/:id/commands', tag },
     summary: 'Cancel the unsettled commands of a device; the deliveries they carry fail',
     params: byId,
@@ -112,6 +117,7 @@ export const deviceCommandOperations = {
   },
   requeue: {
     right: 'devices.repair',
+    scope: 'command',
     ...{ method: 'POST', path: '/commands/:id/requeue', tag },
     summary: 'Put an unsettled command back into the queue, as if it had never been handed out',
     params: byId,
@@ -119,6 +125,7 @@ export const deviceCommandOperations = {
   },
   requeueOfDevice: {
     right: 'devices.repair',
+    scope: 'device',
     ...{ method: 'POST', path: '/devices/:id/commands/requeue', tag },
     summary: 'Put the unsettled commands of a device back into the queue',
     params: byId,

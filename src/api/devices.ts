@@ -71,6 +71,7 @@ const tag = 'devices';
 export const deviceOperations = {
   list: {
     right: 'devices.read',
+    scope: 'chosen',
     ...{ method: 'GET', path: '/devices', tag, summary: 'List devices' },
     query: z.object({
       account: name.optional(),
@@ -102,6 +103,7 @@ export const deviceOperations = {
   },
   listOfAccount: {
     right: 'devices.read',
+    scope: 'account',
     ...{ method: 'GET', path: '/accounts/:name/devices', tag, summary: 'List the devices of an account' },
     params: byName,
     query: z.object(pageQuery(deviceSorts, listLimit(1000).default(1000))),
@@ -109,12 +111,14 @@ export const deviceOperations = {
   },
   show: {
     right: 'devices.read',
+    scope: 'device',
     ...{ method: 'GET', path: '/devices/:id', tag, summary: 'Show a device with its options and inventory' },
     params: byId,
     answer: deviceDetails,
   },
   remove: {
     right: 'devices.remove',
+    scope: 'device',
     ...{ method: 'DELETE', path: '/devices/:id', tag },
     summary: 'Remove a device: told to leave (its enrolment ends when it answers), or silently and at once',
     params: byId,

@@ -151,6 +151,7 @@ export const domainOperations = {
   },
   listEvents: {
     right: 'events.read',
+    scope: 'chosen',
     ...{ method: 'GET', path: '/events', tag, summary: 'What happened, newest first; or what happens, live' },
     description:
       'With `Accept: text/event-stream`, events are told as they happen: server-sent events whose data is JSON, with `id`, ' +

@@ -12,6 +12,7 @@ const tag = 'groups';
 export const groupOperations = {
   list: {
     right: 'groups.read',
+    scope: 'chosen',
     ...{ method: 'GET', path: '/groups', tag, summary: 'List groups by rank' },
     ...smallList('groups', group, { sorts: ['rank', 'name', 'memberCount'], unique: 'name' }),
   },
@@ -33,6 +34,7 @@ export const groupOperations = {
   },
   listMembers: {
     right: 'groups.read',
+    scope: 'group',
     ...{ method: 'GET', path: '/groups/:name/members', tag, summary: 'List the accounts of a group' },
     params: byName,
     query: z.object(pageQuery(['name'], listLimit(1000).optional())),
@@ -40,6 +42,7 @@ export const groupOperations = {
   },
   addMember: {
     right: 'groups.assign',
+    scope: 'membership',
     ...{ method: 'PUT', path: '/groups/:name/members/:account', tag, summary: 'Put an account into a group' },
     params: membership,
     status: 204,
@@ -47,6 +50,7 @@ export const groupOperations = {
   },
   removeMember: {
     right: 'groups.assign',
+    scope: 'membership',
     ...{ method: 'DELETE', path: '/groups/:name/members/:account', tag, summary: 'Take an account out of a group' },
     params: membership,
     status: 204,

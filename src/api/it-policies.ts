@@ -33,6 +33,7 @@ const tag = 'it-policies';
 export const itPolicyOperations = {
   list: {
     right: 'policies.read',
+    scope: 'common',
     ...{ method: 'GET', path: '/it-policies', tag, summary: 'List IT policies' },
     ...smallList('policies', policy, { sorts: ['name', 'changedAt'], unique: 'name' }),
   },
@@ -46,6 +47,7 @@ export const itPolicyOperations = {
   },
   listRules: {
     right: 'policies.read',
+    scope: 'common',
     ...{ method: 'GET', path: '/it-policies/rules', tag },
     summary: 'The IT policy rules of this release',
     ...smallList('rules', rule, { sorts: ['name', 'group'], unique: 'name', filters: ['group'] }),
@@ -53,6 +55,7 @@ export const itPolicyOperations = {
   show: {
     revised: true,
     right: 'policies.read',
+    scope: 'chosen',
     ...{ method: 'GET', path: '/it-policies/:name', tag, summary: 'Show an IT policy' },
     params: byName,
     answer: policy.extend({
@@ -78,6 +81,7 @@ export const itPolicyOperations = {
   },
   assignToAccount: {
     right: 'policies.assign',
+    scope: 'account',
     ...{ method: 'PUT', path: '/accounts/:name/it-policy', tag },
     summary: 'Assign an IT policy to an account, or remove the account’s own',
     params: byName,
@@ -86,6 +90,7 @@ export const itPolicyOperations = {
   },
   assignToGroup: {
     right: 'policies.assign',
+    scope: 'group',
     ...{ method: 'PUT', path: '/groups/:name/it-policy', tag },
     summary: 'Assign an IT policy to a group, or remove it',
     params: byName,

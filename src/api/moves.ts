@@ -70,6 +70,7 @@ const tag = 'moves';
 export const moveOperations = {
   start: {
     right: 'moves.write',
+    scope: 'chosen',
     ...{ method: 'POST', path: '/moves', tag },
     summary: 'Move accounts to an instance: named ones, a group, or all of an instance',
     body: selection,
@@ -78,12 +79,14 @@ export const moveOperations = {
   },
   list: {
     right: 'moves.read',
+    scope: 'chosen',
     ...{ method: 'GET', path: '/moves', tag, summary: 'The newest batches' },
     query: z.object(pageQuery(['createdAt'], listLimit(1000).default(100), '-createdAt')),
     answer: z.object({ batches: z.array(batch), next }),
   },
   show: {
     right: 'moves.read',
+    scope: 'batch',
     ...{ method: 'GET', path: '/moves/:batch', tag },
     summary: 'The state of a batch, and which accounts are not moved and settled yet',
     params,
@@ -91,6 +94,7 @@ export const moveOperations = {
   },
   pause: {
     right: 'moves.write',
+    scope: 'batch',
     ...{ method: 'POST', path: '/moves/:batch/pause', tag },
     summary: 'Start no further moves of a batch; moves in progress reach a safe point',
     params,
@@ -99,12 +103,14 @@ export const moveOperations = {
   },
   resume: {
     right: 'moves.write',
+    scope: 'batch',
     ...{ method: 'POST', path: '/moves/:batch/resume', tag, summary: 'Resume a paused batch' },
     params,
     answer: batch,
   },
   back: {
     right: 'moves.write',
+    scope: 'batch',
     ...{ method: 'POST', path: '/moves/:batch/back', tag },
     summary: 'Cancel moves that have not started and move the other accounts back',
     params,

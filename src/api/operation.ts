@@ -6,6 +6,12 @@ import type * as z from 'zod';
 import type { SmallList } from './paging.ts';
 import type { NeededRight } from './rights.ts';
 
+/**
+ * What the path names, which then has to be in the groups, or is unknown; `chosen`: the handler leaves out whatever is not in
+ * them; `common`: nothing in it is of an account.
+ */
+export type Scope = 'account' | 'group' | 'membership' | 'device' | 'command' | 'batch' | 'chosen' | 'common';
+
 export interface Operation {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Below /api/v1; `:name` stands for the member `name` of `params`. */
@@ -17,6 +23,8 @@ export interface Operation {
   readonly right: NeededRight;
   /** Whether the body has a password of an administrator. */
   readonly takesPassword?: true;
+  /** How who is limited to groups is held to them; without it, it is not for such administrators. */
+  readonly scope?: Scope;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;

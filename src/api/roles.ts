@@ -13,18 +13,18 @@ const role = z.object({
   createdAt: instant.nullable().describe('Null for a predefined one.'),
 });
 const rights = z.array(z.enum(allRights)).max(allRights.length).describe('None that who asks does not have.');
+const right = z.object({
+  name: z.string(),
+  purpose: z.string(),
+  inGroups: z.boolean().describe('Whether it remains to who is limited to groups.'),
+});
 const tag = 'roles';
 
 export const roleOperations = {
   list: {
     right: 'access.read',
     ...{ method: 'GET', path: '/roles', tag, summary: 'List roles, and the rights that there are' },
-    ...smallList(
-      'roles',
-      role,
-      { sorts: ['name', 'createdAt'], unique: 'name' },
-      { rights: z.array(z.object({ name: z.string(), purpose: z.string() })) },
-    ),
+    ...smallList('roles', role, { sorts: ['name', 'createdAt'], unique: 'name' }, { rights: z.array(right) }),
   },
   create: {
     right: 'access.write',

@@ -12,6 +12,7 @@ const tag = 'services';
 export const serviceOperations = {
   list: {
     right: 'services.read',
+    scope: 'common',
     ...{ method: 'GET', path: '/services', tag, summary: 'The services that devices have, with their settings' },
     ...smallList('services', z.object({ type: z.string(), settings: freeForm, revision }), {
       sorts: ['type'],

@@ -13,6 +13,11 @@ const token = z.object({
   createdAt: instant,
   revokedAt: instant.nullable(),
   role: z.string().nullable().describe('Null: it may do everything.').default(null),
+  groups: z
+    .array(z.string())
+    .nullable()
+    .describe('Those that it is limited to, of which some may be gone; null if it is not limited.')
+    .default(null),
   expiresAt: instant.nullable().default(null),
   createdBy: z.string().nullable().describe('Null if nobody noted it.').default(null),
 });
@@ -31,11 +36,19 @@ export const tokenOperations = {
       .object({
         name: typedName,
         role: name.optional().describe('What it may do; not more than who creates it.'),
+        groups: z
+          .array(name)
+          .min(1)
+          .max(100)
+          .optional()
+          .describe(
+            'It is limited to these groups, their accounts, and what belongs to these. Default: it is not limited.',
+          ),
         expiresAt: instant.optional().describe('From then on it is refused. Default: it has no end.'),
       })
-      .refine((body) => body.role !== undefined || body.expiresAt === undefined, {
-        message: 'a token without a role has no end: name a role, such as security',
-        path: ['expiresAt'],
+      .refine(({ role, groups, expiresAt }) => role !== undefined || (groups ?? expiresAt) === undefined, {
+        message: 'a token without a role has no groups and no end',
+        path: ['role'],
       }),
     status: 201,
     answer: z.object({ name: z.string(), token: z.string() }),

@@ -1,5 +1,7 @@
 /** Batches of account moves: creating, pausing, turning back, and their progress. */
+
 import { removeMarks } from '../accounts/account-owner.ts';
+import type { Within } from '../accounts/account-scope.ts';
 import { counted } from '../base/counted.ts';
 import { type AccountId, type InstanceId, type MoveId, newId } from '../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
@@ -8,6 +10,7 @@ import { recordEvent } from '../domain/events.ts';
 import { holdStandingInstances } from '../instances/instance-locks.ts';
 import type { MoveBatchState } from '../states/move-batch-states.ts';
 import { moveStates } from '../states/move-states.ts';
+import { isBatchWithin } from './batch-scope.ts';
 
 type MovePurpose = 'manual' | 'wave' | 'reverse' | 'back';
 
@@ -143,13 +146,13 @@ const sorts: Sorts<'createdAt'> = {
 /** Batches with their counts: those of an upgrade are as many as its waves, so that they are sorted without an index. */
 export async function listMoveBatches(
   q: Queryable,
-  asked: PageAsked<'createdAt'>,
+  asked: PageAsked<'createdAt'> & { within: Within },
 ): Promise<{ rows: readonly MoveBatch[]; next: string | null }> {
   const page = pageOf(q, { name: 'moves', sorts }, asked);
   return page.cut(
     await q<(MoveBatch & Keyed)[]>`
       select ${columns(q)}, ${page.keys} as keys from move_batch b
-       where ${page.condition} order by ${page.order()} limit ${page.most}`,
+       where ${page.condition} and ${isBatchWithin(q, asked.within)} order by ${page.order()} limit ${page.most}`,
   );
 }
 

@@ -160,7 +160,7 @@ test(
     assert.deepEqual([(await moveOf(fenced))['state'], await marks(fenced)], ['cancelled', 0]);
     assert.deepEqual(await db.begin((tx) => commitMove(tx, move)), { kind: 'lost-reservation' });
     assert.equal((await moveOf(queued))['state'], 'queued');
-    assert.equal((await listMoveBatches(db, { sort: '-createdAt', limit: 10 })).rows.length, 2);
+    assert.equal((await listMoveBatches(db, { sort: '-createdAt', limit: 10, within: null })).rows.length, 2);
     assert.equal(await moveBatchStatus(db, crypto.randomUUID()), 'not-found');
   },
 );

@@ -5,7 +5,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type * as z from 'zod';
-import type { AnswerOf, Operation, Unchanged } from '../api/operation.ts';
+import type { AnswerOf, Operation, Scope, Unchanged } from '../api/operation.ts';
 import type { SmallList } from '../api/paging.ts';
 import { etagOfRevision, refuseCondition } from './etag.ts';
 import { withPage } from './pages.ts';
@@ -43,7 +43,11 @@ export function serve<Op extends Operation>(
   app.route({
     method,
     url: path,
-    config: { withoutToken: operation.right === 'open', takesPassword: operation.takesPassword === true },
+    config: {
+      withoutToken: operation.right === 'open',
+      takesPassword: operation.takesPassword === true,
+      scope: operation.scope,
+    },
     onRequest: app.guard(operation),
     schema: {
       tags: [tag],
@@ -69,6 +73,9 @@ export function serve<Op extends Operation>(
 }
 
 declare module 'fastify' {
+  interface FastifyContextConfig {
+    scope?: Scope | undefined;
+  }
   interface FastifyInstance {
     /** Lets only those through who may do the operation; runs before a body is read. */
     guard(operation: Operation): (request: FastifyRequest) => Promise<void>;

@@ -48,7 +48,7 @@ export async function actorOfCookie(desk: SignInDesk, request: Asking): Promise<
     kind: 'administrator',
     id: found.administratorId,
     name: found.name,
-    rights: new Set(rightsOfRole(found.role, found.roleRights)),
+    rights: rightsOfRole(found.role, found.roleRights, found.groups !== null),
     groups: found.groups,
     session: found.id,
     provenAt: found.provenAt,

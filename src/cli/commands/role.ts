@@ -49,7 +49,11 @@ function addRights(roles: Command, frame: Frame): void {
       .description('list the rights that there are')
       .action(async (_flags: object, command) => {
         await frame.ask(command, roleOperations.list, {}, (answer, style) =>
-          columns(style, answer.rights, { right: (row) => row.name, 'what it is for': (row) => row.purpose }),
+          columns(style, answer.rights, {
+            right: (row) => row.name,
+            'in groups': (row) => (row.inGroups ? 'yes' : 'no'),
+            'what it is for': (row) => row.purpose,
+          }),
         );
       }),
     'bramble role rights',

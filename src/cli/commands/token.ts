@@ -2,9 +2,9 @@
 import type { Command } from 'commander';
 import { tokenOperations } from '../../api/tokens.ts';
 import { timeText } from '../../base/time-text.ts';
-import { instantOrDays } from '../arguments.ts';
+import { collectNames, instantOrDays } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
-import { columns } from '../text-output.ts';
+import { cell, columns } from '../text-output.ts';
 import { addRemoval } from './removal.ts';
 
 export function addTokenCommands(program: Command, frame: Frame): void {
@@ -20,6 +20,12 @@ export function addTokenCommands(program: Command, frame: Frame): void {
   });
 }
 
+interface TokenFlags {
+  role?: string;
+  group?: string[];
+  expires?: string;
+}
+
 function addCreate(tokens: Command, frame: Frame): void {
   example(
     tokens
@@ -27,12 +33,13 @@ function addCreate(tokens: Command, frame: Frame): void {
       .alias('add')
       .description('create a token; it is shown once')
       .option('--role <name>', 'what it may do: `bramble role list` (default: everything, without end)')
+      .option('--group <names>', 'limit it to these groups, separated by commas', collectNames)
       .option('--expires <time>', 'when it ends: a time, or days from now, such as 90d', instantOrDays)
-      .action(async (name: string, { role, expires }: { role?: string; expires?: string }, command) => {
-        const body = { name, role, expiresAt: expires };
+      .action(async (name: string, { role, group, expires }: TokenFlags, command) => {
+        const body = { name, role, groups: group, expiresAt: expires };
         await frame.ask(command, tokenOperations.create, { body }, (made) => made.token);
       }),
-    'bramble token create reports --role junior-helpdesk --expires 90d',
+    'bramble token create reports --role junior-helpdesk --group sales --expires 90d',
   );
 }
 
@@ -46,6 +53,7 @@ function addList(tokens: Command, frame: Frame): void {
           columns(style, answer.tokens, {
             name: (row) => row.name,
             role: (row) => row.role ?? 'everything',
+            groups: (row) => (row.groups === null ? '-' : cell(row.groups)),
             created: (row) => timeText(row.createdAt),
             ends: (row) => timeText(row.expiresAt),
             revoked: (row) => timeText(row.revokedAt),

@@ -82,7 +82,7 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
   coordinator: [
     'insert domain',
     'insert administrator_token, update administrator_token', // an administrator's
-    'insert api_token, update api_token', // an administrator's
+    'insert api_token, update api_token, insert api_token_group', // an administrator's
     'insert custom_role, update custom_role, delete custom_role', // an administrator's
     'select event', // for people
     'insert srp_clearance',

@@ -111,7 +111,7 @@ export const tableRights: Readonly<Record<string, Line>> = {
   administrator_token: { administration: 'select insert update', coordinator: 'select' },
   idempotency_key: { administration: all },
   api_token: { administration: 'select insert update', coordinator: 'select' },
-  api_token_group: { administration: 'select', coordinator: 'select' },
+  api_token_group: { administration: 'select insert', coordinator: 'select' },
   custom_role: { administration: all, coordinator: 'select' },
   event: { server: 'insert', connection: 'insert', administration: 'select insert delete', coordinator: 'insert' },
   event_stream: { administration: 'select' },

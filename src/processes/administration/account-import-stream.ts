@@ -4,6 +4,7 @@
  * an account, and a release fence in between each leave the database as it was.
  */
 import { importAccounts, type NewAccount } from '../../accounts/account-import.ts';
+import type { Within } from '../../accounts/account-scope.ts';
 import { type ImportResult, newAccount } from '../../api/accounts.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { plainIssue } from '../../base/plain-issue.ts';
@@ -24,11 +25,12 @@ const batchRows = 500;
 export async function importAccountStream(
   context: AdministrationContext,
   stream: AsyncIterable<Uint8Array>,
+  within: Within,
 ): Promise<ImportResult> {
   return await write(context, async (tx) => {
     const result: ImportResult = { created: 0, skipped: [] };
     for await (const rows of accountBatches(stream)) {
-      for (const outcome of await importAccounts(tx, rows, listInstancesOnTrial)) {
+      for (const outcome of await importAccounts(tx, rows, listInstancesOnTrial, within)) {
         if (outcome.kind === 'created') result.created++;
         else result.skipped.push({ name: outcome.name, reason: outcome.reason });
       }

@@ -20,6 +20,7 @@ import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
 import { ownAccessRoutes } from './routes/own-access.ts';
 import { ownPasskeyRoutes } from './routes/own-passkeys.ts';
+import { keepWithinGroups } from './scope.ts';
 import { signInDesk } from './sign-in-desk.ts';
 
 const maxBodyBytes = 1024 * 1024;
@@ -58,6 +59,7 @@ export async function administrationServer(options: AdministrationServerOptions)
   await describeApi(app, context.release, desk.cookies.nameOf('session'));
   if (options.health) answerHealthPaths(app, options.health);
   authenticate(app, context.db, desk, options.rates);
+  keepWithinGroups(app, context.db);
   auditRequests(app, { component: context.name, host: context.host }, context);
   await app.register(apiRoutes(context), { prefix: '/api/v1' });
   for (const routes of [signInRoutes, sessionRoutes, ownAccessRoutes, passkeyRoutes, ownPasskeyRoutes])

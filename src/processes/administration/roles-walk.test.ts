@@ -11,7 +11,8 @@ import { masterKeyPath } from '../../component/master-key-ring.ts';
 import { writeMasterKeys } from '../../database/sealed-value.ts';
 import { startAdministration } from './administration-fixture.ts';
 
-const admin = await startAdministration();
+const generous = { burst: 10_000, perSecond: 10_000 };
+const admin = await startAdministration({ rates: { administrator: generous, unknown: generous } });
 after(async () => await admin.close());
 await mkdir(join(admin.home, 'keys'));
 await writeMasterKeys(masterKeyPath(admin.home), admin.context.masterKeys);

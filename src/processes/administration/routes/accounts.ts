@@ -25,6 +25,7 @@ const skipTexts: Readonly<Record<AccountSkip, string>> = {
   'name-not-valid': 'the name must have 1 to 200 characters, without blanks, slashes or control characters',
   'unknown-instance': 'there is no such instance, or it is retired',
   'unknown-group': 'one of the groups does not exist',
+  'no-group': 'you are limited to groups: name at least one of them',
   'no-instance': 'the domain has no instance yet (`bramble instance add`)',
 };
 
@@ -37,7 +38,7 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
   return async (app) => {
     serve(app, accountOperations.create, async (request) => {
       return await write(context, async (tx) => {
-        const outcome = await createAccount(tx, request.body, listInstancesOnTrial);
+        const outcome = await createAccount(tx, request.body, listInstancesOnTrial, actorOf(request).groups);
         if (outcome.kind === 'created') return outcome.account;
         throw new BrambleError(
           skipCodes[outcome.kind] ?? 'ERR_INPUT',
@@ -101,7 +102,7 @@ function importRoute(context: AdministrationContext): FastifyPluginAsync {
       }
       running++;
       try {
-        return await importAccountStream(context, request.body);
+        return await importAccountStream(context, request.body, actorOf(request).groups);
       } finally {
         running--;
       }

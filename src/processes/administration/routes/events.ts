@@ -23,8 +23,12 @@ export function eventRoutes({ db, log }: AdministrationContext): FastifyPluginAs
 
     serve(app, domainOperations.listEvents, async (request, reply) => {
       const { topics, ...page } = request.query;
-      if (!asksForStream(request)) return await listEvents(db, page);
       const actor = actorOf(request);
+      if (!asksForStream(request)) {
+        // The list speaks of everybody.
+        assertRight(actor, 'events.read', false);
+        return await listEvents(db, page);
+      }
       return await streamAnswer(request, reply, {
         ...{ hub, owner: `${actor.kind} ${actor.id}`, standing: standingOf(actor) },
         topics: new Set(topics === undefined ? permitted(actor) : asked(actor, topicsOf(topics))),

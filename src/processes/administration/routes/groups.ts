@@ -25,7 +25,9 @@ import { owePolicy } from '../owed-policies.ts';
 
 export function groupRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
-    serve(app, groupOperations.list, async () => ({ groups: await listGroups(context.db) }));
+    serve(app, groupOperations.list, async (request) => ({
+      groups: await listGroups(context.db, actorOf(request).groups),
+    }));
 
     serve(app, groupOperations.create, async (request) => {
       return await write(context, async (tx) => {

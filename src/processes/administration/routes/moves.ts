@@ -1,5 +1,6 @@
 /** Account moves in batches: start, watch, pause, resume, turn back. */
 import type { FastifyPluginAsync } from 'fastify';
+import { actorOf } from '../../../access/actor.ts';
 import { namesOfAccounts, resolveAccounts } from '../../../accounts/account-selection.ts';
 import { moveOperations, type SkippedAccount } from '../../../api/moves.ts';
 import { BrambleError } from '../../../base/errors.ts';
@@ -39,7 +40,7 @@ export function moveRoutes(context: AdministrationContext): FastifyPluginAsync {
             },
           );
         }
-        const chosen = await resolveAccounts(tx, request.body);
+        const chosen = await resolveAccounts(tx, request.body, actorOf(request).groups);
         if (chosen.found.length === 0 && chosen.unknown.length > 0)
           throw notFound('account', chosen.unknown.join('", "'));
         const batch = await createMoveBatch(tx, {
@@ -56,7 +57,7 @@ export function moveRoutes(context: AdministrationContext): FastifyPluginAsync {
     });
 
     serve(app, moveOperations.list, async (request) => {
-      const { rows, next } = await listMoveBatches(context.db, request.query);
+      const { rows, next } = await listMoveBatches(context.db, { ...request.query, within: actorOf(request).groups });
       return { batches: rows.map(batchView), next };
     });
 

@@ -1,5 +1,6 @@
 /** IT policies: their rules, their assignments, and the deliveries due after a change. */
 import type { FastifyPluginAsync } from 'fastify';
+import { actorOf } from '../../../access/actor.ts';
 import { lockAccountByName, membersOfGroup } from '../../../accounts/account-selection.ts';
 import { accountsUnderPolicy, assignmentsOf } from '../../../accounts/policy-reach.ts';
 import { itPolicyOperations } from '../../../api/it-policies.ts';
@@ -39,7 +40,7 @@ export function policyRoutes(context: AdministrationContext): FastifyPluginAsync
     serve(app, itPolicyOperations.show, async (request) => {
       const policy = await findPolicy(context.db, request.params.name);
       if (policy === undefined) throw notFound('IT policy', request.params.name);
-      return { ...policy, assigned: await assignmentsOf(context.db, policy.id) };
+      return { ...policy, assigned: await assignmentsOf(context.db, policy.id, actorOf(request).groups) };
     });
 
     serve(

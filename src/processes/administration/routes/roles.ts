@@ -1,8 +1,9 @@
 /** Roles: listed, and those of the domain's own made, changed and removed. */
 import type { FastifyPluginAsync } from 'fastify';
-import { actorOf } from '../../../access/actor.ts';
+import { type Actor, actorOf } from '../../../access/actor.ts';
 import { assertMayGive, changeRole, createRole, listCustomRoles, removeRole } from '../../../access/roles.ts';
-import { allRights, predefinedRoleNames, purposeOf, rightsOf } from '../../../api/rights.ts';
+import { assertProven } from '../../../access/sign-in/proof.ts';
+import { allRights, canBeLimited, predefinedRoleNames, purposeOf, type Right, rightsOf } from '../../../api/rights.ts';
 import { roleOperations } from '../../../api/roles.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
@@ -16,17 +17,19 @@ export function roleRoutes(context: AdministrationContext): FastifyPluginAsync {
       const own = await listCustomRoles(context.db);
       return {
         roles: [...predefined, ...own.map((role) => ({ ...role, predefined: false }))],
-        rights: allRights.map((name) => ({ name, purpose: purposeOf(name) })),
+        rights: allRights.map((name) => ({ name, purpose: purposeOf(name), inGroups: canBeLimited(name) })),
       };
     });
 
     serve(app, roleOperations.create, async (request) => {
-      assertMayGive(actorOf(request), request.body.rights);
+      mayGive(request, request.body.rights);
       return await write(context, async (tx) => ({ ...(await createRole(tx, request.body)), predefined: false }));
     });
 
-    serve(app, roleOperations.change, async ({ params: { name }, body: { rights }, actor }) => {
-      assertMayGive(actorOf({ actor }), rights);
+    serve(app, roleOperations.change, async (request) => {
+      const { name } = request.params;
+      const { rights } = request.body;
+      mayGive(request, rights);
       return await write(context, async (tx) => ({ ...(await changeRole(tx, name, rights)), predefined: false }));
     });
 
@@ -34,4 +37,11 @@ export function roleRoutes(context: AdministrationContext): FastifyPluginAsync {
       await write(context, async (tx) => await removeRole(tx, name));
     });
   };
+}
+
+/** @throws BrambleError ERR_PROOF_NEEDED, ERR_RIGHT_MISSING */
+function mayGive(request: { actor: Actor | null }, rights: readonly Right[]): void {
+  const actor = actorOf(request);
+  assertProven(actor);
+  assertMayGive(actor, rights);
 }

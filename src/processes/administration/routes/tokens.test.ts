@@ -29,7 +29,7 @@ test('a token does what its role may, and nothing else; the list says what it is
     roles: ['security', 'enterprise'],
   });
   const { tokens } = (await admin.call('GET', '/tokens')).body as { tokens: { name: string }[] };
-  const facts = { revokedAt: null, expiresAt: null };
+  const facts = { revokedAt: null, expiresAt: null, groups: null };
   assert.deepEqual(
     tokens.map(({ createdAt, ...token }: { name: string; createdAt?: string }) => token),
     [

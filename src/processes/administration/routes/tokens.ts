@@ -4,6 +4,9 @@ import { actorOf } from '../../../access/actor.ts';
 import { createToken, listTokens, revokeToken } from '../../../access/administrator-tokens.ts';
 import { createApiToken, isApiTokenName, listApiTokens, revokeApiToken } from '../../../access/api-tokens.ts';
 import { assertMayGive, holdRole } from '../../../access/roles.ts';
+import { assertProven } from '../../../access/sign-in/proof.ts';
+import { findGroup, listGroups } from '../../../accounts/groups.ts';
+import type { AnswerOf } from '../../../api/operation.ts';
 import { allRights } from '../../../api/rights.ts';
 import { tokenOperations } from '../../../api/tokens.ts';
 import { BrambleError } from '../../../base/errors.ts';
@@ -18,14 +21,21 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsync 
     serve(app, tokenOperations.list, async () => ({ tokens: await listAllTokens(context.db) }));
 
     serve(app, tokenOperations.create, async (request) => {
-      const { name, role, expiresAt = null } = request.body;
+      const { name, role, groups, expiresAt = null } = request.body;
       const actor = actorOf(request);
+      assertProven(actor);
       const token = await write(context, async (tx) => {
         assertMayGive(actor, role === undefined ? allRights : await holdRole(tx, role));
         const created =
           role === undefined
             ? await createLegacyToken(tx, name)
-            : await createApiToken(tx, { name, role, expiresAt, createdBy: actor.name });
+            : await createApiToken(tx, {
+                name,
+                role,
+                groups: groups === undefined ? null : await groupIdsOf(tx, groups),
+                expiresAt,
+                createdBy: actor.name,
+              });
         if (created === 'name-taken') {
           throw new BrambleError(
             'ERR_NAME_TAKEN',
@@ -62,18 +72,26 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsync 
   };
 }
 
-type Token = Awaited<ReturnType<typeof listApiTokens>>[number];
-
-async function listAllTokens(
-  q: Queryable,
-): Promise<(Omit<Token, 'role' | 'createdBy'> & { role: string | null; createdBy: string | null })[]> {
-  const legacy = (await listTokens(q)).map((token) => ({
+async function listAllTokens(q: Queryable): Promise<AnswerOf<typeof tokenOperations.list>['tokens']> {
+  const groups = new Map((await listGroups(q, null)).map((group) => [group.id, group.name]));
+  const limited = (await listApiTokens(q)).map((token) => ({
     ...token,
-    role: null,
-    expiresAt: null,
-    createdBy: null,
+    groups: token.groups?.map((id) => groups.get(id) ?? id).sort() ?? null,
   }));
-  return [...legacy, ...(await listApiTokens(q))].sort((one, other) => (one.name < other.name ? -1 : 1));
+  const unlimited = { role: null, groups: null, expiresAt: null, createdBy: null };
+  const legacy = (await listTokens(q)).map((token) => ({ ...token, ...unlimited }));
+  return [...legacy, ...limited].sort((one, other) => (one.name < other.name ? -1 : 1));
+}
+
+/** @throws BrambleError ERR_NOT_FOUND */
+async function groupIdsOf(tx: Transaction, names: readonly string[]): Promise<string[]> {
+  const ids: string[] = [];
+  for (const name of new Set(names)) {
+    const id = await findGroup(tx, name);
+    if (id === undefined) throw notFound('group', name);
+    ids.push(id);
+  }
+  return ids;
 }
 
 async function createLegacyToken(tx: Transaction, name: string): Promise<string> {
