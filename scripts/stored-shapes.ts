@@ -14,6 +14,7 @@ import { retentionSchema } from '../src/api/retention.ts';
 import { upgradePlanSchema, waveGateShape } from '../src/api/upgrade-plan.ts';
 import { homeFilesShape } from '../src/backup/home-files.ts';
 import { backupHeadShape, backupManifestShape } from '../src/backup/manifest.ts';
+import { profilesShape } from '../src/cli/profiles.ts';
 import { serviceAddressShape } from '../src/component/service-address.ts';
 import { roleCredentialShape } from '../src/database/roles/role-credentials.ts';
 import { masterKeyFile } from '../src/database/sealed-value.ts';
@@ -127,6 +128,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'file join.json': pendingJoinShape,
   'file keys/host.json': hostKeyShape,
   'file keys/master.json': masterKeyFile,
+  'file profiles.json': profilesShape,
   'file release-signer.json': hostSignerShape,
   'file releases/manifest.json': manifestSchema,
   'file router/request.json': pendingRouterShape,

@@ -19,7 +19,7 @@ const profileShape = z.object({
 });
 export type Profile = z.output<typeof profileShape>;
 
-const profilesShape = z.object({
+export const profilesShape = z.object({
   /** Meant where nothing else is said. */
   used: z.string().nullable().default(null),
   profiles: z.record(z.string(), profileShape).default({}),

@@ -101,6 +101,7 @@ export async function joinDomain(plan: JoinPlan): Promise<JoinedHome> {
     publicPort,
     srpPort,
     listenAddress,
+    console: { port: await freePort(consolePort, '127.0.0.1', publicPort, srpPort) },
   };
   await writeWholeFile(join(home, 'config.json'), `${JSON.stringify(configuration, null, 2)}\n`, 'wx');
   await rm(pendingFile(home), { force: true });
@@ -115,6 +116,9 @@ async function assertNoDomain(home: string): Promise<void> {
     `${home} belongs to a domain already. Run it with \`bramble up\`, or set BRAMBLE_HOME to another home.`,
   );
 }
+
+/** As on the first host, if an administration service comes to run here. */
+const consolePort = 3180;
 
 const pendingFile = (home: string): string => join(home, 'join.json');
 

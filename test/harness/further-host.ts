@@ -1,6 +1,6 @@
 /** A second computer of a domain: a home and a supervisor of its own that joined by an invitation. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
@@ -113,6 +113,9 @@ export async function joinFurtherHost(
   }
   try {
     await succeed(host.command('join', '--invitation', invitation));
+    const file = join(home, 'config.json');
+    const configuration = JSON.parse(await readFile(file, 'utf8')) as object;
+    await writeFile(file, JSON.stringify({ ...configuration, console: { port: 0 } }));
     host.start();
     await until(`the supervisor of ${name} reports`, 60_000, async () => {
       const { hosts } = await domain.api.call(hostOperations.list, {});
