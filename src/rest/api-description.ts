@@ -24,8 +24,8 @@ interface Description {
 const failures: Readonly<Record<string, { readonly text: string; readonly when: (operation: Operation) => boolean }>> =
   {
     400: { text: 'Something in the request does not fit; `details.field` names it.', when: () => true },
-    401: { text: 'Nobody is signed in, or the token is unknown.', when: isGuarded },
-    403: { text: 'The right for it is missing.', when: isGuarded },
+    401: { text: 'Nobody is signed in, or what was given for it is wrong.', when: isJudged },
+    403: { text: 'The right for it is missing, or a page of somebody else asked.', when: isJudged },
     404: { text: 'There is no such thing, or none that one may see.', when: () => true },
     408: { text: 'The body did not arrive in time.', when: hasBody },
     409: { text: 'The state of the domain, or of what is to be changed, forbids it.', when: () => true },
@@ -159,6 +159,11 @@ function headersOf(more: readonly (keyof typeof headers)[]): Json {
     ([, name]) => name === 'RequestId' || name === 'Release' || more.includes(name as keyof typeof headers),
   );
   return Object.fromEntries(wanted.map(([header, name]) => [header, { $ref: `#/components/headers/${name}` }]));
+}
+
+/** Who signs in is judged too. */
+function isJudged(operation: Operation): boolean {
+  return isGuarded(operation) || isWrite(operation);
 }
 
 function isGuarded({ right }: Operation): boolean {

@@ -1,7 +1,7 @@
 /**
  * Whatever is sent to the administration service, or to the coordinator while none is at work, it is the sender's fault or it
  * is done: a seeded fuzz over every operation of the OpenAPI document, by values that fit its schemas, values that nearly do,
- * and bytes that are no JSON at all.
+ * and bytes that are no JSON at all, each with the token of one role or another. Every answer is one that the document declares.
  * `FUZZ_SEED` repeats a run; `FUZZ_CASES=1000` makes it longer, in cases for each operation (default 50: each run draws others).
  */
 import assert from 'node:assert/strict';
@@ -9,8 +9,10 @@ import { randomInt } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { createToken } from '../../src/access/administrator-tokens.ts';
+import { predefinedRoleNames } from '../../src/api/rights.ts';
 import { openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { writeMasterKeys } from '../../src/database/sealed-value.ts';
@@ -37,7 +39,8 @@ const seed = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31));
 const limitMs = 300_000;
 const casesEach = Number(process.env['FUZZ_CASES'] ?? 50);
 
-const admin = await startAdministration();
+const unlimited = { burst: 1e9, perSecond: 1e9 };
+const admin = await startAdministration({ rates: { administrator: unlimited, unknown: unlimited } });
 await configureForHosts(admin);
 await mkdir(join(admin.home, 'keys'), { recursive: true });
 await writeMasterKeys(join(admin.home, 'keys', 'master.json'), admin.context.masterKeys);
@@ -47,10 +50,38 @@ after(async () => {
 await admin.call('POST', '/accounts', { name: 'ada', instance: 'one' });
 await admin.call('POST', '/groups', { name: 'sales' });
 
-async function operations(): Promise<Operation[]> {
-  const document = (await (await fetch(`${admin.url}/api/v1/openapi.json`)).json()) as {
-    paths: Record<string, Record<string, Json>>;
-  };
+const document = (await (await fetch(`${admin.url}/api/v1/openapi.json`)).json()) as {
+  paths: Record<string, Record<string, Json>>;
+};
+const ajv = new Ajv2020({ strict: false, validateFormats: false });
+ajv.addSchema(document, 'api');
+
+/** Refuses an answer that the document does not declare for the operation. */
+function assertDeclared(operation: Operation, status: number, type: string, text: string): void {
+  const [media = ''] = type.split(';');
+  const pointer = ['paths', operation.path, operation.method.toLowerCase(), 'responses', String(status)];
+  const declared = at(document, pointer);
+  assert.ok(declared, `${status} is not declared: ${text.slice(0, 300)}`);
+  const shared = declared['$ref'];
+  const place = typeof shared === 'string' ? shared.slice(2).split('/') : pointer;
+  const content = at(document, [...place, 'content']);
+  if (content === undefined) {
+    assert.equal(text, '');
+    return;
+  }
+  assert.ok(content[media], `${status} is declared as ${Object.keys(content).join()}, not ${media}`);
+  if (!/^application\/(problem\+)?json$/.test(media)) return;
+  const path = [...place, 'content', media, 'schema'].map((part) => part.replaceAll('~', '~0').replaceAll('/', '~1'));
+  const fits = ajv.getSchema(`api#/${path.map(encodeURIComponent).join('/')}`);
+  assert.ok(fits);
+  assert.ok(fits(JSON.parse(text)), `${status} ${ajv.errorsText(fits.errors)}: ${text.slice(0, 300)}`);
+}
+
+function at(value: Json, keys: readonly string[]): Json | undefined {
+  return keys.reduce<Json | undefined>((current, key) => current?.[key] as Json | undefined, value);
+}
+
+function operations(): Operation[] {
   return Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => {
       const content = (operation['requestBody'] as { content: Record<string, { schema?: Json }> } | undefined)?.content;
@@ -184,6 +215,9 @@ const pathPart = fc.oneof(
 );
 
 interface Case {
+  /** Of whose token. */
+  asker: number;
+  headers: Record<string, string>;
   url: string;
   type: string;
   body: Uint8Array | null;
@@ -195,6 +229,8 @@ function caseOf(operation: Operation): fc.Arbitrary<Case> {
   const inQuery = parameters.filter((parameter) => parameter.in === 'query');
   return fc
     .record({
+      asker: fc.nat(),
+      headers,
       parts: fc.tuple(...inPath.map(() => pathPart)),
       query: fc.tuple(...inQuery.map(({ schema }) => fc.option(jsonOf(schema)))),
       extra: fc.oneof(
@@ -207,15 +243,23 @@ function caseOf(operation: Operation): fc.Arbitrary<Case> {
         fc.constantFrom('text/plain', 'application/json; charset=utf-16', 'x'),
       ),
     })
-    .map(({ parts, query, extra, bytes, type }) => {
+    .map(({ asker, headers, parts, query, extra, bytes, type }) => {
       const given = inQuery.flatMap(({ name }, index) =>
         query[index] === null ? [] : [`${name}=${encodeURIComponent(queryText(query[index]))}`],
       );
       const search = [...given, ...(extra === '' ? [] : [extra])].join('&');
       const filled = inPath.reduce((url, name, index) => url.replace(`{${name}}`, parts[index] ?? '-'), path);
-      return { url: `${filled}${search === '' ? '' : `?${search}`}`, type, body: bytes };
+      return { asker, headers, url: `${filled}${search === '' ? '' : `?${search}`}`, type, body: bytes };
     });
 }
+
+/** Those that any change may carry. */
+const headers = fc.oneof(
+  { weight: 5, arbitrary: fc.constant({}) },
+  fc.constantFrom('"1"', '"0"', '*', 'W/"1"', 'x', '"1", "0"').map((tag) => ({ 'if-match': tag })),
+  fc.constantFrom('a', '"b"', '', 'with blank').map((key) => ({ 'idempotency-key': key })),
+  fc.constantFrom('1.1', '1.5', '2.0', 'x').map((version) => ({ 'bramble-version': version })),
+) as fc.Arbitrary<Record<string, string>>;
 
 function queryText(value: unknown): string {
   return (typeof value === 'object' ? JSON.stringify(value) : String(value)).toWellFormed();
@@ -224,7 +268,8 @@ function queryText(value: unknown): string {
 interface Service {
   readonly name: string;
   readonly url: string;
-  readonly token: string;
+  /** The first may do everything. */
+  readonly tokens: readonly string[];
   readonly operations: readonly Operation[];
   /** Before each case. */
   prepare?(): Promise<void>;
@@ -247,7 +292,7 @@ async function startCoordinator(all: readonly Operation[]): Promise<Service> {
   return {
     name: 'the coordinator',
     url: endpoint.url,
-    token,
+    tokens: [token],
     operations: all.filter(({ path }) => /\/(upgrade(\/(?!plan|start)|$)|assignment$)/.test(path)),
     prepare: async () => {
       cases += 1;
@@ -263,26 +308,37 @@ async function startCoordinator(all: readonly Operation[]): Promise<Service> {
 const upgradeStates = ['checked', 'admin-upgraded', 'moving', 'paused', 'all-moved', 'soaking', 'reversing'];
 
 async function answersOnlyTheSender(service: Service, operation: Operation): Promise<void> {
-  const property = fc.asyncProperty(caseOf(operation), async ({ url, type, body }) => {
+  const property = fc.asyncProperty(caseOf(operation), async ({ asker, headers, url, type, body }) => {
     await service.prepare?.();
+    const token = service.tokens[asker % service.tokens.length] ?? '';
     const response = await fetch(`${service.url}${url}`, {
       method: operation.method,
-      headers: { authorization: `Bearer ${service.token}`, ...(body === null ? {} : { 'content-type': type }) },
+      headers: { ...headers, authorization: `Bearer ${token}`, ...(body === null ? {} : { 'content-type': type }) },
       ...(body === null ? {} : { body: body as Uint8Array<ArrayBuffer> }),
     });
     const answered = await response.text();
     assert.ok(response.status < 500, `${response.status} ${answered}`);
+    assertDeclared(operation, response.status, response.headers.get('content-type') ?? '', answered);
     if (response.status < 400) return;
-    const { code, message } = JSON.parse(answered) as Record<string, unknown>;
+    const { code } = JSON.parse(answered) as Record<string, unknown>;
     assert.match(String(code), /^ERR_[A-Z0-9_]+$/);
-    assert.equal(typeof message, 'string');
   });
   await fc.assert(property, { seed, numRuns: casesEach, ...endingWithin(limitMs) });
 }
 
-const all = await operations();
+/** Half of all cases may do everything; the other half has one of the roles. */
+async function tokensOfRoles(): Promise<string[]> {
+  const limited: string[] = [];
+  for (const role of predefinedRoleNames) {
+    const { body } = await admin.call('POST', '/tokens', { name: `of-${role}`, role });
+    limited.push((body as { token: string }).token);
+  }
+  return [...limited.map(() => admin.token), ...limited];
+}
+
+const all = operations();
 const administration: Service = {
-  ...{ name: 'the administration service', url: admin.url, token: admin.token, operations: all },
+  ...{ name: 'the administration service', url: admin.url, tokens: await tokensOfRoles(), operations: all },
 };
 const coordinator = await startCoordinator(all);
 
