@@ -153,6 +153,33 @@ test('an authenticator is added by its code, and asked for from then on', limite
   await page.getByText('password alone').waitFor();
 });
 
+test('a passkey lets in without name, password and code', limited, async () => {
+  const visitor = await site.newVisitor();
+  const device = await visitor.newPage();
+  const authenticator = await visitor.newCDPSession(device);
+  await authenticator.send('WebAuthn.enable');
+  await authenticator.send('WebAuthn.addVirtualAuthenticator', {
+    options: {
+      ...{ protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true },
+      ...{ isUserVerified: true, automaticPresenceSimulation: true },
+    },
+  });
+  await device.goto('/access');
+  await device.getByLabel('Name', { exact: true }).fill('ada');
+  await device.getByLabel('Password', { exact: true }).fill(password);
+  await device.keyboard.press('Enter');
+  await button('Add a passkey', device).click();
+  await device.getByRole('dialog').getByLabel('Name').fill('desk');
+  await button('Add it', device).click();
+  await button('Remove the passkey desk', device).waitFor();
+  await examine('passkeys', device);
+  await button('Sign out ada', device).click();
+  await button('Sign in with a passkey', device).click();
+  await heading('Sessions', device).waitFor();
+  await device.getByText('by passkey').first().waitFor();
+  await visitor.close();
+});
+
 test('the audit is filtered by what the address says, and opened by keyboard', limited, async () => {
   await page.goto('/audit?subject=grace');
   const entry = page.locator('summary', { hasText: 'Create an account' });

@@ -1,21 +1,26 @@
-/** How one signs in oneself: the password, and an authenticator beside it. */
+/** How one signs in oneself: by passkey, or by password with an authenticator beside it. */
 import { use, useState } from 'react';
 import type { AnswerOf } from '../../api/operation.ts';
+import { passkeyOperations } from '../../api/passkeys.ts';
 import { signInOperations } from '../../api/sign-in.ts';
-import { refresh } from '../live/answers.ts';
+import { refresh, useAnswer } from '../live/answers.ts';
 import { ask } from '../live/contact.ts';
 import { CodeField } from '../parts/code-field.tsx';
-import { Badge, Button, Card, CopyText, Failure, Notice } from '../parts/controls.tsx';
+import { Badge, Button, Card, CopyText, Failure, Field, Notice } from '../parts/controls.tsx';
 import { Confirm, Dialog } from '../parts/dialog.tsx';
+import { Icon } from '../parts/icon.tsx';
 import { PasswordField } from '../parts/password-field.tsx';
 import { ProofField, useProof } from '../parts/proof.tsx';
 import { QrCode } from '../parts/qr-code.tsx';
+import { Table } from '../parts/table.tsx';
+import { Ago, Moment } from '../parts/times.tsx';
+import { addPasskey, hasPasskeys } from '../passkeys.ts';
 import { MeContext } from '../session.ts';
 import { useSubmit } from '../submitting.ts';
 
 export function OwnSignIn() {
   const me = use(MeContext);
-  const [open, setOpen] = useState<'password' | 'totp' | 'no-totp' | null>(null);
+  const [open, setOpen] = useState<'password' | 'totp' | 'no-totp' | 'passkey' | null>(null);
   if (me?.kind !== 'administrator') return null;
   const close = (): void => setOpen(null);
   return (
@@ -31,6 +36,8 @@ export function OwnSignIn() {
           {me.asksTotp ? 'Remove the authenticator' : 'Add an authenticator'}
         </Button>
       </div>
+      {hasPasskeys && <Passkeys onAdd={() => setOpen('passkey')} />}
+      {open === 'passkey' && <AddPasskey onClose={close} />}
       {open === 'password' && <ChangePassword onClose={close} />}
       {open === 'totp' && <AddAuthenticator onClose={close} />}
       {open === 'no-totp' && (
@@ -47,6 +54,100 @@ export function OwnSignIn() {
         </Confirm>
       )}
     </Card>
+  );
+}
+
+type Passkey = AnswerOf<typeof passkeyOperations.list>['passkeys'][number];
+
+function Passkeys({ onAdd }: { onAdd: () => void }) {
+  const { value } = useAnswer(passkeyOperations.list, {}, { topics: ['events'] });
+  const [removing, setRemoving] = useState<Passkey | null>(null);
+  const passkeys = value?.passkeys ?? [];
+  return (
+    <div className="passkeys">
+      {passkeys.length > 0 && (
+        <Table
+          caption="Your passkeys"
+          keyOf={({ id }) => id}
+          rows={passkeys}
+          columns={[
+            { title: 'Passkey', cell: ({ name }) => <strong>{name}</strong> },
+            { title: 'For', cell: ({ host }) => host },
+            { title: 'Added', cell: ({ createdAt }) => <Moment at={createdAt} /> },
+            {
+              title: 'Last used',
+              cell: ({ usedAt }) => (usedAt === null ? <span className="quiet">never</span> : <Ago at={usedAt} />),
+            },
+            {
+              title: '',
+              kind: 'end',
+              cell: (passkey) => (
+                <Button kind="small" onClick={() => setRemoving(passkey)}>
+                  Remove<span className="hidden-text"> the passkey {passkey.name}</span>
+                </Button>
+              ),
+            },
+          ]}
+        />
+      )}
+      <Button kind="small" onClick={onAdd}>
+        <Icon name="key" size={16} /> Add a passkey
+      </Button>
+      {removing !== null && (
+        <Confirm
+          title={`Remove the passkey ${removing.name}?`}
+          act="Remove it"
+          onClose={() => setRemoving(null)}
+          onAct={async () => {
+            await ask(passkeyOperations.remove, { params: { id: removing.id } });
+            await refresh(passkeyOperations.list);
+          }}
+        >
+          <p>It no longer lets you in. Delete it from the device as well.</p>
+        </Confirm>
+      )}
+    </div>
+  );
+}
+
+function AddPasskey({ onClose }: { onClose: () => void }) {
+  const [name, setName] = useState('');
+  const proof = useProof();
+  const { busy, error, submit } = useSubmit(async () => {
+    await proof.give();
+    await addPasskey(name);
+    await refresh(passkeyOperations.list);
+    onClose();
+  });
+  return (
+    <Dialog title="Add a passkey" onClose={onClose}>
+      <form className="form" onSubmit={submit}>
+        <p>
+          With it your device lets you in, by its screen lock or a security key, without password and code. It is for{' '}
+          {location.hostname} alone.
+        </p>
+        <Field label="Name" hint="Which device or key it is.">
+          {(attributes) => (
+            <input
+              {...attributes}
+              autoComplete="off"
+              required
+              maxLength={100}
+              value={name}
+              onChange={(event) => setName(event.target.value)}
+            />
+          )}
+        </Field>
+        <ProofField proof={proof} error={error} />
+        <Failure error={error} />
+        <div className="actions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="main" submits busy={busy}>
+            Add it
+          </Button>
+        </div>
+      </form>
+    </Dialog>
   );
 }
 

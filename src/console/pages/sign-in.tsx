@@ -1,11 +1,13 @@
-/** Signing in: name and password, then a code where the administrator has an authenticator. */
+/** Signing in: by passkey, or by name and password, then a code where the administrator has an authenticator. */
 import { useState } from 'react';
 import { signInOperations } from '../../api/sign-in.ts';
 import { ask } from '../live/contact.ts';
 import { CodeField } from '../parts/code-field.tsx';
 import { Button, Failure, Field } from '../parts/controls.tsx';
 import { Door } from '../parts/door.tsx';
+import { Icon } from '../parts/icon.tsx';
 import { PasswordField } from '../parts/password-field.tsx';
+import { hasPasskeys, signInByPasskey } from '../passkeys.ts';
 import { beginSession } from '../session.ts';
 import { useSubmit } from '../submitting.ts';
 
@@ -48,7 +50,26 @@ export function SignIn() {
           </Button>
         </div>
       </form>
+      {hasPasskeys && <ByPasskey />}
     </Door>
+  );
+}
+
+function ByPasskey() {
+  const { busy, error, submit } = useSubmit(async () => {
+    await signInByPasskey();
+    await beginSession();
+  });
+  return (
+    <form className="form by-passkey" onSubmit={submit}>
+      <p className="between">or</p>
+      <Failure error={error} />
+      <div className="actions wide">
+        <Button submits busy={busy}>
+          <Icon name="key" /> Sign in with a passkey
+        </Button>
+      </div>
+    </form>
   );
 }
 
