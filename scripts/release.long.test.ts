@@ -43,7 +43,7 @@ async function smallTree(t: TestContext): Promise<string> {
   const tree = path.join(folder, 'somewhere');
   await mkdir(path.join(tree, 'src', 'cli'), { recursive: true });
   await mkdir(path.join(tree, 'sql'));
-  for (const part of ['src/base', 'src/release', 'src/console', 'scripts', 'package-lock.json']) {
+  for (const part of ['src/api', 'src/base', 'src/release', 'src/console', 'scripts', 'package-lock.json']) {
     await cp(path.join(checkout, part), path.join(tree, part), { recursive: true });
   }
   const packageFile: unknown = JSON.parse(await readFile(path.join(checkout, 'package.json'), 'utf8'));
