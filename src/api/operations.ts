@@ -10,6 +10,7 @@ import { deliveryOperations } from './deliveries.ts';
 import { deviceCommandOperations } from './device-commands.ts';
 import { deviceOperations } from './devices.ts';
 import { domainOperations } from './domain.ts';
+import { figureOperations } from './figures.ts';
 import { groupOperations } from './groups.ts';
 import { hostOperations } from './hosts.ts';
 import { instanceOperations } from './instances.ts';
@@ -44,6 +45,7 @@ export const resources = {
   deviceCommands: deviceCommandOperations,
   devices: deviceOperations,
   domain: domainOperations,
+  figures: figureOperations,
   groups: groupOperations,
   hosts: hostOperations,
   instances: instanceOperations,

@@ -19,6 +19,7 @@ import { addBudgetCommands, addDeliveriesCommand } from './commands/delivery.ts'
 import { addDeviceCommands } from './commands/device.ts';
 import { addDomainCommands } from './commands/domain.ts';
 import { addEventCommands } from './commands/events.ts';
+import { addFigureCommands } from './commands/figures.ts';
 import { addGroupCommands } from './commands/group.ts';
 import { addHostCommands } from './commands/host.ts';
 import { addInstanceCommands } from './commands/instance.ts';
@@ -93,6 +94,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addBudgetCommands(program, frame);
   addDeliveriesCommand(program, frame);
   addEventCommands(program, frame);
+  addFigureCommands(program, frame);
   addDomainCommands(program, frame);
   addAdministratorCommands(program, frame);
   addProfileCommands(program, frame);

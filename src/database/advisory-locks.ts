@@ -21,6 +21,8 @@ export const advisoryLock = {
   masterKey: 7,
   /** Exclusive while an invitation of a host is made, answered or removed. */
   invitations: 8,
+  /** Held exclusively by whoever counts the figures of the last minutes. */
+  figures: 9,
 } as const;
 
 export type AdvisoryLock = (typeof advisoryLock)[keyof typeof advisoryLock];

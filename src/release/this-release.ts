@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.5.0',
-  schemaVersion: 42,
+  schemaVersion: 43,
   leastSchemaVersion: 32,
   linkVersions: [1, 2],
   features: [

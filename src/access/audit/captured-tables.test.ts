@@ -32,6 +32,7 @@ const notAudited = {
   device_repeat: 'telemetry of instances',
   event: 'append-only itself',
   event_stream: 'which stream of events it is; a restored domain begins another',
+  figure_minute: 'sums of telemetry',
   host_master_key: 'follows from a recorded order to rotate the master key',
   host_release: 'told by a supervisor of its host',
   idempotency_key: 'what a request answered, beside the change that it made',

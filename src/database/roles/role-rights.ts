@@ -189,8 +189,9 @@ export const tableRights: Readonly<Record<string, Line>> = {
   device_repeat: { server: 'select insert update', administration: 'select' },
   device_user: { server: all, administration: 'select delete' },
   command: { server: all, administration: 'select insert update', coordinator: 'select update(state,answered_at)' },
-  request_sample: { server: all, coordinator: 'select' },
-  request_outcome: { server: all, coordinator: 'select' },
+  request_sample: { server: all, administration: 'select', coordinator: 'select' },
+  request_outcome: { server: all, administration: 'select', coordinator: 'select' },
+  figure_minute: { administration: all },
   outcome_report: { server: all },
   // Also written by a trigger, as the owner.
   component_interruption: {

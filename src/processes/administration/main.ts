@@ -45,6 +45,7 @@ import { administrationServer } from './administration-server.ts';
 import { certificateLooks } from './certificate-looks.ts';
 import { createCertificateUpkeep } from './certificate-upkeep.ts';
 import { keepSigning } from './domain-signing.ts';
+import { createFigureUpkeep } from './figure-upkeep.ts';
 import { keepAnsweringHosts } from './host-joins.ts';
 import { watchJoiningSessions } from './joining-sessions.ts';
 import { keepRotating } from './master-key-rotation.ts';
@@ -183,6 +184,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing, nam
   const removing = createRetentionUpkeep({
     ...{ db, release: ownRelease, name: identity.name, home: environment.home, clock: systemClock, log },
   }).run(stopping);
+  const counting = createFigureUpkeep({ db, release: ownRelease, clock: systemClock, log }).run(stopping);
   const following = masterKeys.run(stopping);
   const rotating = keepRotating(
     {
@@ -214,6 +216,7 @@ async function workUntilStopped(context: Context, masterKeys: MasterKeyRing, nam
         watching,
         certificates,
         removing,
+        counting,
         telling,
         looking,
         following,

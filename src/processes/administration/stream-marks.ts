@@ -13,6 +13,7 @@ const tables: Readonly<Record<Exclude<StreamTopic, 'events'>, readonly string[]>
   policies: ['it_policy', 'account_policy', 'group_policy', 'service'],
   components: ['desired_process', 'host', 'router', 'instance'],
   upgrade: ['upgrade_event', 'upgrade_wave'],
+  figures: ['figure_minute'],
 };
 /** Written by each request of a device, of which nobody needs to be told. */
 const writtenByRequests = ['device'];

@@ -18,6 +18,7 @@ import { deviceRemovalRoutes } from './device-removal.ts';
 import { deviceRoutes } from './devices.ts';
 import { domainRoutes } from './domain.ts';
 import { eventRoutes } from './events.ts';
+import { figureRoutes } from './figures.ts';
 import { groupRoutes } from './groups.ts';
 import { hostRoutes } from './hosts.ts';
 import { instanceRoutes } from './instances.ts';
@@ -41,6 +42,7 @@ import { cancelRoutes, requeueRoutes } from './unsettled-commands.ts';
 const resources = [
   domainRoutes,
   eventRoutes,
+  figureRoutes,
   pushRoutes,
   accountRoutes,
   groupRoutes,
