@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- connect | move | upgrade | cost | gates | idle | bulk | memory | backup | rehearsal] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * `npm run bench [-- connect | move | upgrade | cost | gates | idle | bulk | memory | backup | rehearsal | streams] [--json FILE] [...]`: what the domain does in a second, how long a moved
  * account is without its server, how often gates are wrong, what a domain costs in which nothing happens. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
@@ -18,6 +18,7 @@ import { candidates } from './measured-domain.ts';
 import { benchMemory, describeMemory } from './memory.ts';
 import { benchMove, describeMove } from './move.ts';
 import { benchRehearsal, describeRehearsal } from './rehearsal.ts';
+import { benchStreams } from './streams.ts';
 import { benchUpgrade, type ReleaseStep } from './upgrade.ts';
 
 const usage = `npm run bench [-- <name>] [options]
@@ -43,6 +44,8 @@ const usage = `npm run bench [-- <name>] [options]
             --accounts 100000
   memory    resident memory of each process while a fleet is at work
             --devices 200 --seconds 60
+  streams   what open streams of live events cost the administration service and its database
+            --streams 0,1,200 --seconds 30
   --sealed measures the latest sealed release too, in a domain of its own and in turns with the working tree
   --json FILE writes the figures`;
 
@@ -60,6 +63,7 @@ const { values, positionals } = readOptions(usage, {
     waves: { type: 'string' },
     seed: { type: 'string' },
     only: { type: 'string' },
+    streams: { type: 'string', default: '0,1,200' },
     target: { type: 'string' },
     file: { type: 'string', default: 'bench-devices.json' },
     identity: { type: 'string', default: 'header' },
@@ -72,9 +76,20 @@ const quick = name === 'all';
 const say = (text: string) => console.log(text);
 
 if (
-  !['all', 'connect', 'move', 'cost', 'gates', 'idle', 'bulk', 'memory', 'backup', 'rehearsal', 'upgrade'].includes(
-    name,
-  )
+  ![
+    'all',
+    'connect',
+    'move',
+    'cost',
+    'gates',
+    'idle',
+    'bulk',
+    'memory',
+    'backup',
+    'rehearsal',
+    'streams',
+    'upgrade',
+  ].includes(name)
 ) {
   console.log(usage);
   process.exitCode = 2;
@@ -96,6 +111,7 @@ if (
     if (name === 'idle') figures['idle'] = await runIdle();
     if (name === 'backup') figures['backup'] = await runBackup();
     if (name === 'rehearsal') figures['rehearsal'] = await runRehearsal();
+    if (name === 'streams') figures['streams'] = await runStreams();
     if (name === 'memory') figures['memory'] = await runMemory();
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
@@ -168,6 +184,11 @@ async function runMemory(): Promise<unknown> {
   const report = await benchMemory({ devices: number(values.devices, 200), seconds: number(values.seconds, 60), say });
   say(describeMemory(report));
   return report;
+}
+
+async function runStreams(): Promise<unknown> {
+  const streams = values.streams.split(',').map(Number);
+  return await benchStreams({ streams, seconds: number(values.seconds, 30), say });
 }
 
 async function runBackup(): Promise<unknown> {

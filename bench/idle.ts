@@ -64,7 +64,7 @@ async function measure(domain: RunningDomain, seconds: number): Promise<IdleRepo
   };
 }
 
-async function readState(domain: RunningDomain) {
+export async function readState(domain: RunningDomain) {
   const statements = await countStatements(domain);
   const [row] = await domain.sql<{ transactions: number }[]>`
     select (xact_commit + xact_rollback)::float8 as transactions
@@ -74,7 +74,7 @@ async function readState(domain: RunningDomain) {
 }
 
 /** By kind of component, as the connections name themselves. */
-async function countConnections(domain: RunningDomain): Promise<Record<string, number>> {
+export async function countConnections(domain: RunningDomain): Promise<Record<string, number>> {
   const rows = await domain.sql<{ kind: string; count: number }[]>`
     select coalesce(substring(application_name from '^bramble/([a-z-]+)'), application_name) as kind, count(*)::int as count
       from pg_stat_activity
@@ -93,7 +93,7 @@ async function countStatements(domain: RunningDomain): Promise<number> {
   return count;
 }
 
-function shares(before: ProcessCpu, after: ProcessCpu, seconds: number): Record<string, number> {
+export function shares(before: ProcessCpu, after: ProcessCpu, seconds: number): Record<string, number> {
   const all = [...after].map(([what, us]): [string, number] => [
     what,
     rounded((us - (before.get(what) ?? 0)) / seconds / 10_000),

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { eventStream, readStream, type StreamMessage } from '../api/event-stream.ts';
 import { until } from '../testing/condition.ts';
 
-interface OpenedStream {
+export interface OpenedStream {
   status: number;
   told: StreamMessage[];
   /** Resolves once the service has ended it. */

@@ -25,6 +25,8 @@ export interface AdministrationContext {
   /** Of this process, for names that administrators chose. */
   names: NameLookups;
   log: Logger;
+  /** Aborted when the service is to end: answers that would go on for ever end then. */
+  stopping?: AbortSignal;
 }
 
 /**

@@ -108,6 +108,7 @@ async function restServer(context: Context, masterKeys: MasterKeyRing, names: Na
       masterKeys,
       names,
       log: context.log,
+      stopping: context.stopping,
     },
     health: healthHandler(context),
   });

@@ -127,6 +127,18 @@ test('a service that ends says so to its streams, and waits for none', limited, 
   assert.equal(stream.told.at(-1)?.kind, 'closing');
 });
 
+test('streams end as soon as the service is to end, before any of its listeners closes', limited, async () => {
+  const stopping = new AbortController();
+  const app = await administrationServer({ context: { ...admin.context, stopping: stopping.signal } });
+  const url = await app.listen({ host: '127.0.0.1', port: 0 });
+  const stream = await openStream({ url, token: admin.token });
+  await stream.untilTold('it is live', isReady);
+  stopping.abort();
+  await stream.ended;
+  assert.equal(stream.told.at(-1)?.kind, 'closing');
+  await app.close();
+});
+
 test('while nobody listens, nothing is asked', limited, async () => {
   const listening = async () =>
     (await admin.db`select 1 from pg_stat_activity where datname = current_database() and query like 'listen %'`)

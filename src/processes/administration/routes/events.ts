@@ -15,10 +15,11 @@ import { createStreamHub, type StreamSource } from '../../../rest/stream-hub.ts'
 import type { AdministrationContext } from '../context.ts';
 import { readMarks } from '../stream-marks.ts';
 
-export function eventRoutes({ db, log }: AdministrationContext): FastifyPluginAsync {
+export function eventRoutes({ db, log, stopping }: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     const hub = createStreamHub({ source: streamSource(db), log });
-    // Before the server waits for what is under way.
+    // Before any server waits for what is under way.
+    stopping?.addEventListener('abort', () => void hub.close());
     app.addHook('preClose', async () => await hub.close());
 
     serve(app, domainOperations.listEvents, async (request, reply) => {
