@@ -1,8 +1,9 @@
 /** The console's origin, asked over the wire: pages, files, names, headers, and the API beside them. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -142,4 +143,26 @@ test('every answer tells browsers to be strict, and who gives it', async () => {
     assert.equal(headers['bramble-served-by'], 'coordinator', path);
   }
   assert.equal((await get('/', { method: 'DELETE' })).status, 405);
+});
+
+test('who was accepted just before the end is still heard and answered', async () => {
+  const ending = createConsoleServer({
+    ...{ app: { routing: (_, answer) => void answer.end('late') }, folders: async function* () {}, names: [] },
+    servedBy: 'administration',
+  });
+  ending.server.listen(0, '127.0.0.1');
+  await once(ending.server, 'listening');
+  const accepted = once(ending.server, 'connection');
+  const { port: own } = ending.server.address() as AddressInfo;
+  const socket = connect({ port: own, host: '127.0.0.1' });
+  await accepted;
+  const closed = ending.close();
+  let text = '';
+  socket.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  socket.write('GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await once(socket, 'end');
+  await closed;
+  assert.match(text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*connection: close\r\n[\s\S]*late/i);
 });

@@ -6,6 +6,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
+import { Server as NetServer, type Socket } from 'node:net';
 import { type ConsoleOrigin, isOwnName, markArrival } from '../base/console-origin.ts';
 import { type ConsoleFiles, consoleFiles } from './console-files.ts';
 import { commonHeaders, inertHeaders, pageAnswer } from './console-headers.ts';
@@ -49,12 +50,17 @@ export function createConsoleServer(options: ConsoleServerOptions): ConsoleServe
   const origin: ConsoleOrigin = { scheme: certificate === null ? 'http' : 'https', names: options.names };
   const files = consoleFiles(options.folders);
   const open = new Set<ServerResponse>();
+  /** Connections that have been answered before, and may now be idle. */
+  const heard = new Set<Socket>();
   let closing = false;
   // No limit for whole requests: the API has its own for bodies, and imports are long.
   const limits = { headersTimeout: headersTimeoutMs, requestTimeout: 0, keepAliveTimeout: keepAliveMs };
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request;
     open.add(response);
     response.once('close', () => open.delete(response));
+    if (!heard.has(socket)) socket.once('close', () => heard.delete(socket));
+    heard.add(socket);
     if (closing) response.setHeader('connection', 'close');
     setHeaders(response, { ...commonHeaders(origin.scheme), 'bramble-served-by': options.servedBy });
     if (!isOfApi(request)) return void answerPage(request, response, files, origin);
@@ -73,10 +79,19 @@ export function createConsoleServer(options: ConsoleServerOptions): ConsoleServe
       closing = true;
       for (const response of open) if (!response.headersSent) response.setHeader('connection', 'close');
       const late = setTimeout(() => server.closeAllConnections(), graceMs);
-      if (server.listening) await new Promise((resolve) => server.close(resolve));
+      if (server.listening) {
+        // Not the server's own way, which also cuts off who was accepted just now and has not been heard yet.
+        const closed = new Promise((resolve) => NetServer.prototype.close.call(server, resolve));
+        for (const socket of heard) if (!isAnswering(socket, open)) socket.end();
+        await closed;
+      }
       clearTimeout(late);
     },
   };
+}
+
+function isAnswering(socket: Socket, open: ReadonlySet<ServerResponse>): boolean {
+  return [...open].some((response) => response.req.socket === socket);
 }
 
 /** By /healthz a program sees that this is a service of a domain. */
