@@ -19,7 +19,7 @@ const page: Page = await ada.newPage();
 const password = 'a sentence is fine';
 const photographs = process.env['BRAMBLE_SCREENSHOTS'];
 
-const button = (name: string | RegExp, on = page) => on.getByRole('button', { name });
+const button = (name: string, on = page) => on.getByRole('button', { name, exact: true });
 const heading = (name: string | RegExp, on = page) => on.getByRole('heading', { name });
 
 /** A page in both themes and at all widths. */
