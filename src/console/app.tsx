@@ -8,6 +8,7 @@ import { Overview } from './pages/overview.tsx';
 import { SignIn } from './pages/sign-in.tsx';
 import { Button, Failure, Waiting } from './parts/controls.tsx';
 import { Door } from './parts/door.tsx';
+import { PageFailure } from './parts/page-failure.tsx';
 import { goTo, usePlace } from './place.ts';
 import { MeContext, takeCode, useMe } from './session.ts';
 
@@ -51,9 +52,11 @@ function Inside() {
           <SetUp />
         ) : (
           <Frame>
-            <Suspense fallback={<Waiting />}>
-              <Page />
-            </Suspense>
+            <PageFailure key={path}>
+              <Suspense fallback={<Waiting />}>
+                <Page />
+              </Suspense>
+            </PageFailure>
           </Frame>
         )}
       </Suspense>

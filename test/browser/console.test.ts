@@ -17,6 +17,8 @@ after(async () => await site.close());
 const ada: BrowserContext = await site.newVisitor();
 const page: Page = await ada.newPage();
 const password = 'a sentence is fine';
+/** Most requests within some 10 ms, few beyond 100: bins grow by √2. */
+const histogram = [0, 0, 0, 0, 4, 20, 30, 12, 6, 3, 2, 1, 0, 1];
 const photographs = process.env['BRAMBLE_SCREENSHOTS'];
 
 const button = (name: string, on = page) => on.getByRole('button', { name, exact: true });
@@ -78,11 +80,20 @@ test('the overview has what needs attention first, and is as it is now', limited
   await page.goto('/');
   await page.getByText('Live', { exact: true }).waitFor();
   await site.admin.db`
+    insert into figure_minute (minute, subject, connects, errors, requests, failed, latency, waiting, in_flight, suspects, budget)
+    select date_trunc('minute', now()) - make_interval(mins => m), 'domain', 10 + m, 1, 10 + m, 0,
+           ${histogram}::bigint[], abs(30 - m), least(60, m), 2, 60
+      from generate_series(1, 50) m`;
+  await site.admin.db`
     insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until)
     values ('lost', 'connection', 'test-host', 'b', 4, '1.4.0', '{1}', '{}', now() - interval '4 minutes')`;
   await site.admin.call('POST', '/tokens', { name: 'told-live' });
   await page.getByText(/^first .*token told-live/).waitFor();
   await page.getByText('lost is gone').waitFor();
+  const slider = page.getByRole('slider', { name: 'Requests of devices a minute' });
+  await slider.waitFor();
+  await slider.press('ArrowLeft');
+  assert.match((await slider.getAttribute('aria-valuetext')) ?? '', /: answered 12, failed 1$/);
   await page.getByText('2 releases side by side').or(page.getByText('all of one release')).first().waitFor();
   await examine('overview');
 });
@@ -203,6 +214,22 @@ test('the audit is filtered by what the address says, and opened by keyboard', l
   );
   await button('Verify the chain').click();
   await page.getByText(/records are as they were written/).waitFor();
+});
+
+test('a page that cannot be loaded says so, and the others are still there', limited, async () => {
+  const visitor = await ada.newPage();
+  await visitor.goto('/');
+  await visitor.getByRole('slider').first().waitFor();
+  await visitor.route('**/assets/**', (route) => route.abort());
+  await visitor.getByRole('link', { name: 'Access' }).click();
+  await heading('This page cannot be shown', visitor).waitFor();
+  await examine('failed-page', visitor);
+  const [report, ...others] = site.reports.splice(0);
+  assert.match(report ?? '', /Failed to fetch dynamically imported module/);
+  assert.deepEqual(others, []);
+  await visitor.getByRole('link', { name: 'Overview' }).click();
+  await heading('Example', visitor).waitFor();
+  await visitor.close();
 });
 
 test('while nobody answers, what is shown says since when, and goes on by itself', limited, async () => {

@@ -1,4 +1,5 @@
 /** The domain at a glance: what needs attention first, then figures, then what runs. */
+import { lazy, Suspense } from 'react';
 import type { ComponentView } from '../../api/components.ts';
 import { type DomainStatus, domainOperations, type InstanceStatus } from '../../api/domain.ts';
 import { compareReleases } from '../../base/release-number.ts';
@@ -8,6 +9,9 @@ import { Badge, Card, CopyText, Failure, type Tone, Waiting } from '../parts/con
 import { Icon, isIcon } from '../parts/icon.tsx';
 import { Ago, clockText, Moment } from '../parts/times.tsx';
 import { type Concern, concernsOf, kindText } from './attention.ts';
+
+/** Loaded when the figures above are there. */
+const Charts = lazy(async () => await import('./charts.tsx'));
 
 /** What a change is told of that the status counts. */
 const statusTopics = ['components', 'deliveries', 'devices', 'accounts', 'moves', 'upgrade'];
@@ -39,6 +43,9 @@ export function Overview() {
           <Devices status={status.value} />
           <Deliveries status={status.value} />
         </div>
+        <Suspense fallback={<Waiting />}>
+          <Charts />
+        </Suspense>
         <Components status={status.value} />
         <RecentEvents />
       </div>
