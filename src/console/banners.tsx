@@ -51,7 +51,9 @@ function UpgradeBanner({ since }: { since: number | null }) {
 function installing({ fromRelease, toRelease, state, events }: UpgradeReport): string {
   const what = state.startsWith('revers') ? `Going back to release ${fromRelease}` : `Installing release ${toRelease}`;
   // Whoever started it, or has decided since.
-  const decision = events.findLast(({ message }) => / by /.test(message))?.message;
+  const decision = events.findLast(({ message }) =>
+    /^(started|resumed|reversing|finalizing started) by /.test(message),
+  )?.message;
   return decision === undefined ? `${what}.` : `${what}, ${decision}.`;
 }
 
