@@ -36,7 +36,7 @@ test('an account lives: created, listed by pages, given a password, moved into a
   assert.equal(codeOf((await admin.call('POST', '/groups', { name: 'other', rank: 5 })).body), 'ERR_RANK_TAKEN');
   assert.equal((await admin.call('PUT', '/groups/sales/members/ada')).status, 204);
   assert.equal(codeOf((await admin.call('PUT', '/groups/none/members/ada')).body), 'ERR_NOT_FOUND');
-  assert.deepEqual((await admin.call('GET', '/groups/sales/members')).body, { members: ['ada'] });
+  assert.deepEqual((await admin.call('GET', '/groups/sales/members')).body, { members: ['ada'], next: null });
 
   assert.equal((await admin.call('DELETE', '/accounts/ada')).status, 204);
   assert.equal((await admin.call('GET', '/accounts/ada')).status, 404);
