@@ -12,7 +12,7 @@ const typed = document.flatMap((block) => block.typed);
 test('the document goes from a domain of the sealed release to its end', () => {
   const commands = typed.map(({ command }) => command).join('\n');
   for (const part of [
-    /^bramble domain create --archive releases\/bramble-1\.2\.1\.tgz/m,
+    /^bramble domain create --archive releases\/bramble-1\.3\.0\.tgz/m,
     /^bramble upgrade rehearse /m,
     /^bramble backup verify /m,
     /^bramble upgrade plan .* --preview$/m,

@@ -184,7 +184,7 @@ test('status, components, features, budget, deliveries, events, policies, servic
     assert.equal(code, exitCode.ok, `${argv.join(' ')}: ${errors}`);
     assert.notEqual(output.trim(), '');
   }
-  assert.match((await bramble(['token', 'list'])).output, /^NAME +ROLE +CREATED +ENDS +REVOKED$/m);
+  assert.match((await bramble(['token', 'list'])).output, /^NAME +ROLE +GROUPS +CREATED +ENDS +REVOKED$/m);
   const { output } = await bramble(['policy', 'show', 'Strict', '--json']);
   assert.deepEqual(JSON.parse(output).rules, { passwordRequired: true, passwordMinimumLength: 8 });
 });
