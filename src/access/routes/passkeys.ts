@@ -35,10 +35,11 @@ export function passkeyRoutes(desk: SignInDesk): FastifyPluginAsync {
       const { id, session } = signedInActor(request);
       const { found, stepId, signCount } = await checkPasskey(desk, request, request.body);
       if (found.administratorId !== id) throw new BrambleError('ERR_PASSKEY', 'The passkey is somebody else’s.');
-      await desk.write(async (tx) => {
+      const secret = await desk.write(async (tx) => {
         if (!(await endStep(tx, stepId)) || !(await notePasskeyUse(tx, found.id, signCount))) throw usedUp();
-        await noteProof(tx, session);
+        return await noteProof(tx, session);
       });
+      desk.cookies.set(reply, 'session', secret);
       desk.cookies.clear(reply, 'step');
     });
   };

@@ -34,14 +34,15 @@ export function sessionRoutes(desk: SignInDesk): FastifyPluginAsync {
       const { found, trying } = await checkPassword(desk, request, reply, { name, password });
       const codes = tryingCodes(trying, id);
       if (found.asksTotp) await takeTryOf(desk, reply, codes);
-      await notingFailure(desk, trying, () =>
+      const secret = await notingFailure(desk, trying, () =>
         desk.write(async (tx) => {
           if (found.asksTotp) await useCodeOf(tx, desk, id, code ?? '');
           await giveTryBack(tx, trying);
           await giveTryBack(tx, codes);
-          await noteProof(tx, session);
+          return await noteProof(tx, session);
         }),
       );
+      desk.cookies.set(reply, 'session', secret);
     });
 
     serve(app, signInOperations.listSessions, async (request) => {

@@ -23,15 +23,15 @@ function reasonAgainst(password: string, words: readonly string[]): string | nul
   if (new Set(characters).size < leastDistinct) return 'The password repeats a few characters.';
   const plain = password.toLowerCase();
   if (isRun(plain)) return 'The password is a sequence of the alphabet, of digits, or of a keyboard.';
-  if (commonPasswords.has(plain)) return 'The password is one of those that are tried first.';
-  const word = words.find((one) => one.length >= 3 && plain.includes(one.toLowerCase()));
-  if (word !== undefined && plain.length - word.length < passwordLength.least - 4) {
+  if (commonPasswords.has(plain.replace(/\s/g, ''))) return 'The password is one of those that are tried first.';
+  const isMost = (word: string) => plain.length - word.length < passwordLength.least - 4;
+  if (words.some((word) => word.length >= 3 && plain.includes(word.toLowerCase()) && isMost(word))) {
     return 'The password is little more than a name.';
   }
   return null;
 }
 
-const runs = ['abcdefghijklmnopqrstuvwxyz', '01234567890', '1qaz2wsx3edc4rfv5tgb6yhn', 'qwertyuiopasdfghjklzxcvbnm'];
+const runs = ['abcdefghijklmnopqrstuvwxyz', '0123456789', '1qaz2wsx3edc4rfv5tgb6yhn', 'qwertyuiopasdfghjklzxcvbnm'];
 
 function isRun(text: string): boolean {
   const backwards = [...text].reverse().join('');

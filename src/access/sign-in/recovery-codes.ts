@@ -1,10 +1,10 @@
-/** Codes for who has lost his authenticator: ten, each good once, 80 random bits, stored as digests. */
+/** Codes for who has lost his authenticator: ten, each good once, 120 random bits, stored as digests. */
 import { randomInt } from 'node:crypto';
 import type { Transaction } from '../../database/connection.ts';
 import { recoveryDigest } from './second-factor.ts';
 
 const howMany = 10;
-const groups = 4;
+const groups = 6;
 const groupLength = 4;
 /** 32 characters, 5 bits each, none of which is easily taken for another. */
 const alphabet = 'abcdefghjkmnpqrstuvwxyz234567890';

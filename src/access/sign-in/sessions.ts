@@ -18,9 +18,17 @@ interface NewSession {
   client: string;
 }
 
+/** An administrator has so many at once; another one ends the oldest. */
+const mostSessions = 20;
+
 /** What of it the cookie holds is returned, this once. */
 export async function insertSession(q: Queryable, session: NewSession): Promise<string> {
   const secret = newSecret();
+  await q`
+    update administrator_session set ended_at = now() where id in (
+      select s.id from administrator_session s
+       where s.administrator_id = ${session.administratorId} and ${isOpen(q)}
+       order by s.created_at desc, s.id offset ${mostSessions - 1})`;
   await q`
     insert into administrator_session (id, digest, administrator_id, method, address, client, expires_at)
     values (${newId<string>()}, ${secretDigest(secret)}, ${session.administratorId}, ${session.method},
@@ -66,8 +74,13 @@ export async function noteUse(q: Queryable, sessionId: string): Promise<void> {
      where id = ${sessionId} and ended_at is null and seen_at < now() - interval '1 minute'`;
 }
 
-export async function noteProof(q: Queryable, sessionId: string): Promise<void> {
-  await q`update administrator_session set proven_at = now(), seen_at = now() where id = ${sessionId}`;
+/** The session goes on with another secret, which is returned: whoever had the one before has it no longer. */
+export async function noteProof(q: Queryable, sessionId: string): Promise<string> {
+  const secret = newSecret();
+  await q`
+    update administrator_session set digest = ${secretDigest(secret)}, proven_at = now(), seen_at = now()
+     where id = ${sessionId}`;
+  return secret;
 }
 
 interface ListedSession {

@@ -148,6 +148,19 @@ test('a session ends when it rests too long, when it is too old, and when the pa
   assert.equal((await here.call('PUT', '/me/password', { current: change.password, password })).status, 204);
 });
 
+test('a proof goes on under another secret, and the twenty-first session ends the oldest', async () => {
+  const browser = await signedIn();
+  const before = new Map(browser.cookies);
+  assert.equal((await browser.call('POST', '/session/proof', { password })).status, 204);
+  assert.equal((await browser.call('GET', '/me')).status, 200);
+  assert.equal((await openBrowser(admin.url, before).call('GET', '/me')).status, 401);
+  for (let n = 0; n < 20; n++) await signedIn();
+  assert.equal((await browser.call('GET', '/me')).status, 401);
+  const [open] = await admin.db<{ count: number }[]>`
+    select count(*)::int as count from administrator_session where ended_at is null`;
+  assert.equal(open?.count, 20);
+});
+
 test('guesses are slowed where they come from; a browser that has signed in before is not', async () => {
   const known = await signedIn();
   await known.call('DELETE', '/session');

@@ -58,11 +58,12 @@ export function ownAccessRoutes(desk: SignInDesk): FastifyPluginAsync {
       const { trying } = await checkPassword(desk, request, reply, { name, password: current });
       assertGoodPassword(password, [name, 'bramble']);
       const digest = await desk.passwords.digest(password, trying.network);
-      await desk.write(async (tx) => {
+      const secret = await desk.write(async (tx) => {
         await giveTryBack(tx, trying);
         await setPassword(tx, id, digest, session);
-        await noteProof(tx, session);
+        return await noteProof(tx, session);
       });
+      desk.cookies.set(reply, 'session', secret);
     });
 
     serve(app, signInOperations.beginTotp, async (request) => {
