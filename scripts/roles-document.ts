@@ -33,7 +33,7 @@ ${allRights.map((right) => row(`\`${right}\`: ${purposeOf(right)}`, ...marks(rig
 ## What each operation takes
 ${row('operation', 'what it does', 'right')}
 ${row('---', '---', '---')}
-${operations.map(({ method, path, summary, right }) => row(`\`${method} ${path}\``, summary, rightText(right))).join('\n')}
+${operations.map((operation) => row(`\`${operation.method} ${operation.path}\``, operation.summary, rightText(operation))).join('\n')}
 `;
 }
 
@@ -42,9 +42,10 @@ function marks(right: Right): string[] {
   return has.map((mark) => (mark ? '●' : ''));
 }
 
-function rightText(right: Operation['right']): string {
+function rightText({ right, furtherRight }: Operation): string {
   if (right === 'open') return 'none, and no token';
-  return right === 'signed-in' ? 'none' : `\`${right}\``;
+  if (right === 'signed-in') return 'none';
+  return furtherRight === undefined ? `\`${right}\`` : `\`${right}\`, for some also \`${furtherRight}\``;
 }
 
 function row(...cells: readonly string[]): string {

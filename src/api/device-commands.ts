@@ -33,6 +33,8 @@ export const operatorCommand = z.discriminatedUnion('requestType', [
   }),
   z.object({ requestType: z.literal('RemoveProfile'), identifier: z.string().min(1).max(500) }),
 ]);
+/** Whatever a profile may say: roots of trust, networks, restrictions. */
+export const profileCommands: readonly OperatorCommand['requestType'][] = ['InstallProfile', 'RemoveProfile'];
 export type OperatorCommand = z.output<typeof operatorCommand>;
 
 const deviceCommand = z.object({
@@ -66,6 +68,7 @@ export type ResendableItem = (typeof resendableItems)[number];
 export const deviceCommandOperations = {
   queue: {
     right: 'devices.command',
+    furtherRight: 'devices.profiles',
     scope: 'device',
     ...{
       method: 'POST',

@@ -4,7 +4,7 @@
  */
 import type * as z from 'zod';
 import type { SmallList } from './paging.ts';
-import type { NeededRight } from './rights.ts';
+import type { NeededRight, Right } from './rights.ts';
 
 /**
  * What the path names, which then has to be in the groups, or is unknown; `chosen`: the handler leaves out whatever is not in
@@ -23,6 +23,8 @@ export interface Operation {
   readonly right: NeededRight;
   /** Whether the body has a password of an administrator. */
   readonly takesPassword?: true;
+  /** What it takes besides, if the body asks for what this right is for; the handler looks. */
+  readonly furtherRight?: Right;
   /** How who is limited to groups is held to them; without it, it is not for such administrators. */
   readonly scope?: Scope;
   readonly params?: z.ZodObject;

@@ -37,6 +37,7 @@ const table = {
   'services.write': ['     ●   ●   ·   ·   ·   ·   ·', 'set and delete services'],
   'devices.read': ['       ●   ●   ●   ●   ·   ●   ●', 'see devices and their commands'],
   'devices.command': ['    ●   ●   ●   ●   ·   ●   ●', 'send commands to devices'],
+  'devices.profiles': ['   ●   ●   ●   ·   ·   ●   ●', 'install and remove profiles by commands of their own'],
   'devices.repair': ['     ●   ●   ●   ●   ·   ●   ●', 'send items again, cancel and requeue commands'],
   'devices.remove': ['     ●   ●   ●   ·   ·   ●   ●', 'remove devices'],
   'devices.identities': [' ●   ●   ·   ·   ·   ·   ·', 'let devices authenticate without TLS again'],

@@ -53,12 +53,14 @@ export const upgradeOperations = {
   },
   plan: {
     right: 'upgrade.write',
+    furtherRight: 'releases.trust',
     ...{ method: 'POST', path: '/upgrade/plan', tag, summary: 'Plan an upgrade from actual counts' },
     body: planBody,
     answer: z.union([upgradeReport, previewedPlan]),
   },
   start: {
     right: 'upgrade.write',
+    furtherRight: 'releases.trust',
     ...{ method: 'POST', path: '/upgrade/start', tag, summary: 'Start the upgrade' },
     body: startBody,
     answer: upgradeReport,

@@ -5,6 +5,7 @@ import { after, test } from 'node:test';
 import { fastify } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { createToken } from '../../access/administrator-tokens.ts';
+import { allRights } from '../../api/rights.ts';
 import type { ExpectedTimes } from '../../api/upgrade-report.ts';
 import { openDatabase, type Transaction } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
@@ -168,6 +169,8 @@ test('the report says in words what the rows say', async () => {
   assert.equal(report.phases.at(-1)?.state, 'cancelled');
 });
 
+const ada = { kind: 'legacy-token', id: '1', name: 'ada' } as const;
+
 async function planningService() {
   const app = fastify();
   app.setValidatorCompiler(validatorCompiler);
@@ -179,7 +182,9 @@ async function planningService() {
   const write = async <Result>(work: (tx: Transaction) => Promise<Result>) =>
     (await db.begin((tx) => work(tx))) as Result;
   app.decorateRequest('administrator', 'ada');
-  app.decorate('guard', () => async () => {});
+  app.decorate('guard', () => async (request) => {
+    request.actor = { ...ada, rights: new Set(allRights), groups: null, session: null, provenAt: null };
+  });
   await app.register(
     upgradeRoutes({
       db,

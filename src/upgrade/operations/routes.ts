@@ -5,6 +5,8 @@
 
 import { join } from 'node:path';
 import type { FastifyPluginAsync } from 'fastify';
+import { type Actor, actorOf } from '../../access/actor.ts';
+import { assertRight } from '../../access/guard.ts';
 import { startBody, upgradeOperations } from '../../api/upgrade.ts';
 import { mostSentAgain, upgradeEffectOperations } from '../../api/upgrade-effects.ts';
 import { type PlanOptions, planOptionsSchema } from '../../api/upgrade-options.ts';
@@ -134,7 +136,8 @@ type Target = Pick<
 function planningRoutes(options: UpgradeRoutesOptions, view: View): FastifyPluginAsync {
   const { db, write, host } = options;
   return async (app) => {
-    serve(app, upgradeOperations.plan, async ({ body, administrator }) => {
+    serve(app, upgradeOperations.plan, async ({ body, administrator, actor }) => {
+      assertMayAccept(actor, body);
       const { archive, toRelease, replace, acceptSigner, acceptUnsigned, preview, ...given } = body;
       const target = { archive, toRelease, replace, acceptSigner, acceptUnsigned };
       const order = await orderOf(options, administrator, target, given);
@@ -150,7 +153,8 @@ function planningRoutes(options: UpgradeRoutesOptions, view: View): FastifyPlugi
       return await view(await write((tx) => planIn(tx, order)));
     });
 
-    serve(app, upgradeOperations.start, async ({ body, administrator }) => {
+    serve(app, upgradeOperations.start, async ({ body, administrator, actor }) => {
+      assertMayAccept(actor, body);
       const { archive, toRelease, replace, acceptSigner, acceptUnsigned, overrides, ...given } = body;
       const fresh = archive !== undefined || toRelease !== undefined;
       if (!fresh) refusePlanning({ ...given, ...(replace ? { replace } : {}) });
@@ -180,6 +184,11 @@ async function expectationsOf(
   const rehearsal = await readRehearsal(home, { domainId, fromRelease, toRelease });
   const expected = expectedTimes(plan, pausedFrom ?? state, rehearsal);
   return expected === undefined ? {} : { expected };
+}
+
+/** Whose release is accepted runs its programs in the domain. @throws BrambleError ERR_RIGHT_MISSING */
+function assertMayAccept(actor: Actor | null, { acceptSigner, acceptUnsigned }: Target): void {
+  if ((acceptSigner ?? acceptUnsigned) !== undefined) assertRight(actorOf({ actor }), 'releases.trust');
 }
 
 function acceptanceOf({ acceptSigner, acceptUnsigned }: Target): Acceptance {

@@ -1,6 +1,8 @@
 /** Commands that an administrator sends to a device, and the device's command queue. */
 import type { FastifyPluginAsync } from 'fastify';
-import { deviceCommandOperations, type OperatorCommand } from '../../../api/device-commands.ts';
+import { actorOf } from '../../../access/actor.ts';
+import { assertRight } from '../../../access/guard.ts';
+import { deviceCommandOperations, type OperatorCommand, profileCommands } from '../../../api/device-commands.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { type CommandId, type DeviceId, newId } from '../../../base/ids.ts';
 import { notFound } from '../../../base/not-found.ts';
@@ -18,6 +20,7 @@ export function deviceCommandRoutes(context: AdministrationContext): FastifyPlug
   return async (app) => {
     serve(app, deviceCommandOperations.queue, async (request) => {
       const deviceId = request.params.id as DeviceId;
+      if (profileCommands.includes(request.body.requestType)) assertRight(actorOf(request), 'devices.profiles');
       return await write(context, async (tx) => {
         const commandId = newId<CommandId>();
         const device = await findDevice(tx, deviceId);

@@ -45,6 +45,22 @@ test('who lacks the right is refused before his body is read', async () => {
   assert.equal((await admin.call('POST', '/accounts', { unknown: true })).status, 400);
 });
 
+test('what a body asks for may take a further right', async () => {
+  const refused = async (role: string, path: string, body: object) => {
+    const answer = await (await callerOf(`${role} ${path}`, role))('POST', path, body);
+    return [answer.status, (answer.body as { details?: { right?: string } }).details?.right];
+  };
+  const commands = '/devices/00000000-0000-4000-8000-000000000000/commands';
+  const profile = { requestType: 'InstallProfile', payload: 'eA==' };
+  assert.deepEqual(await refused('junior-helpdesk', commands, profile), [403, 'devices.profiles']);
+  assert.deepEqual((await refused('senior-helpdesk', commands, profile))[0], 404);
+  for (const path of ['/upgrade/plan', '/upgrade/start']) {
+    const unsigned = { toRelease: '9.9.9', acceptUnsigned: '9.9.9' };
+    assert.deepEqual(await refused('enterprise', path, unsigned), [403, 'releases.trust'], path);
+    assert.notEqual((await refused('security', path, unsigned))[0], 403, path);
+  }
+});
+
 test('a token ends: at its time, which lies ahead, or when it is revoked', async () => {
   const past = new Date(Date.now() - 1000).toISOString();
   const refused = await admin.call('POST', '/tokens', { name: 'late', role: 'security', expiresAt: past });
