@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- connect | move | upgrade | cost | gates | idle | bulk | memory | backup | rehearsal | streams] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * `npm run bench [-- api | connect | move | upgrade | cost | gates | idle | bulk | memory | backup | rehearsal | streams] [--json FILE] [...]`: what the domain does in a second, how long a moved
  * account is without its server, how often gates are wrong, what a domain costs in which nothing happens. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
@@ -7,6 +7,7 @@ import { writeFile } from 'node:fs/promises';
 import { availableParallelism, loadavg } from 'node:os';
 import { readOptions } from '../scripts/script-options.ts';
 import { sealedArchive, workingTreeArchive } from '../test/harness/archives.ts';
+import { benchApi, describeApi } from './api.ts';
 import { benchBackup, describeBackup } from './backup.ts';
 import { benchBulk, describeBulk } from './bulk.ts';
 import { benchConnect, describeReport, readBenchDevices } from './connect.ts';
@@ -22,6 +23,8 @@ import { benchStreams } from './streams.ts';
 import { benchUpgrade, type ReleaseStep } from './upgrade.ts';
 
 const usage = `npm run bench [-- <name>] [options]
+  api       lists and search at a steady rate, beside a bare Fastify server
+            --accounts 100000 --seconds 60 --rate 50 --seed SEED
   connect   Idle connects a second: bare node:http, an instance, the whole way through the router
             --devices 200 --connections 64 --seconds 10 --runs 3 --sealed
             with --target URL --file FILE [--identity header|signature] against a server that runs already, of whatever
@@ -55,6 +58,7 @@ const { values, positionals } = readOptions(usage, {
     devices: { type: 'string' },
     connections: { type: 'string', default: '64' },
     seconds: { type: 'string' },
+    rate: { type: 'string' },
     runs: { type: 'string' },
     probed: { type: 'string' },
     accounts: { type: 'string' },
@@ -78,6 +82,7 @@ const say = (text: string) => console.log(text);
 if (
   ![
     'all',
+    'api',
     'connect',
     'move',
     'cost',
@@ -102,6 +107,7 @@ if (
   };
   if (values.target !== undefined) figures['connectTarget'] = await runTarget(new URL(values.target));
   else {
+    if (name === 'api') figures['api'] = await runApi();
     if (quick || name === 'connect') figures['connect'] = await runConnect();
     if (quick || name === 'move') figures['move'] = await runMove();
     if (quick || name === 'cost') figures['cost'] = await runCost();
@@ -115,6 +121,18 @@ if (
     if (name === 'memory') figures['memory'] = await runMemory();
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
+}
+
+async function runApi(): Promise<unknown> {
+  const figures = await benchApi({
+    accounts: number(values.accounts, 100_000),
+    seconds: number(values.seconds, 60),
+    perSecond: number(values.rate, 50),
+    seed: values.seed ?? randomUUID(),
+    say,
+  });
+  say(describeApi(figures));
+  return figures;
 }
 
 async function runConnect(): Promise<unknown> {

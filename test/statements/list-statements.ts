@@ -2,9 +2,11 @@
 import { chooseAccounts } from '../../src/accounts/account-choice.ts';
 import * as accountList from '../../src/accounts/account-list.ts';
 import * as accountSearch from '../../src/accounts/account-search.ts';
-import { newId } from '../../src/base/ids.ts';
+import { type DeviceId, newId } from '../../src/base/ids.ts';
+import { listCommands } from '../../src/devices/command-queue.ts';
 import * as deviceList from '../../src/devices/device-list.ts';
 import * as deviceSearch from '../../src/devices/device-search.ts';
+import { listEvents } from '../../src/domain/events.ts';
 import { search } from '../../src/processes/administration/search.ts';
 import type { HotStatement, Q, Subjects } from './hot-statement.ts';
 
@@ -82,6 +84,16 @@ export const listStatements: readonly HotStatement[] = [
       ];
       for (const accounts of choices) await deviceList.listDevices(q, { sort: 'id', limit, accounts });
       await deviceList.findDevice(q, deviceIds[0] ?? '');
+    },
+  },
+  {
+    name: 'lists: commands of a device, events',
+    of: [listCommands, listEvents],
+    maxRows: 500,
+    run: async (q, { deviceIds: [deviceId] }) => {
+      const { next } = await listCommands(q, deviceId as DeviceId, { sort: '-queuedAt', limit: 2 });
+      await listCommands(q, deviceId as DeviceId, { sort: '-queuedAt', limit: 2, after: next ?? undefined });
+      await listEvents(q, { sort: '-id', limit });
     },
   },
   {
