@@ -1,6 +1,7 @@
 /** Passkeys of administrators, in the forms that browsers have for them (WebAuthn, as JSON). */
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
+import { smallList } from './paging.ts';
 import { byId, instant, nothing, word } from './shapes.ts';
 import { typedText } from './typed-text.ts';
 
@@ -81,7 +82,7 @@ export const passkeyOperations = {
   list: {
     ...{ method: 'GET', path: '/me/passkeys', tag, summary: 'List one’s passkeys' },
     right: 'signed-in',
-    answer: z.object({ passkeys: z.array(passkey) }),
+    ...smallList('passkeys', passkey, { sorts: ['createdAt', 'name', 'id'], unique: 'id' }),
   },
   addOptions: {
     ...{ method: 'POST', path: '/me/passkeys/options', tag, summary: 'Begin to add a passkey' },

@@ -96,9 +96,9 @@ async function walked(operation: Operation, limit: number, order: string): Promi
 test('pages of one entry are the whole list, in each order', limited, async () => {
   let many = 0;
   for (const operation of all.filter(isList)) {
-    // Without an upgrade there are no effects of one.
+    // Without an upgrade there are no effects of one, and a token has no passkeys.
     if (!(await isAnswered(operation))) {
-      assert.equal(operation.path, '/upgrade/effects');
+      assert.ok(['/upgrade/effects', '/me/passkeys'].includes(operation.path), operation.path);
       continue;
     }
     const sort = operation.query?.shape['sort'];
