@@ -87,6 +87,12 @@ export const listStatements: readonly HotStatement[] = [
     },
   },
   {
+    name: 'overview: devices by state',
+    of: [deviceList.countDevicesByState],
+    maxRows: { perAccount: 2 },
+    run: (q) => deviceList.countDevicesByState(q),
+  },
+  {
     name: 'lists: commands of a device, events',
     of: [listCommands, listEvents],
     maxRows: 500,
