@@ -66,12 +66,6 @@ export const listStatements: readonly HotStatement[] = [
     },
   },
   {
-    name: 'status: devices counted by state',
-    of: [deviceList.countDevicesByState],
-    maxRows: { perAccount: 2 },
-    run: async (q) => await deviceList.countDevicesByState(q),
-  },
-  {
     name: 'lists: devices of accounts',
     of: [deviceList.listDevices, deviceList.findDevice],
     maxRows: fewAccounts,
