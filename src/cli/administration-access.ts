@@ -22,7 +22,7 @@ export interface AccessFlags {
   url?: string | undefined;
   token?: string | undefined;
   /** File. */
-  ca?: string | undefined;
+  urlCa?: string | undefined;
   profile?: string | undefined;
 }
 
@@ -67,7 +67,7 @@ export async function resolveAccess(flags: AccessFlags, environment: Environment
         '`bramble up` or `npm start`, or give the address of a service elsewhere with --url (BRAMBLE_URL).',
     );
   }
-  const ca = await authorityOf(flags.ca ?? environment['BRAMBLE_CA']);
+  const ca = await authorityOf(flags.urlCa ?? environment['BRAMBLE_CA']);
   return { urls: urls.map((url) => url.replace(/\/+$/, '')), token: chosen, ...ca };
 }
 

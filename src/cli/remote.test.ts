@@ -40,27 +40,29 @@ async function bramble(
 test('a service whose certificate nobody vouches for gets no token', async () => {
   const { code, errors } = await bramble(['--url', url, '--token', admin.token, 'status']);
   assert.equal(code, exitCode.unreachable, errors);
-  assert.match(errors, /certificate that is not trusted here: name its authority with --ca/);
+  assert.match(errors, /certificate that is not trusted here: name its authority with --url-ca/);
 });
 
 test('with the authority of the domain the command line works over TLS', async () => {
   for (const [argv, environment] of [
-    [['--url', url, '--token', admin.token, '--ca', ca], {}],
+    [['--url', url, '--token', admin.token, '--url-ca', ca], {}],
     [[], { BRAMBLE_URL: url, BRAMBLE_TOKEN: admin.token, BRAMBLE_CA: ca }],
   ] as const) {
     const { code, output, errors } = await bramble([...argv, 'status'], { environment });
     assert.equal(code, 0, errors);
     assert.match(output, /Example/);
   }
-  const none = await bramble(['--url', url, '--token', admin.token, '--ca', join(home, 'none.pem'), 'status']);
+  const none = await bramble(['--url', url, '--token', admin.token, '--url-ca', join(home, 'none.pem'), 'status']);
   assert.notEqual(none.code, 0);
   await writeFile(join(home, 'other.pem'), 'no certificate');
-  const other = await bramble(['--url', url, '--token', admin.token, '--ca', join(home, 'other.pem'), 'status']);
+  const other = await bramble(['--url', url, '--token', admin.token, '--url-ca', join(home, 'other.pem'), 'status']);
   assert.match(other.errors, /other\.pem contains no certificate/);
 });
 
 test('a profile is added with its token from standard input, used by name or as the one that is meant, and removed', async () => {
-  const added = await bramble(['--url', url, '--ca', ca, 'profile', 'add', 'example'], { input: `${admin.token}\n` });
+  const added = await bramble(['--url', url, '--url-ca', ca, 'profile', 'add', 'example'], {
+    input: `${admin.token}\n`,
+  });
   assert.equal(added.code, 0, added.errors);
   assert.equal((await stat(file)).mode & 0o777, 0o600);
   assert.ok(!added.output.includes(admin.token));

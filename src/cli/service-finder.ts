@@ -42,7 +42,7 @@ function noneFound(access: AdministrationAccess, other: SomethingElse | undefine
     : new BrambleError(
         'ERR_ADMIN_ANSWER',
         other instanceof Untrusted
-          ? `${other.url} has a certificate that is not trusted here: name its authority with --ca (BRAMBLE_CA), or correct the ` +
+          ? `${other.url} has a certificate that is not trusted here: name its authority with --url-ca (BRAMBLE_CA), or correct the ` +
               'address: the port that devices connect to is another.'
           : `${other.url} ${other.reason}, but not like a Bramble administration service. Give its address with --url: ` +
               'its port is not the one that devices connect to.',

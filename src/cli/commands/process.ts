@@ -107,15 +107,13 @@ function addSimulate(program: Command, frame: Frame): void {
     .argument('[options...]')
     .action(async (rest: string[], _flags: object, command: Command) => {
       const { simulateCommand } = await import('../../simulator/command-line.ts');
-      const { url, token, ca, profile, json } = command.optsWithGlobals<GlobalFlags>();
+      const { url, token, profile, json } = command.optsWithGlobals<GlobalFlags>();
       const simulator = simulateCommand(() => resolveAccess({ profile }, frame.environment));
       await settleCommander(simulator, frame, () => json === true).parseAsync(
         [
           ...rest,
           ...(url === undefined ? [] : ['--admin-url', url]),
           ...(token === undefined ? [] : ['--token', token]),
-          // Its own `--ca` is the root that devices trust, and had this name first.
-          ...(ca === undefined ? [] : ['--ca', ca]),
           ...(json === true ? ['--json'] : []),
         ],
         { from: 'user' },

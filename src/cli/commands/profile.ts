@@ -26,10 +26,10 @@ function addAdd(profiles: Command, frame: Frame): void {
   example(
     profiles
       .command('add <name>')
-      .description('add one; its address, and the certificate of its authority, are those of --url and --ca')
+      .description('add one; its address, and the certificate of its authority, are those of --url and --url-ca')
       .option('--token-file <file>', 'file with the token; - for standard input', '-')
       .action(async (name: string, { tokenFile }: { tokenFile: string }, command: Command) => {
-        const { url: typed, ca: file } = command.optsWithGlobals<{ url?: string; ca?: string }>();
+        const { url: typed, urlCa: file } = command.optsWithGlobals<{ url?: string; urlCa?: string }>();
         if (!nameForm.test(name)) {
           throw new BrambleError(
             'ERR_USAGE',
@@ -59,7 +59,7 @@ function addAdd(profiles: Command, frame: Frame): void {
           () => `The profile ${name} is for ${url}. \`bramble profile use ${name}\` makes it the one that is meant.`,
         );
       }),
-    'bramble --url https://bramble.example.org:3180 --ca ca.pem profile add example --token-file token',
+    'bramble --url https://bramble.example.org:3180 --url-ca ca.pem profile add example --token-file token',
     'bramble --profile example status',
   );
 }
