@@ -26,12 +26,14 @@ interface TunnelOpenerOptions {
   patience: LinkPatience;
   /** Milliseconds, never falling. */
   now: () => number;
-  /** For each connection service, and for one that is expected. Default 10000. */
+  /** For each connection service. Default 10000. */
   openTimeoutMs?: number;
   /** Changes the count of open tunnels. */
   onCount: (change: 1 | -1) => void;
 }
 
+/** For a connection service that is expected back: clients give up after about ten seconds, and are told why before that. */
+const expectedWithinMs = 5000;
 // How old a route may be, in milliseconds.
 const anyAge = Number.POSITIVE_INFINITY;
 const askAgain = -1;
@@ -77,7 +79,7 @@ async function open(end: DeviceEnd, sender: Sender, options: TunnelOpenerOptions
     'client-cert': sender.clientCertificate,
     'bramble-remote-address': sender.remoteAddress,
   };
-  const hope = options.patience.begin(options.now() + (options.openTimeoutMs ?? 10_000));
+  const hope = options.patience.begin(options.now() + expectedWithinMs);
   const first = await openByRoute(end, request, fingerprint, anyAge, options);
   // The account may have moved since the route was learned: look it up again, once. Nothing from the device has been
   // passed on.
