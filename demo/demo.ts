@@ -209,7 +209,7 @@ async function startUpgrade({ domain, follower, hosts, watched }: Stage, to: Bui
   stopped.letGoOn();
   progress.say(`The fence is in place; ${stopped.name} resumes, and its write was refused.`);
   const write = (text: string) => progress.say(text.trim().replaceAll(/\s+/g, ' '));
-  await tellFirstSignIn({ home: domain.home, write, signal: AbortSignal.timeout(limitMs) });
+  await tellFirstSignIn({ home: domain.home, write, signal: AbortSignal.timeout(30_000) });
 }
 
 /** The waves, with two disturbances: an operator pauses for a while, and the coordinator is killed. */

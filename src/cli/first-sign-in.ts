@@ -2,6 +2,7 @@
  * What who starts a domain reads on its terminal: where to sign in, with a one-time code as long as there is no administrator.
  * Invariant: a code is written to that terminal only, never to a log.
  */
+import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { administratorOperations } from '../api/administrators.ts';
 import { BrambleError, isBrambleError } from '../base/errors.ts';
@@ -22,7 +23,13 @@ const retryMs = 500;
  * Waits until an administration service answers, and asks it. Where there is an administrator it says where the console is; nothing
  * where this home has no token, as that of a further host, or while the domain is of a release without administrators.
  */
-export async function tellFirstSignIn({ home, write, signal }: FirstSignInOptions): Promise<void> {
+export async function tellFirstSignIn(options: FirstSignInOptions): Promise<void> {
+  // A service that stops in the middle of a question may never answer it: whoever starts a domain does not wait for that.
+  const ended = once(options.signal, 'abort').then(() => undefined);
+  if (!options.signal.aborted) await Promise.race([ask(options), ended]);
+}
+
+async function ask({ home, write, signal }: FirstSignInOptions): Promise<void> {
   const environment = { BRAMBLE_HOME: home };
   while (!signal.aborted) {
     try {
