@@ -34,17 +34,20 @@ export function authenticate(app: FastifyInstance, q: Queryable, desk: SignInDes
   app.addHook('onRequest', async (request) => {
     if (request.is404 || request.routeOptions.config.withoutToken === true) return;
     limits.countUnknown(request);
-    // Who sends a token does not mean a cookie that happens to be there.
-    const session = request.headers.authorization === undefined ? await actorOfCookie(desk, request) : undefined;
-    request.actor =
-      session ??
-      (await actorOfToken(q, bearerToken(request), hasRoles).catch((error: unknown) => {
-        if (isBrambleError(error, 'ERR_TOKEN_INVALID')) limits.forget(request);
-        throw error;
-      }));
+    request.actor = await identify(request).catch((error: unknown) => {
+      const isOver = isBrambleError(error, 'ERR_TOKEN_INVALID') || isBrambleError(error, 'ERR_SESSION_ENDED');
+      if (isOver) limits.forget(request);
+      throw error;
+    });
     request.administrator = request.actor.name;
     limits.countAdministrator(request);
   });
+
+  async function identify(request: FastifyRequest): Promise<Actor> {
+    // Who sends a token does not mean a cookie that happens to be there.
+    const session = request.headers.authorization === undefined ? await actorOfCookie(desk, request) : undefined;
+    return session ?? (await actorOfToken(q, bearerToken(request), hasRoles));
+  }
 }
 
 /** Whether the schema knows roles: a coordinator begins on that of the release before. Asked until it does. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { jsonCaller } from '../../rest/json-call-fixture.ts';
+import { openBrowser } from '../../testing/browser-session.ts';
 import { startAdministration } from './administration-fixture.ts';
 
 /** So slow that none comes back while a test runs. */
@@ -48,4 +49,23 @@ test('an administrator who asks too often is refused alone, and changes nothing'
   assert.equal(answer.status, 429);
   assert.ok((await admin.db`select from account_group`).length < 12);
   assert.equal((await ask('', '/healthz')).status, 200);
+});
+
+test('the cookie of a session that ended is a stranger’s', async () => {
+  const own = await startAdministration({
+    rates: { administrator: { burst: 12, perSecond }, unknown: { burst: 4, perSecond } },
+  });
+  try {
+    const { body } = await own.call('POST', '/first-administrator');
+    const browser = openBrowser(own.url);
+    const { code } = body as { code: string };
+    await browser.call('POST', '/sign-in/code', { code, name: 'ada', password: 'seven wet otters' });
+    assert.equal((await browser.call('GET', '/me')).status, 200);
+    await own.db`update administrator_session set ended_at = now()`;
+    const seen: number[] = [];
+    while (seen.length < 6) seen.push((await browser.call('GET', '/me')).status);
+    assert.deepEqual([seen[0], seen.at(-1)], [401, 429]);
+  } finally {
+    await own.close();
+  }
 });
