@@ -22,12 +22,6 @@ export interface AccountChoice {
   readonly fits: (q: Queryable, accountId: SqlFragment, instanceId?: SqlFragment) => SqlFragment;
 }
 
-/** Whether an account is in one of the groups that somebody is limited to. */
-export async function isWithin(q: Queryable, accountId: string, within: AccountConditions['within']): Promise<boolean> {
-  const [row] = await q<{ fits: boolean | null }[]>`select ${fitting(q, { within }, q`${accountId}::uuid`)} as fits`;
-  return row?.fits === true;
-}
-
 /** Sorting these takes a few milliseconds; of more, one in fifty accounts of a large domain fits. */
 const mostOfFew = 2000;
 

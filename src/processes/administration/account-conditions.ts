@@ -1,6 +1,7 @@
 /** What a request says of the accounts that its list is about, with the groups that whoever asks is limited to. */
 import type { Actor } from '../../access/actor.ts';
-import { type AccountConditions, isWithin } from '../../accounts/account-choice.ts';
+import type { AccountConditions } from '../../accounts/account-choice.ts';
+import { seesAccount } from '../../accounts/account-scope.ts';
 import { getAccount } from '../../accounts/accounts.ts';
 import { findGroup } from '../../accounts/groups.ts';
 import { accountNameOf } from '../../base/account-name.ts';
@@ -33,6 +34,6 @@ export async function conditionsOf(
 
 async function findAccount(q: Queryable, name: string, within: Actor['groups']): Promise<string> {
   const account = await getAccount(q, accountNameOf(name));
-  if (account === undefined || !(await isWithin(q, account.id, within))) throw notFound('account', name);
+  if (account === undefined || !(await seesAccount(q, account.name, within))) throw notFound('account', name);
   return account.id;
 }
