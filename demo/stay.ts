@@ -1,4 +1,4 @@
-/** Leaves the demo's domain running, to be looked at in the console, until somebody has seen enough. */
+/** Leaves the demo's domain running, for a look at the console, until Enter is pressed. */
 import { createInterface } from 'node:readline/promises';
 import { tellFirstSignIn } from '../src/cli/first-sign-in.ts';
 

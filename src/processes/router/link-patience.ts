@@ -3,7 +3,7 @@
  * nobody answered who was asked. A device that waits a moment is served; one that is refused counts as offline.
  *
  * Invariant: only what was linked a moment ago is waited for, each request waits at most as long as that moment, and those
- * that wait at once are limited: an instance that is gone takes no room from the devices of others.
+ * that wait at once are limited: an instance that is gone takes room from the devices of others for that moment only.
  */
 import type { LinkRegistry } from './link-registry.ts';
 
