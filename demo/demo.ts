@@ -186,7 +186,7 @@ async function startUpgrade({ domain, follower, hosts, watched }: Stage, to: Bui
     instances: placesOf(hosts),
     // The scene ends with the first computer upgraded, ready to take accounts again.
     oldInstances: 'upgrade',
-    gate: { leastRequests: 2, baselineHours: 1, patienceSeconds: 40, latencyFactor: 5, latencySlackMs: 250 },
+    gate: { leastRequests: 2, baselineHours: 1, patienceSeconds: 120, latencyFactor: 5, latencySlackMs: 250 },
   };
   const { plan } = await domain.api.call(upgradeOperations.plan, { body: { archive: to.file, ...options } });
   progress.step(`The upgrade to ${to.release} is planned.`);
@@ -215,7 +215,7 @@ async function startUpgrade({ domain, follower, hosts, watched }: Stage, to: Bui
 /** The waves, with two disturbances: an operator pauses for a while, and the coordinator is killed. */
 async function moveAccounts({ domain, fleet, follower, watched }: Stage): Promise<void> {
   await follower.follow(['all-moved', 'soaking'], {
-    timeoutMs: 90_000,
+    timeoutMs: 180_000,
     until: (view) => view.state === 'moving' && view.moved > canaries,
   });
   progress.step('An operator pauses the upgrade.');

@@ -29,7 +29,7 @@ export function shortfallOf(figures: GateFigures, gate: ChosenGate, comparisons:
   const few = gate.leastRequests === undefined ? 0 : Math.max(0, gate.leastRequests - counts);
   const requests = Math.max(few, ...needs);
   const doubts = comparisons
-    .filter((comparison, index) => isDoubtful(comparison, needs[index] ?? 0))
+    .filter((comparison, index) => isDoubtful(comparison, requests > 0 && needs.indexOf(requests) === index))
     .map((comparison) => comparison.says(sumOf(comparison.stretches)));
   if (requests === 0) return { requests: doubts.length > 0 ? null : 0, seconds: null, reasons: doubts };
   const lacking = isMostlyOneAccount(figures, seen)
@@ -55,10 +55,10 @@ function neededOf({ toPass, stretches }: Comparison, weight: number, gate: Chose
   return goodRequestsTo(goal, usual, worse, weighted);
 }
 
-/** Whether more requests would not help; or whether they may, but no other reason would be shown. */
-function isDoubtful(comparison: Comparison, needed: number): boolean {
+/** Whether more requests would not help; or whether bad ones are why so many more are needed. */
+function isDoubtful(comparison: Comparison, needsMost: boolean): boolean {
   if (sumOf(comparison.stretches).bad === 0 || comparison.usual >= 1) return false;
-  if (comparison.toPass !== undefined) return needed > 0 && comparison.evidenceToFail === Number.POSITIVE_INFINITY;
+  if (comparison.toPass !== undefined) return needsMost;
   return evidenceAgainst(comparison.usual, comparison.stretches, comparison.maxOfOneStretch) > 1;
 }
 

@@ -207,6 +207,22 @@ test('whose samples are lacking is said: of others than the busiest account, and
   );
 });
 
+test('a chosen number of samples that one slow request makes too few: it is named', () => {
+  const slow = { requests: 1, failed: 0, latency: histogram(1, 2000) };
+  const canaries = {
+    moved: [...moved(6, 2), sample(1), slow],
+    accounts: accounts(2),
+    busiest: busiest(8),
+    seconds: 60,
+  };
+  const answer = judgeGate(figures(canaries), { ...settings, leastRequests: 2 });
+  assert.ok(answer.answer === 'undecided' && answer.cause === 'sample');
+  assert.match(
+    answer.reasons.join(),
+    /^needs 8 more good samples .* than ada, .*,7\.1 % of 14 requests took longer than \d+ ms; the usual p95 is [^,]*, p95 \d+ ms, p99 \d+ ms$/,
+  );
+});
+
 test('what equals the defaults of 1.1 was not chosen; a number that was chosen is enough, unless something speaks against it', () => {
   const few = { moved: moved(2, 5), busiest: busiest(2) };
   assert.equal(answerTo(few, { leastRequests: 30, maxErrorRateDifference: 0.02, patienceSeconds: 120 }), 'undecided');
