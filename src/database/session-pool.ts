@@ -52,31 +52,41 @@ function refusing(names: readonly string[], why: string): Readonly<Record<string
   return Object.fromEntries(names.map((name) => [name, refuse(name)]));
 }
 
-const refusedOfStatements: PropertyDescriptorMap = Object.fromEntries(
-  Object.entries(refusing(ofTheStatement, 'the statement that is sent would not have it')).map(([name, value]) => [
-    name,
-    { value },
-  ]),
-);
+const sentOnce = Symbol('how a statement is sent');
+
+interface SentLater extends Promise<unknown> {
+  readonly [sentOnce]: () => Promise<unknown>;
+}
+
+/** By the prototype of the driver's statements: what these do instead, who belong to a pool. */
+const prototypes = new Map<object, object>();
 
 /** A statement is sent when it is first waited for; until then it may become part of another one. */
 function sentLater(statement: Promise<unknown>, send: (sql: Sql) => PromiseLike<unknown>, sessions: Sessions) {
   let outcome: Promise<unknown> | undefined;
-  const sent = (): Promise<unknown> => {
+  const once = (): Promise<unknown> => {
     outcome ??= sessions.within(send);
     return outcome;
   };
-  return Object.defineProperties(statement, {
-    ...refusedOfStatements,
+  const ofDriver = Object.getPrototypeOf(statement) as object;
+  const prototype = prototypes.get(ofDriver) ?? prototypeOf(ofDriver);
+  prototypes.set(ofDriver, prototype);
+  // A page of a list is made of dozens of these: one prototype for all costs a tenth of properties for each.
+  return Object.setPrototypeOf(Object.assign(statement, { [sentOnce]: once }), prototype) as SentLater;
+}
+
+function prototypeOf(ofDriver: object): object {
+  const refused = refusing(ofTheStatement, 'the statement that is sent would not have it');
+  return Object.assign(Object.create(ofDriver) as object, refused, {
     // The driver's own would send it a second time, on a connection that is not of the pool: at `catch` and `finally` too.
-    handle: { value: () => {} },
+    handle: () => {},
     // biome-ignore lint/suspicious/noThenProperty: a statement of the driver is a promise, and this is when it is sent.
-    then: { configurable: true, value: (done?: Settle, failed?: Settle) => sent().then(done, failed) },
-    execute: {
-      value: () => {
-        sent().catch(() => {});
-        return statement;
-      },
+    then(this: SentLater, done?: Settle, failed?: Settle) {
+      return this[sentOnce]().then(done, failed);
+    },
+    execute(this: SentLater) {
+      this[sentOnce]().catch(() => {});
+      return this;
     },
   });
 }
