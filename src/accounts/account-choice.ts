@@ -15,57 +15,88 @@ export interface AccountConditions {
   readonly within?: readonly string[] | null | undefined;
 }
 
+type Fits = (q: Queryable, accountId: SqlFragment, instanceId?: SqlFragment) => SqlFragment;
+
 export interface AccountChoice {
-  /** All that can fit; null if they are many. */
-  readonly few: readonly string[] | null;
+  /** A query for the ids of all that can fit, perhaps more than once; null if they are many. */
+  readonly few: ((q: Queryable) => SqlFragment) | null;
   /** Whether the account with this id fits, looked up row by row; its instance too, unless a column has that. */
-  readonly fits: (q: Queryable, accountId: SqlFragment, instanceId?: SqlFragment) => SqlFragment;
+  readonly fits: Fits;
+  /** The same of those that `few` gives: what is not said by that. */
+  readonly remaining: Fits;
 }
 
 /** Sorting these takes a few milliseconds; of more, one in fifty accounts of a large domain fits. */
 const mostOfFew = 2000;
 
-export async function chooseAccounts(q: Queryable, conditions: AccountConditions): Promise<AccountChoice> {
-  const { accountId, instanceId, groupId, within = null } = conditions;
-  const fits: AccountChoice['fits'] = (inner, ...of) => fitting(inner, conditions, ...of);
-  if (accountId !== undefined) return { few: [accountId], fits };
-  const sources = [
-    ...(within === null
-      ? []
-      : [q`select account_id as id from group_member where group_id = any(${within as string[]}::uuid[])`]),
-    ...(groupId === undefined ? [] : [q`select account_id as id from group_member where group_id = ${groupId}`]),
-    ...(instanceId === undefined ? [] : [q`select id from account where instance_id = ${instanceId}`]),
-  ];
-  let few: readonly string[] | null = null;
-  for (const source of sources) {
-    const rows = await q<{ id: string }[]>`${source} limit ${mostOfFew + 1}`;
-    if (rows.length > mostOfFew) continue;
-    few = [...new Set(rows.map(({ id }) => id))];
-    break;
+interface Condition {
+  readonly ids: (q: Queryable) => SqlFragment;
+  readonly fits: Fits;
+}
+
+export async function chooseAccounts(q: Queryable, asked: AccountConditions): Promise<AccountChoice> {
+  const conditions = conditionsOf(asked);
+  const first = await firstOfFew(q, conditions, asked.accountId !== undefined);
+  const all = (of: readonly Condition[]): Fits => {
+    return (inner, ...account) =>
+      of.reduce((parts, { fits }) => inner`${parts} and ${fits(inner, ...account)}`, inner`true`);
+  };
+  return {
+    few: first?.ids ?? null,
+    fits: all(conditions),
+    remaining: all(conditions.filter((condition) => condition !== first)),
+  };
+}
+
+/** The first of them that leaves few accounts. */
+async function firstOfFew(
+  q: Queryable,
+  conditions: readonly Condition[],
+  isOne: boolean,
+): Promise<Condition | undefined> {
+  if (isOne) return conditions[0];
+  for (const condition of conditions) {
+    const [row] = await q<{ few: boolean }[]>`
+      select count(*) <= ${mostOfFew} as few from (${condition.ids(q)} limit ${mostOfFew + 1}) c`;
+    if (row?.few === true) return condition;
   }
-  return { few, fits };
+  return undefined;
 }
 
 /**
  * Scalar subqueries: of an `exists` the planner may make a join, which reads every account before the first row. It takes their truth
  * for as likely as not, and walks the list's index.
  */
-function fitting(
-  q: Queryable,
-  { instanceId, groupId, within = null }: AccountConditions,
-  accountId: SqlFragment,
-  ownInstance?: SqlFragment,
-): SqlFragment {
-  const isMember = (groups: readonly string[]) => q`
-    (select true from group_member m where m.account_id = ${accountId} and m.group_id = any(${groups as string[]}::uuid[]) limit 1)`;
-  const isOf = (instance: string) =>
-    ownInstance === undefined
-      ? q`(select true from account f where f.id = ${accountId} and f.instance_id = ${instance})`
-      : q`${ownInstance} = ${instance}`;
-  const parts = [
+function conditionsOf({ accountId, instanceId, groupId, within = null }: AccountConditions): readonly Condition[] {
+  return [
+    ...(accountId === undefined ? [] : [isOne(accountId)]),
     ...(within === null ? [] : [isMember(within)]),
     ...(groupId === undefined ? [] : [isMember([groupId])]),
     ...(instanceId === undefined ? [] : [isOf(instanceId)]),
   ];
-  return parts.reduce((all, part) => q`${all} and ${part}`, q`true`);
+}
+
+function isOne(id: string): Condition {
+  return { ids: (q) => q`select ${id}::uuid as id`, fits: (q, accountId) => q`${accountId} = ${id}` };
+}
+
+function isMember(groups: readonly string[]): Condition {
+  const ids = [...groups];
+  return {
+    // In the order of the index that has the accounts of each group side by side: else all members may be read.
+    ids: (q) => q`
+      select account_id as id from group_member where group_id = any(${ids}::uuid[]) order by group_id, account_id`,
+    fits: (q, accountId) => q`
+      (select true from group_member m where m.account_id = ${accountId} and m.group_id = any(${ids}::uuid[]) limit 1)`,
+  };
+}
+
+function isOf(instance: string): Condition {
+  return {
+    ids: (q) => q`select id from account where instance_id = ${instance}`,
+    fits: (q, accountId, ownInstance) =>
+      ownInstance === undefined
+        ? q`(select true from account f where f.id = ${accountId} and f.instance_id = ${instance})`
+        : q`${ownInstance} = ${instance}`,
+  };
 }

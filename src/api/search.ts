@@ -32,7 +32,8 @@ export const searchOperations = {
     summary: 'Find accounts and devices by the beginning of a name, serial number, UDID or model',
     description:
       'Capital letters count as small ones, and no character is a wildcard. Of a display name the last word counts too. Accounts come ' +
-      'before devices, each once; what an administrator may not see is not found.',
+      'before devices, each once; what an administrator may not see is not found. A page may have fewer hits than `limit`, or none, ' +
+      'although there is a `next`: where thousands of rows were looked at in vain.',
     query: z.object({
       q: z.string().trim().min(1).max(100),
       after: z.string().min(1).max(maxCursorLength).optional().describe('The `next` value of the previous page.'),

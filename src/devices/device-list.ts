@@ -1,5 +1,5 @@
 /** Devices as administrators see them. No token, wake address or certificate leaves here. */
-import { type AccountConditions, chooseAccounts } from '../accounts/account-choice.ts';
+import { type AccountChoice, type AccountConditions, chooseAccounts } from '../accounts/account-choice.ts';
 import type { Device, DeviceDetails } from '../api/devices.ts';
 import { isUuid } from '../base/ids.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
@@ -49,30 +49,31 @@ const sorts: Sorts<DeviceSort> = {
 
 /** Counts through command_pending and delivery_device. */
 export async function listDevices(q: Queryable, filter: DeviceFilter): Promise<DevicePage> {
-  const { few, fits } = await chooseAccounts(q, filter.accounts);
+  const choice = await chooseAccounts(q, filter.accounts);
   const page = pageOf(q, { name: 'devices', sorts }, filter, (id) =>
     filter.sort === 'id' && isUuid(id) ? [id] : undefined,
   );
   const { rows, next } = page.cut(
     await q<(Stored<Device> & Keyed)[]>`
       with page as materialized (
-        select d.* from ${devicesOf(q, few)} d
-         where ${page.condition} and ${fits(q, q`d.account_id`)} and ${filtered(q, filter)}
+        select d.* from ${devicesOf(q, choice)} d
+         where ${page.condition} and ${choice.remaining(q, q`d.account_id`)} and ${filtered(q, filter)}
          order by ${page.order()} limit ${page.most})
       select ${columns(q)}, ${page.keys} as keys
         from page d
         -- For each row, of which there are few: where nothing is known of them, a join would read all accounts.
         cross join lateral (select name, instance_id from account where id = d.account_id limit 1) a
         join instance i on i.id = a.instance_id
+        ${counted(q)}
        order by ${page.order()}`,
   );
   return { devices: await shown(q, rows), next };
 }
 
 /** All devices, or those of a few accounts one by one: without statistics the planner would read all for these. */
-export function devicesOf(q: Queryable, few: readonly string[] | null): SqlFragment {
+export function devicesOf(q: Queryable, { few }: AccountChoice): SqlFragment {
   if (few === null) return q`device`;
-  return q`(select own.* from unnest(${few as string[]}::uuid[]) c (id)
+  return q`(select own.* from (select distinct id from (${few(q)}) f) c
               cross join lateral (select * from device where account_id = c.id offset 0) own)`;
 }
 
@@ -106,6 +107,7 @@ export async function findDevice(q: Queryable, id: string): Promise<DeviceDetail
   const rows = await q<Stored<DeviceDetails>[]>`
     select ${columns(q)}, d.options, d.inventory
       from device d join account a on a.id = d.account_id join instance i on i.id = a.instance_id
+      ${counted(q)}
      where d.id = ${id}`;
   return (await shown(q, rows))[0];
 }
@@ -114,10 +116,11 @@ type Stored<Row> = Omit<Row, 'identityRenewal'> & { renewal: RenewalFacts };
 
 async function shown<Row extends Device>(q: Queryable, rows: readonly Stored<Row>[]): Promise<Row[]> {
   const settings = await readSetting(q, 'device-identity', identitySettingsSchema);
-  return rows.map(({ renewal, ...row }) => {
-    const { state } = row;
-    const identity = state === 'active' ? identityRenewal(renewal, settings, new Date()) : null;
-    return { ...row, identityRenewal: identity } as unknown as Row;
+  const now = new Date();
+  return rows.map((row) => {
+    const identity = row.state === 'active' ? identityRenewal(row.renewal, settings, now) : null;
+    // Rows are not copied: a page has thousands of values.
+    return Object.assign(row, { identityRenewal: identity }) as unknown as Row;
   });
 }
 
@@ -159,20 +162,27 @@ export function shownState(q: Queryable) {
                 when d.state = 'active' and d.removing_since is not null then 'leaving' else d.state end`;
 }
 
+/** What {@link columns} take of device `d` from further tables, row by row: of few rows, for which a join would read all. */
+function counted(q: Queryable) {
+  return q`
+    left join lateral (
+      select r.repeats, r.repeated_at from device_repeat r where r.device_id = d.id limit 1) repeated on true
+    cross join lateral (
+      select count(*)::int as pending, (count(*) filter (where ${isUnanswered(q)}))::int as unanswered from command c
+       where c.device_id = d.id and ${commandStates.in(q, 'pending', 'c')}) commands`;
+}
+
 function columns(q: Queryable) {
   return q`
     d.id, a.name as account, i.name as instance, d.platform, ${shownState(q)} as state,
     case when ${isSuspended(q, 'd')} then d.suspended_at end as "suspendedAt", d.suspended_by as "suspendedBy",
     d.removing_since as "removingSince", d.tls_required_at as "tlsRequiredSince",
-    coalesce((select r.repeats from device_repeat r where r.device_id = d.id), 0)::float8 as "repeatedMessages",
-    (select r.repeated_at from device_repeat r where r.device_id = d.id) as "repeatedAt", d.udid, d.serial_number as "serialNumber", d.model,
+    coalesce(repeated.repeats, 0)::float8 as "repeatedMessages", repeated.repeated_at as "repeatedAt", d.udid, d.serial_number as "serialNumber", d.model,
     d.product, d.os_version as "osVersion", d.software_version as "softwareVersion", ${column(q, 'wakeState', 'd')} as "pushState",
     d.applied_policy_revision as "appliedPolicyRevision", d.applied_books_revision as "appliedBooksRevision",
     d.synchronized_at as "synchronizedAt", d.last_seen_at as "lastSeenAt",
     d.identity_expires_at as "identityExpiresAt", ${renewalFacts(q)} as renewal, d.created_at as "createdAt",
-    (select count(*)::int from command c
-      where c.device_id = d.id and ${commandStates.in(q, 'pending', 'c')}) as "pendingCommands",
-    (select count(*)::int from command c where c.device_id = d.id and ${isUnanswered(q)}) as "unansweredCommands",
+    commands.pending as "pendingCommands", commands.unanswered as "unansweredCommands",
     ${mustEnrolAgainNow(q)} as "mustEnrolAgain",
     (select count(*)::int from delivery v
       where v.device_id = d.id and ${deliveryStates.in(q, 'open', 'v')}) as "openDeliveries"`;

@@ -1,7 +1,8 @@
-/** Devices whose serial number, UDID or model begins with what is searched for. */
-import type { FieldSearch } from '../accounts/account-search.ts';
+/** Accounts, and devices whose serial number, UDID or model begins with what is searched for, in one statement. */
+import type { AccountChoice } from '../accounts/account-choice.ts';
+import type { SearchHit } from '../api/search.ts';
 import type { Queryable, SqlFragment } from '../database/connection.ts';
-import { beginsWith, beginsWithAny } from '../database/prefix.ts';
+import { type PrefixWalk, prefixWalks, type WalkedRow, walkInTurn } from '../database/prefix-walk.ts';
 import { devicesOf, shownState, toldKey } from './device-list.ts';
 
 /** Of device `d`, each along an index: device_serial_number, device_udid, device_model. */
@@ -11,40 +12,51 @@ const keys = {
   model: (q: Queryable) => toldKey(q, q`d.model`),
 } as const satisfies Record<string, (q: Queryable) => SqlFragment>;
 
-export type SearchedDeviceField = keyof typeof keys;
-export const searchedDeviceFields = Object.keys(keys) as readonly SearchedDeviceField[];
+export function deviceWalks(
+  choice: AccountChoice,
+  prefixes: readonly string[],
+): readonly PrefixWalk<keyof typeof keys>[] {
+  const table = {
+    from: (q: Queryable) => q`${devicesOf(q, choice)} d`,
+    id: (q: Queryable) => q`d.id`,
+    fits: (q: Queryable) => choice.remaining(q, q`d.account_id`),
+  };
+  return prefixWalks({ ...table, keys }, prefixes);
+}
 
-interface FoundDevice {
-  readonly id: string;
-  readonly key: string;
+/** Of what a walk gave: the account that it is, or that the device is of. */
+export interface WalkedHit extends WalkedRow {
   readonly account: string;
   readonly displayName: string;
   readonly instance: string;
-  readonly platform: string;
-  readonly state: string;
-  readonly serialNumber: string | null;
-  readonly udid: string | null;
-  readonly model: string | null;
+  /** Null of an account. */
+  readonly device: SearchHit['device'];
 }
 
-/** By the field's key and id, without those that an earlier field finds. */
-export async function searchDevices(
+/**
+ * By part, key and id: as many as asked for, if all walks together have them, or up to the end of one.
+ * @param walks those of accounts, then those of devices, which begin with `firstOfDevices`
+ */
+export async function walkToHits(
   q: Queryable,
-  { field, prefix, prefixes, after, limit, accounts: { few, fits } }: FieldSearch<SearchedDeviceField>,
-): Promise<readonly FoundDevice[]> {
-  const key = keys[field](q);
-  const earlier = searchedDeviceFields.slice(0, searchedDeviceFields.indexOf(field));
-  return await q<FoundDevice[]>`
-    with page as materialized (
-      select d.* from ${devicesOf(q, few)} d
-       where ${beginsWith(q, key, prefix)} and ${after === undefined ? q`true` : q`(${key}, d.id) > (${after[0]}::text, ${after[1]}::uuid)`}
-         and not (${earlier.map((field) => beginsWithAny(q, keys[field](q), prefixes)).reduce((any, one) => q`${any} or ${one}`, q`false`)})
-         and ${fits(q, q`d.account_id`)}
-       order by ${key}, d.id limit ${limit})
-    select d.id, ${key} as key, a.name as account, a.display_name as "displayName", i.name as instance, d.platform,
-           ${shownState(q)} as state, d.serial_number as "serialNumber", d.udid, d.model
-      from page d
-      cross join lateral (select name, display_name, instance_id from account where id = d.account_id limit 1) a
+  walks: readonly PrefixWalk<unknown>[],
+  firstOfDevices: number,
+  asked: Parameters<typeof walkInTurn>[2],
+): Promise<readonly WalkedHit[]> {
+  const { queries, name } = walkInTurn(q, walks, asked);
+  // Row by row: where nothing is known of them, a join would read all.
+  return await q<WalkedHit[]>`
+    with ${queries}
+    select f.part, f.key, f.id, f.fits, f."isEnd", a.name as account, a.display_name as "displayName", i.name as instance,
+           d.shown as device
+      from (select * from ${q(name)} order by part, key, id limit ${asked.limit}) f
+      left join lateral (
+        select d.account_id, json_build_object(
+                 'id', d.id, 'platform', d.platform, 'state', ${shownState(q)}, 'serialNumber', d.serial_number, 'udid', d.udid,
+                 'model', d.model) as shown
+          from device d where f.part >= ${firstOfDevices} and d.id = f.id limit 1) d on true
+      cross join lateral (
+        select name, display_name, instance_id from account where id = coalesce(d.account_id, f.id) limit 1) a
       join instance i on i.id = a.instance_id
-     order by ${key}, d.id`;
+     order by f.part, f.key, f.id`;
 }

@@ -114,7 +114,10 @@ export const listStatements: readonly HotStatement[] = [
 ];
 
 /** Parts of these. */
-export const listParts = [accountList.displayNameKey, deviceList.devicesOf, deviceList.shownState, deviceList.toldKey];
+export const listParts = [
+  ...[accountList.accountsOf, accountList.displayNameKey],
+  ...[deviceList.devicesOf, deviceList.shownState, deviceList.toldKey],
+];
 
 export const listModules = { accountList, accountSearch, deviceList, deviceSearch };
 

@@ -81,6 +81,39 @@ test('pages of any size give what one page gives', limited, async () => {
   }
 });
 
+test('what is passed over in vain, however much it is, ends a page and hides nothing behind it', limited, async () => {
+  const many = newId<string>();
+  await admin.db`
+    with made as (
+      insert into account (id, name, display_name, instance_id)
+      select gen_random_uuid(), 'many-' || n, 'many-' || n, (select id from instance where name = 'one')
+        from generate_series(1, 2500) n returning id)
+    insert into account_epoch (account_id, epoch, instance_id)
+    select id, 1, (select id from instance where name = 'one') from made`;
+  await admin.db`update device set model = 'Many things' where serial_number = 'S-100'`;
+  await admin.db`insert into account_group (id, name, rank) values (${many}, 'many', 2)`;
+  await admin.db`
+    insert into group_member
+    select ${many}, id from account where name = 'ada' or name like 'many-%' and right(name, 1) <> '0'`;
+  try {
+    for (const [within, accounts] of [[null, 2500] as const, [[many], 2250] as const]) {
+      const hits: SearchHit[] = [];
+      let at: string | undefined;
+      do {
+        const page = await search(admin.db, { q: 'many', limit: 200, after: at }, { ...all, within });
+        hits.push(...page.hits);
+        at = page.next ?? undefined;
+      } while (at !== undefined);
+      assert.equal(hits.filter(({ kind }) => kind === 'account').length, accounts);
+      assert.deepEqual(hits.filter(({ kind }) => kind === 'device').map(shown), ['device model ada']);
+      assert.equal(new Set(hits.map(({ account }) => account)).size, hits.length);
+    }
+  } finally {
+    await admin.db`delete from account where name like 'many-%'`;
+    await admin.db`update device set model = 'Phone 1' where serial_number = 'S-100'`;
+  }
+});
+
 test('whatever is typed is answered or refused', limited, async () => {
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 120 }), async (text) => {
