@@ -18,6 +18,8 @@ const digestBytes = 32;
 /** Waiting ones, those of one sender included. */
 const maxWaiting = 32;
 const maxWaitingOfSender = 6;
+/** Whoever had to wait for the database did not work meanwhile. */
+const longestRestMs = 250;
 
 export interface Passwords {
   /** The PHC string to store. @throws BrambleError ERR_BUSY */
@@ -29,7 +31,10 @@ export interface Passwords {
   matches(password: string, stored: () => Promise<string | null>, sender: string): Promise<boolean>;
 }
 
-/** One digest at a time: the other cores, and the threads of names and files, are for what the domain is there for. */
+/**
+ * One digest at a time, and a rest as long behind each: half a core at the most, whatever strangers send. The others, and the threads of
+ * names and files, are for what the domain is there for.
+ */
 export function createPasswords(): Passwords {
   const queue = createFairQueue({
     lanes: ['sign-in'],
@@ -43,11 +48,14 @@ export function createPasswords(): Passwords {
     if (place === undefined) {
       throw new BrambleError('ERR_BUSY', 'Too many passwords are being checked at the moment. Try again in a moment.');
     }
+    let beganMs: number | undefined;
     try {
       await place.turn();
+      beganMs = performance.now();
       return await work();
     } finally {
-      place.leave();
+      if (beganMs === undefined) place.leave();
+      else setTimeout(() => place.leave(), Math.min(longestRestMs, performance.now() - beganMs)).unref();
     }
   }
 
