@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- api | connect | move | upgrade | cost | gates | idle | bulk | memory | backup | rehearsal | streams] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * `npm run bench [-- api | connect | move | upgrade | cost | gates | idle | bulk | memory | backup | rehearsal | streams | sign-ins | migrations] [--json FILE] [...]`: what the domain does in a second, how long a moved
  * account is without its server, how often gates are wrong, what a domain costs in which nothing happens. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
@@ -17,8 +17,10 @@ import { benchGates, describeGoals } from './gates/gates.ts';
 import { benchIdle, describeIdle } from './idle.ts';
 import { candidates } from './measured-domain.ts';
 import { benchMemory, describeMemory } from './memory.ts';
+import { benchMigrations, describeMigrations } from './migrations.ts';
 import { benchMove, describeMove } from './move.ts';
 import { benchRehearsal, describeRehearsal } from './rehearsal.ts';
+import { benchSignIns, describeSignIns } from './sign-ins.ts';
 import { benchStreams } from './streams.ts';
 import { benchUpgrade, type ReleaseStep } from './upgrade.ts';
 
@@ -27,6 +29,7 @@ const usage = `npm run bench [-- <name>] [options]
             --accounts 100000 --seconds 60 --rate 50 --seed SEED
   connect   Idle connects a second: bare node:http, an instance, the whole way through the router
             --devices 200 --connections 64 --seconds 10 --runs 3 --sealed
+            --with-streams 200: the working tree with so many streams of live events beside it, too
             with --target URL --file FILE [--identity header|signature] against a server that runs already, of whatever
             make: a path in the URL is used for all devices; answers other than an empty 200 fail the run
   move      accounts moved a second, and how long each is without its server
@@ -49,6 +52,11 @@ const usage = `npm run bench [-- <name>] [options]
             --devices 200 --seconds 60
   streams   what open streams of live events cost the administration service and its database
             --streams 0,1,200 --seconds 30
+  sign-ins  how long devices wait while strangers try passwords as fast as they are let
+            --devices 50 --connections 8 --rate 100 --seconds 20 --runs 3
+  migrations
+            the schema's expansion on the tables of a large domain of the latest sealed release, while devices connect
+            --accounts 100000 --events 5000000 --connections 8 --rate 100
   --sealed measures the latest sealed release too, in a domain of its own and in turns with the working tree
   --json FILE writes the figures`;
 
@@ -56,7 +64,7 @@ const { values, positionals } = readOptions(usage, {
   allowPositionals: true,
   options: {
     devices: { type: 'string' },
-    connections: { type: 'string', default: '64' },
+    connections: { type: 'string' },
     seconds: { type: 'string' },
     rate: { type: 'string' },
     runs: { type: 'string' },
@@ -68,6 +76,8 @@ const { values, positionals } = readOptions(usage, {
     seed: { type: 'string' },
     only: { type: 'string' },
     streams: { type: 'string', default: '0,1,200' },
+    'with-streams': { type: 'string' },
+    events: { type: 'string' },
     target: { type: 'string' },
     file: { type: 'string', default: 'bench-devices.json' },
     identity: { type: 'string', default: 'header' },
@@ -93,6 +103,8 @@ if (
     'backup',
     'rehearsal',
     'streams',
+    'sign-ins',
+    'migrations',
     'upgrade',
   ].includes(name)
 ) {
@@ -118,6 +130,8 @@ if (
     if (name === 'backup') figures['backup'] = await runBackup();
     if (name === 'rehearsal') figures['rehearsal'] = await runRehearsal();
     if (name === 'streams') figures['streams'] = await runStreams();
+    if (name === 'sign-ins') figures['signIns'] = await runSignIns();
+    if (name === 'migrations') figures['migrations'] = await runMigrations();
     if (name === 'memory') figures['memory'] = await runMemory();
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
@@ -142,6 +156,7 @@ async function runConnect(): Promise<unknown> {
     connections: number(values.connections, 64),
     durationMs: number(values.seconds, quick ? 4 : 10) * 1000,
     runs: number(values.runs, quick ? 1 : 3),
+    streams: values['with-streams'] === undefined ? 0 : number(values['with-streams'], 0),
     say,
   });
   for (const [of, figures] of Object.entries(result)) say(describeConnect(figures, of));
@@ -207,6 +222,32 @@ async function runMemory(): Promise<unknown> {
 async function runStreams(): Promise<unknown> {
   const streams = values.streams.split(',').map(Number);
   return await benchStreams({ streams, seconds: number(values.seconds, 30), say });
+}
+
+async function runSignIns(): Promise<unknown> {
+  const report = await benchSignIns({
+    devices: number(values.devices, 50),
+    connections: number(values.connections, 8),
+    perSecond: number(values.rate, 100),
+    seconds: number(values.seconds, 20),
+    runs: number(values.runs, 3),
+    say,
+  });
+  say(describeSignIns(report));
+  return report;
+}
+
+async function runMigrations(): Promise<unknown> {
+  const report = await benchMigrations({
+    accounts: number(values.accounts, 100_000),
+    events: number(values.events, 5_000_000),
+    devices: number(values.devices, 50),
+    connections: number(values.connections, 8),
+    perSecond: number(values.rate, 100),
+    say,
+  });
+  say(describeMigrations(report));
+  return report;
 }
 
 async function runBackup(): Promise<unknown> {

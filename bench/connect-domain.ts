@@ -10,6 +10,7 @@
  * Invariant: a figure counts only when every request was answered 200 and none was handed a command.
  */
 import { join } from 'node:path';
+import type { OpenedStream } from '../src/rest/stream-fixture.ts';
 import {
   assertServed,
   type BenchDevice,
@@ -20,8 +21,9 @@ import {
   ratioOf,
   readBenchDevices,
 } from './connect.ts';
-import { type Candidate, interleave, type MeasuredDomain, withCandidates } from './measured-domain.ts';
+import { type Candidate, interleave, type MeasuredDomain, ownName, withCandidates } from './measured-domain.ts';
 import { median } from './median.ts';
+import { streamOpener } from './open-streams.ts';
 import { cpuPerRequest, readProcessCpu } from './process-cpu.ts';
 
 export interface ConnectBenchOptions {
@@ -31,6 +33,8 @@ export interface ConnectBenchOptions {
   durationMs: number;
   /** How often the three are measured, one after the other. */
   runs: number;
+  /** Streams of live events beside them; the working tree is measured without and with. 0 for without alone. */
+  streams: number;
   say: (text: string) => void;
 }
 
@@ -63,6 +67,8 @@ export interface ConnectFigures {
 }
 
 interface PreparedDomain {
+  /** To be open meanwhile. */
+  openStreams: () => Promise<OpenedStream[]>;
   devices: readonly BenchDevice[];
   instance: URL;
   router: URL;
@@ -75,11 +81,19 @@ export async function benchConnectDomain(options: ConnectBenchOptions): Promise<
   const size = { instances: 1, devices: count, accounts: count };
   return await withCandidates(options.candidates, size, say, async (domains) => {
     const all = new Map<string, PreparedDomain>();
-    for (const [name, measured] of domains) all.set(name, await prepareDevices(measured));
+    for (const [name, measured] of domains) {
+      const prepared = await prepareDevices(measured);
+      all.set(name, prepared);
+      if (options.streams === 0 || name !== ownName) continue;
+      const { open } = await streamOpener(measured.domain, options.streams);
+      all.set(`${name}, ${options.streams} streams`, { ...prepared, openStreams: () => open(options.streams) });
+    }
     const runs = new Map<string, ConnectRun[]>([...all.keys()].map((name) => [name, []]));
     await interleave(all, options.runs, async (prepared, name, run) => {
       say(`run ${run} of ${options.runs}, ${name}`);
+      const streams = await prepared.openStreams();
       runs.get(name)?.push(await runOnce(options, prepared));
+      for (const each of streams) each.close();
     });
     return Object.fromEntries([...runs].map(([name, of]) => [name, figuresOf(options, of)]));
   });
@@ -92,7 +106,11 @@ async function prepareDevices({ domain, fleet, folder, instanceUrls }: MeasuredD
   await fleet.stop();
   const [instance] = instanceUrls.values();
   if (instance === undefined) throw new Error('the domain has no instance');
-  return { devices: readBenchDevices(file), instance, router: new URL(domain.publicUrl), home: domain.home };
+  return {
+    openStreams: async () => [],
+    devices: readBenchDevices(file),
+    ...{ instance, router: new URL(domain.publicUrl), home: domain.home },
+  };
 }
 
 function figuresOf({ devices, connections }: ConnectBenchOptions, runs: ConnectRun[]): ConnectFigures {

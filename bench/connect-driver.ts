@@ -18,6 +18,8 @@ export interface DriveOptions {
   readonly target: ConnectTarget;
   readonly connections: number;
   readonly durationMs: number;
+  /** Of each connection, from one request to the next; without it, at once. One that is late does not catch up. */
+  readonly everyMs?: number;
   /** Requests sent before the clock starts. */
   readonly warmUpMs?: number;
   /** Trusted for TLS; without it certificates are not checked. */
@@ -121,6 +123,11 @@ function driveConnection(options: DriveOptions, endsAt: number, exchange: Exchan
       startedAt = performance.now();
       socket.write(exchange.next());
     };
+    const sendWhenDue = (): void => {
+      const leftMs = startedAt + (options.everyMs ?? 0) - performance.now();
+      if (leftMs > 0) setTimeout(sendNext, leftMs);
+      else sendNext();
+    };
     socket.on(tls ? 'secureConnect' : 'connect', sendNext);
     socket.on('error', () => finish('broken'));
     socket.on('close', () => finish('broken'));
@@ -133,7 +140,7 @@ function driveConnection(options: DriveOptions, endsAt: number, exchange: Exchan
       }
       exchange.done(whole.status, whole.bodyBytes, startedAt, performance.now());
       if (whole.closes) finish('finished');
-      else sendNext();
+      else sendWhenDue();
     });
   });
 }

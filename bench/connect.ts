@@ -60,6 +60,9 @@ export interface BenchOptions {
   readonly connections: number;
   readonly durationMs: number;
   readonly caPem?: string;
+  /** See DriveOptions. */
+  readonly everyMs?: number;
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -108,12 +111,16 @@ export function ratioOf(target: DriveResult, reference: DriveResult): number {
 }
 
 function driveOptions(
-  { devices, identity, connections, durationMs }: Omit<BenchOptions, 'target'>,
+  { devices, identity, connections, durationMs, everyMs, signal }: Omit<BenchOptions, 'target'>,
   host: string,
   path?: string,
 ) {
   const requests = devices.map((device) => connectRequest(device, host, identity, path));
-  return { requests, connections, durationMs, warmUpMs: Math.min(2000, durationMs / 4) };
+  return {
+    ...{ requests, connections, durationMs, warmUpMs: Math.min(2000, durationMs / 4) },
+    ...(everyMs === undefined ? {} : { everyMs }),
+    ...(signal === undefined ? {} : { signal }),
+  };
 }
 
 /** Reads and checks the file of devices. @throws ZodError where it is not one */

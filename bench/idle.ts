@@ -64,8 +64,9 @@ async function measure(domain: RunningDomain, seconds: number): Promise<IdleRepo
   };
 }
 
-export async function readState(domain: RunningDomain) {
-  const statements = await countStatements(domain);
+/** @param kind whose statements are counted; all components' without it */
+export async function readState(domain: RunningDomain, kind = '') {
+  const statements = await countStatements(domain, kind);
   const [row] = await domain.sql<{ transactions: number }[]>`
     select (xact_commit + xact_rollback)::float8 as transactions
       from pg_stat_database where datname = current_database()`;
@@ -83,12 +84,13 @@ export async function countConnections(domain: RunningDomain): Promise<Record<st
 }
 
 /** What the server has logged of statements, but for those that are asked from here. */
-async function countStatements(domain: RunningDomain): Promise<number> {
+async function countStatements(domain: RunningDomain, kind: string): Promise<number> {
   const folder = join(domain.home, 'postgres', 'cluster', 'data', 'log');
+  const logged = new RegExp(`^bramble/${kind}\\S* LOG: {2}(?:statement|execute)`, 'gm');
   let count = 0;
   for (const name of await readdir(folder)) {
     const text = await readFile(join(folder, name), 'utf8');
-    count += text.match(/^bramble\S* LOG: {2}(?:statement|execute)/gm)?.length ?? 0;
+    count += text.match(logged)?.length ?? 0;
   }
   return count;
 }

@@ -20,9 +20,12 @@ export interface Candidate {
   archive: string;
 }
 
+/** What figures of the working tree are under. */
+export const ownName = 'working tree';
+
 /** The working tree; beside it the latest sealed release of the minor before, where figures are to be held against it. */
 export async function candidates(againstSealed: boolean): Promise<Candidate[]> {
-  const tree = { name: 'working tree', archive: (await workingTreeArchive()).file };
+  const tree = { name: ownName, archive: (await workingTreeArchive()).file };
   if (!againstSealed) return [tree];
   const { release, file } = await sealedArchive();
   return [{ name: release, archive: file }, tree];
@@ -125,6 +128,14 @@ export async function trustLoopbackProxy(domain: RunningDomain): Promise<Map<str
     return addresses.size === changed?.['names']?.length;
   });
   return addresses;
+}
+
+/** Of the one administration service. */
+export async function administrationUrl({ sql }: RunningDomain): Promise<string> {
+  const [service] = await sql<{ url: string }[]>`
+    select loopback_url as url from component where kind = 'administration' and stopped_at is null`;
+  if (service === undefined) throw new Error('the domain has no administration service');
+  return service.url;
 }
 
 /** One domain for each candidate, all of them running at once, by the candidates' names. */

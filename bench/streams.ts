@@ -2,19 +2,18 @@
  * What open streams of live events cost an administration service and its database: none, one, and 200, over a while in which an event
  * a second happens.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type OpenedStream, openStream } from '../src/rest/stream-fixture.ts';
+import type { OpenedStream } from '../src/rest/stream-fixture.ts';
 import { until } from '../src/testing/condition.ts';
 import { workingTreeArchive } from '../test/harness/archives.ts';
 import { isAnswering, type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { countConnections, readState, shares } from './idle.ts';
+import { streamOpener } from './open-streams.ts';
 
 interface StreamsReport {
   streams: number;
+  /** Of the administration service, as its sessions. */
   statementsPerSecond: number;
-  /** Sessions of the administration service. */
   sessions: number;
   /** Of a core, in percent. */
   administrationCpu: number;
@@ -24,8 +23,6 @@ interface StreamsReport {
   lastToldMs: { median: number; most: number };
 }
 
-/** One token has 50 streams at most. */
-const perToken = 50;
 const settlingMs = 75_000;
 
 export async function benchStreams(options: {
@@ -42,22 +39,11 @@ export async function benchStreams(options: {
   const reports: StreamsReport[] = [];
   try {
     await until('the domain is at work', 60_000, () => isAnswering(domain));
-    const { url } = JSON.parse(await readFile(join(domain.home, 'admin.json'), 'utf8')) as { url: string };
-    const tokens = [domain.token];
-    for (let number = 1; tokens.length * perToken < Math.max(...options.streams); number++) {
-      const made = await domain.command('token', 'create', `bench-${number}`, '--json');
-      tokens.push((JSON.parse(made.stdout) as { token: string }).token);
-    }
+    const { url, open } = await streamOpener(domain, Math.max(...options.streams));
     options.say(`the domain settles for ${settlingMs / 1000} s`);
     await delay(settlingMs);
     for (const streams of options.streams) {
-      const opened: OpenedStream[] = [];
-      // One after the other: requests with a token that was not seen lately share the limit of their address.
-      for (let index = 0; index < streams; index++) {
-        const stream = await openStream({ url, token: tokens[Math.floor(index / perToken)] ?? '' });
-        await stream.untilTold('it is live', ({ kind }) => kind === 'ready');
-        opened.push(stream);
-      }
+      const opened = await open(streams);
       reports.push(await measure(domain, url, opened, options.seconds));
       for (const each of opened) each.close();
       options.say(describeStreams(reports.slice(-1)));
@@ -76,7 +62,7 @@ async function measure(
 ): Promise<StreamsReport> {
   // What opening them took is over.
   await delay(5000);
-  const before = await readState(domain);
+  const before = await readState(domain, 'administration');
   const told: number[] = [];
   for (let second = 0; second < seconds; second++) {
     const message = `event ${second} of ${opened.length}`;
@@ -86,7 +72,7 @@ async function measure(
     told.push(performance.now() - startedAt);
     await delay(Math.max(0, 1000 - (performance.now() - startedAt)));
   }
-  const after = await readState(domain);
+  const after = await readState(domain, 'administration');
   const elapsed = (after.atMs - before.atMs) / 1000;
   const cpu = shares(before.cpu, after.cpu, elapsed);
   const metrics = await (await fetch(`${url}/metrics`)).text();
@@ -110,7 +96,7 @@ export function describeStreams(reports: readonly StreamsReport[]): string {
   return reports
     .map(
       ({ streams, statementsPerSecond, sessions, administrationCpu, postgresqlCpu, heapMb, lastToldMs }) =>
-        `${streams} streams: ${statementsPerSecond} statements/s of the domain, ${sessions} sessions and ${administrationCpu} % of a core of the ` +
+        `${streams} streams: ${statementsPerSecond} statements/s, ${sessions} sessions and ${administrationCpu} % of a core of the ` +
         `administration, ${postgresqlCpu} % of PostgreSQL, heap ${heapMb} MB; the last stream is told after ${lastToldMs.median} ms, ${lastToldMs.most} at the most`,
     )
     .join('\n');
