@@ -6,13 +6,14 @@
  * one; and whoever asks for names that are slow to answer keeps no thread from others.
  */
 import { lookup } from 'node:dns/promises';
+import type { LookupFunction } from 'node:net';
 
 export interface NameAddress {
   readonly address: string;
   readonly family: number;
 }
 
-export type Lookup = (name: string) => Promise<readonly NameAddress[]>;
+type Lookup = (name: string) => Promise<readonly NameAddress[]>;
 
 /** `asker`: who chose the name. Rejects as the lookup does, or with the signal's reason when that comes first. */
 export type NameLookups = (name: string, asker: string, signal: AbortSignal) => Promise<readonly NameAddress[]>;
@@ -27,6 +28,21 @@ const lookupsAtOnce = 6;
 const lookupsOfOneAsker = 2;
 
 export const systemAddresses: Lookup = (name) => lookup(name, { all: true });
+
+/** For `net.connect`. */
+export function lookupBy(find: Lookup): LookupFunction {
+  return (name, { all }, done) => {
+    find(name).then(
+      (found) => {
+        const [first] = found;
+        if (first === undefined) done(new Error(`${name} has no address`), '');
+        else if (all === true) done(null, [...found]);
+        else done(null, first.address, first.family);
+      },
+      (error: Error) => done(error, ''),
+    );
+  };
+}
 
 export function createNameLookups(look: Lookup = systemAddresses): NameLookups {
   /** Shared by all who ask for the same name. */

@@ -6,11 +6,10 @@
  */
 import { type IncomingMessage, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
-import type { LookupFunction } from 'node:net';
 import * as z from 'zod';
 import { messageOf } from '../base/errors.ts';
 import { fieldError } from '../base/field-error.ts';
-import { type Lookup, type NameAddress, systemAddresses } from '../base/name-lookups.ts';
+import { lookupBy, type NameAddress, systemAddresses } from '../base/name-lookups.ts';
 import { isOwnHost } from '../base/own-host.ts';
 import { shownText } from '../base/shown-text.ts';
 import { attemptMs, type Notice, type Telling } from './notice.ts';
@@ -107,21 +106,6 @@ export async function postWebhook(
       answer: deadline.aborted ? `no answer within ${timeoutMs / 1000} seconds` : messageOf(error),
     };
   }
-}
-
-/** For `net.connect`. */
-function lookupBy(find: Lookup): LookupFunction {
-  return (name, { all }, done) => {
-    find(name).then(
-      (found) => {
-        const [first] = found;
-        if (first === undefined) done(new Error(`${name} has no address`), '');
-        else if (all === true) done(null, [...found]);
-        else done(null, first.address, first.family);
-      },
-      (error: Error) => done(error, ''),
-    );
-  };
 }
 
 /** `upgrade-paused` is `upgrade.paused`: the specification wants words of letters, in a hierarchy. */
