@@ -8,24 +8,22 @@ import {
   changeAdministrator,
   disableAdministrator,
   enableAdministrator,
-  groupsNamed,
   insertAdministrator,
   listAdministrators,
   lockAdministrator,
   removeAdministrator,
   resetAdministrator,
 } from '../../../access/administrators.ts';
-import { assertMayGive, holdRole } from '../../../access/roles.ts';
 import { makeFirstCode, makeInvitation } from '../../../access/sign-in/one-time-code.ts';
 import { assertProven } from '../../../access/sign-in/proof.ts';
 import { administratorOperations } from '../../../api/administrators.ts';
 import { BrambleError } from '../../../base/errors.ts';
-import { fieldError } from '../../../base/field-error.ts';
 import { notFound } from '../../../base/not-found.ts';
 import type { Queryable, Transaction } from '../../../database/connection.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
+import { assertWithin, groupIds } from '../giving-access.ts';
 
 export function administratorRoutes(context: AdministrationContext): FastifyPluginAsync {
   const { db } = context;
@@ -144,13 +142,6 @@ async function tell(tx: Transaction, actor: Actor, kind: string, subject: string
   await recordEvent(tx, { kind, subject, message: `${actor.name} ${did}` });
 }
 
-async function groupIds(q: Queryable, names: readonly string[] | null): Promise<string[] | null> {
-  if (names === null) return null;
-  const ids = await groupsNamed(q, names);
-  if (Array.isArray(ids)) return ids;
-  throw fieldError('body', 'groups', `names a group that does not exist: ${ids.unknown}`);
-}
-
 async function assertNotAbove(tx: Transaction, actor: Actor, one: { name: string; role: string }): Promise<void> {
   await assertWithin(tx, actor, one.role, await groupsOf(tx, one.name));
 }
@@ -158,17 +149,4 @@ async function assertNotAbove(tx: Transaction, actor: Actor, one: { name: string
 async function groupsOf(tx: Transaction, name: string): Promise<string[] | null> {
   const [found] = await listAdministrators(tx, name);
   return await groupIds(tx, found?.groups ?? null);
-}
-
-/** @throws BrambleError ERR_NOT_FOUND for an unknown role, ERR_RIGHT_MISSING for one with more rights, or more groups */
-async function assertWithin(
-  tx: Transaction,
-  actor: Actor,
-  role: string,
-  groups: readonly string[] | null,
-): Promise<void> {
-  assertMayGive(actor, await holdRole(tx, role));
-  const own = actor.groups;
-  if (own === null || groups?.every((group) => own.includes(group)) === true) return;
-  throw new BrambleError('ERR_RIGHT_MISSING', `${actor.name} cannot give more groups than ${actor.name} has.`);
 }
