@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { cutShape } from '../src/access/audit/cut.ts';
 import { headShape, keyShape } from '../src/access/audit/head-file.ts';
+import { rulesShape } from '../src/access/openid/rules.ts';
 import { accessFileShape } from '../src/api/access-file.ts';
 import { budgetSchema } from '../src/api/budget.ts';
 import { retentionSchema } from '../src/api/retention.ts';
@@ -103,6 +104,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'desired_process.settings router': routerSettingsShape,
   'desired_process.settings server': serverSettings,
   'it_policy.rules': z.object(policyRules),
+  'openid_provider.rules': rulesShape,
   'notice_target.sealed': webhookShape,
   'srp_renewal.routers': z.array(routerAddressShape),
   'service.settings': z.object(serviceSettings),

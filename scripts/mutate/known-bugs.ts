@@ -9,6 +9,7 @@ import { administrationBugs } from './administration-bugs.ts';
 import { deviceBugs } from './device-bugs.ts';
 import { edgeBugs } from './edge-bugs.ts';
 import type { KnownBug } from './known-bug.ts';
+import { openidBugs } from './openid-bugs.ts';
 import { routerBugs } from './router-bugs.ts';
 import { upgradeBugs } from './upgrade-bugs.ts';
 
@@ -17,5 +18,6 @@ export const knownBugs: readonly KnownBug[] = [
   ...deviceBugs,
   ...edgeBugs,
   ...administrationBugs,
+  ...openidBugs,
   ...routerBugs,
 ];

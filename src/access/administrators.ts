@@ -55,6 +55,7 @@ interface ListedAdministrator {
   state: 'active' | 'disabled';
   hasPassword: boolean;
   asksTotp: boolean;
+  provider: string | null;
   sessions: number;
   createdAt: Date;
   createdBy: string;
@@ -68,6 +69,7 @@ export async function listAdministrators(q: Queryable, name: string | null = nul
              select g.name from administrator_group m join account_group g on g.id = m.group_id
               where m.administrator_id = a.id order by g.name) end as groups,
            a.state, a.password is not null as "hasPassword", a.totp_at is not null as "asksTotp",
+           (select i.provider from administrator_identity i where i.administrator_id = a.id) as provider,
            (select count(*)::int from administrator_session s
              where s.administrator_id = a.id and ${isOpen(q)}) as sessions,
            a.created_at as "createdAt", a.created_by as "createdBy"

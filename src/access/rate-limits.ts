@@ -75,6 +75,12 @@ export function limitRates(rates: Rates) {
   };
 }
 
+/** Of what anybody may ask for, an address has as much as of tries with unknown credentials. */
+export function limitStrangers({ unknown }: Rates = defaultRates): (request: { readonly ip: string }) => void {
+  const allowances = new Allowances(unknown);
+  return ({ ip }) => refuse(allowances.take(addressGroup(ip)));
+}
+
 function refuse(seconds: number): void {
   if (seconds === 0) return;
   throw new BrambleError('ERR_RATE_LIMIT', `Too many requests. Come again in ${seconds} s; nothing was changed.`, {

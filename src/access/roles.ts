@@ -95,7 +95,8 @@ export async function removeRole(tx: Transaction, name: string): Promise<void> {
   const holders = await tx<{ name: string }[]>`
     select name from api_token
      where role = ${name} and revoked_at is null and (expires_at is null or expires_at > now())
-     union select name from administrator where role = ${name} order by name limit 5`;
+     union select name from administrator where role = ${name}
+     union select name from openid_provider where rules @> ${tx.json([{ role: name }])} order by name limit 5`;
   if (holders.length === 0) return;
   const names = holders.map((holder) => holder.name);
   throw new BrambleError('ERR_CONFLICT', `The role ${name} is in use: by ${names.join(', ')}.`, { details: { names } });

@@ -20,6 +20,8 @@ const administrator = z.object({
   /** Whether he has chosen a password. */
   hasPassword: z.boolean(),
   asksTotp: z.boolean(),
+  /** The OpenID provider at which alone he signs in, and which says his role and groups; null if he signs in here. */
+  provider: z.string().nullable().default(null),
   sessions: z.number(),
   createdAt: instant,
   createdBy: z.string(),

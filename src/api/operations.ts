@@ -18,6 +18,8 @@ import { itPolicyOperations } from './it-policies.ts';
 import { masterKeyOperations } from './master-keys.ts';
 import { moveOperations } from './moves.ts';
 import { noticeOperations } from './notices.ts';
+import { openidOperations } from './openid.ts';
+import { openidProviderOperations } from './openid-providers.ts';
 import type { Operations } from './operation.ts';
 import { passkeyOperations } from './passkeys.ts';
 import { pushOperations } from './push.ts';
@@ -53,6 +55,8 @@ export const resources = {
   masterKeys: masterKeyOperations,
   moves: moveOperations,
   notices: noticeOperations,
+  openid: openidOperations,
+  openidProviders: openidProviderOperations,
   passkeys: passkeyOperations,
   push: pushOperations,
   releaseSigner: releaseSignerOperations,

@@ -32,6 +32,17 @@ const session = z.object({
 });
 
 export const signInOperations = {
+  ways: {
+    ...{ method: 'GET', path: '/sign-in', tag, summary: 'Show in which ways one can sign in here' },
+    right: 'open',
+    answer: z.object({
+      password: z.boolean(),
+      passkey: z.boolean(),
+      openid: z
+        .array(z.object({ name: z.string(), title: z.string() }))
+        .describe('Providers; none at the coordinator.'),
+    }),
+  },
   password: {
     ...{ method: 'POST', path: '/sign-in', tag, summary: 'Sign in by name and password' },
     takesPassword: true,
@@ -91,6 +102,8 @@ export const signInOperations = {
       session: z.string().nullable(),
       provenAt: instant.nullable(),
       asksTotp: z.boolean(),
+      /** The OpenID provider at which alone he signs in, and proves who is there; null if it is by password or passkey. */
+      provider: z.string().nullable().default(null),
       release: z.string(),
       /** Which service answers. */
       service: word('administration', 'coordinator'),

@@ -33,6 +33,15 @@ test('of a domain of this release, routers on every host are forgotten', async (
   assert.deepEqual([...(await listRouterAddresses(db))], [nobody, nobody]);
 });
 
+test('of a domain of this release, no OpenID provider is left that could be asked', async () => {
+  const db = await open(await createTestDatabase());
+  await db`
+    insert into openid_provider (name, title, issuer, client_id, scopes, name_claim, claim, rules, created_by)
+    values ('staff', 'Staff', 'https://id.example.org', 'x', '{}', 'name', 'groups', '[]', 'test')`;
+  await isolateCopy(db, home);
+  assert.equal((await db`select from openid_provider`).length, 0);
+});
+
 test('of a domain of 1.3 they are forgotten where 1.3 reads them, and the expansion finds no other', async () => {
   const { url } = await createEarlierTestDatabase(lastOf13);
   const db = await open({ url });

@@ -2,10 +2,11 @@
  * Cuts a copy of the domain off from everything that the domain reaches, before anything is started on it.
  *
  * Invariant: what runs on it reaches nobody. The credentials and the domain name a router that there is not, and no other; no device has an
- * address to be woken at; nobody is a target of notices.
+ * address to be woken at; nobody is a target of notices, or asked who somebody is.
  */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { forgetProviders } from '../access/openid/copied-providers.ts';
 import { endCopiedSignIns } from '../access/sign-in/copied-sign-ins.ts';
 import type { Database } from '../database/connection.ts';
 import { forgetWakeAddresses } from '../devices/copied-devices.ts';
@@ -20,6 +21,7 @@ export async function isolateCopy(db: Database, home: string): Promise<void> {
   await forgetWakeAddresses(db);
   await forgetTargets(db);
   await endCopiedSignIns(db);
+  await forgetProviders(db);
   await forgetRequests(db);
   await forgetRouters(db, nobody);
   const folder = join(home, 'credentials');

@@ -26,6 +26,7 @@ import { addInstanceCommands } from './commands/instance.ts';
 import { addKeyCommands } from './commands/key.ts';
 import { addMoveCommands } from './commands/move.ts';
 import { addNoticeCommands } from './commands/notice.ts';
+import { addOpenidProviderCommands } from './commands/openid-provider.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addProcessCommands } from './commands/process.ts';
 import { addProfileCommands } from './commands/profile.ts';
@@ -97,6 +98,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addFigureCommands(program, frame);
   addDomainCommands(program, frame);
   addAdministratorCommands(program, frame);
+  addOpenidProviderCommands(program, frame);
   addProfileCommands(program, frame);
   addTokenCommands(program, frame);
   addRoleCommands(program, frame);

@@ -35,6 +35,7 @@ const failures: Readonly<Record<string, { readonly text: string; readonly when: 
     422: { text: 'The idempotency key was used for another request.', when: isWrite },
     429: { text: 'Too many requests, or too much at once; `Retry-After` says when to come again.', when: () => true },
     500: { text: 'A fault of the service; its log has the cause.', when: () => true },
+    502: { text: 'The OpenID provider gave no answer that can be used.', when: asksProvider },
     503: { text: 'The database does not answer at the moment.', when: () => true },
   };
 
@@ -162,6 +163,10 @@ function headersOf(more: readonly (keyof typeof headers)[]): Json {
 }
 
 /** Who signs in is judged too. */
+function asksProvider({ path }: Operation): boolean {
+  return path.startsWith('/sign-in/openid');
+}
+
 function isJudged(operation: Operation): boolean {
   return isGuarded(operation) || isWrite(operation);
 }

@@ -18,6 +18,7 @@ const keys = {
   notice_target: 'name',
   notice_mail_server: null,
   connection_service: 'name',
+  openid_provider: 'name',
   setting: 'key',
 } as const;
 

@@ -65,6 +65,7 @@ test('every column of bytes is sealed again by a rotation, or is not sealed', as
 
 /** Files that seal, with the places that they seal for. */
 const sealing: Readonly<Record<string, readonly string[]>> = {
+  'src/access/openid/sealed-client-secret.ts': ['openid_provider.secret'],
   'src/access/sign-in/totp.ts': ['administrator.totp'],
   'src/database/sealed-place.ts': names,
   'src/access/idempotency.ts': ['idempotency_key.answer'],

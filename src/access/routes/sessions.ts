@@ -25,6 +25,7 @@ export function sessionRoutes(desk: SignInDesk): FastifyPluginAsync {
         rights: [...actor.rights],
         groups: own?.groups ?? null,
         asksTotp: own?.asksTotp ?? false,
+        provider: own?.provider ?? null,
       };
     });
 

@@ -19,6 +19,11 @@ import { giveTryBack } from '../sign-in/try-limits.ts';
 
 export function signInRoutes(desk: SignInDesk): FastifyPluginAsync {
   return async (app) => {
+    serve(app, signInOperations.ways, async () => {
+      const isOpen = await desk.isOpen();
+      return { password: isOpen, passkey: isOpen, openid: isOpen ? await desk.openidProviders() : [] };
+    });
+
     serve(app, signInOperations.password, async (request, reply) => {
       await assertUsable(desk, request);
       const { found, trying } = await checkPassword(desk, request, reply, request.body);

@@ -27,6 +27,8 @@ export interface SignInDesk {
   write<Result>(work: (tx: Transaction) => Promise<Result>, as?: Stated): Promise<Result>;
   /** The same for what is no change of the domain: not recorded. */
   note<Result>(work: (tx: Transaction) => Promise<Result>): Promise<Result>;
+  /** Where people can sign in elsewhere, while the schema knows administrators. */
+  openidProviders(): Promise<readonly { readonly name: string; readonly title: string }[]>;
   /** Whether the schema knows administrators: during an upgrade it may be that of an earlier release. */
   isOpen(): Promise<boolean>;
 }

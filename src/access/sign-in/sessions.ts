@@ -16,6 +16,8 @@ interface NewSession {
   method: string;
   address: string;
   client: string;
+  /** When he proved who he is, if it was not just now. */
+  provenAt?: Date;
 }
 
 /** An administrator has so many at once; another one ends the oldest. */
@@ -30,9 +32,10 @@ export async function insertSession(q: Queryable, session: NewSession): Promise<
        where s.administrator_id = ${session.administratorId} and ${isOpen(q)}
        order by s.created_at desc, s.id offset ${mostSessions - 1})`;
   await q`
-    insert into administrator_session (id, digest, administrator_id, method, address, client, expires_at)
+    insert into administrator_session (id, digest, administrator_id, method, address, client, proven_at, expires_at)
     values (${newId<string>()}, ${secretDigest(secret)}, ${session.administratorId}, ${session.method},
-            ${session.address}, ${session.client}, now() + make_interval(hours => ${sessionTimes.lastsHours}))`;
+            ${session.address}, ${session.client}, least(now(), coalesce(${session.provenAt ?? null}::timestamptz, now())),
+            now() + make_interval(hours => ${sessionTimes.lastsHours}))`;
   return secret;
 }
 

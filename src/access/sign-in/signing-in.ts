@@ -40,6 +40,8 @@ interface OwnDetails {
   /** Names; null if he is not limited to groups. */
   groups: string[] | null;
   asksTotp: boolean;
+  /** The OpenID provider at which alone he signs in. */
+  provider: string | null;
 }
 
 export async function readOwnDetails(q: Queryable, id: string): Promise<OwnDetails | undefined> {
@@ -48,7 +50,8 @@ export async function readOwnDetails(q: Queryable, id: string): Promise<OwnDetai
            case when a.scoped then array(
              select g.name from administrator_group m join account_group g on g.id = m.group_id
               where m.administrator_id = a.id order by g.name) end as groups,
-           a.totp_at is not null as "asksTotp"
+           a.totp_at is not null as "asksTotp",
+           (select i.provider from administrator_identity i where i.administrator_id = a.id) as provider
       from administrator a where a.id = ${id}`;
   return row;
 }

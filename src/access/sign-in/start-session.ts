@@ -19,7 +19,7 @@ export async function openSession(
   request: Asking,
   reply: FastifyReply,
   name: string,
-  prove: (tx: Transaction) => Promise<{ administratorId: string; method: string }>,
+  prove: (tx: Transaction) => Promise<{ administratorId: string; method: string; provenAt?: Date }>,
 ): Promise<void> {
   const { cookies } = desk;
   const before = cookies.read(request, 'session');
@@ -27,10 +27,10 @@ export async function openSession(
   const client = (request.headers['user-agent'] ?? '').slice(0, maxClient);
   const secret = await desk.write(
     async (tx) => {
-      const { administratorId, method } = await prove(tx);
+      const { administratorId, ...proven } = await prove(tx);
       if (before !== undefined) await endSessionOfSecret(tx, before);
       await rememberBrowser(tx, secretDigest(browser), administratorId);
-      return await insertSession(tx, { administratorId, method, address: request.ip, client });
+      return await insertSession(tx, { administratorId, ...proven, address: request.ip, client });
     },
     { actor: name },
   );

@@ -14,11 +14,40 @@ const stepTries = 3;
 /** What the browser's cookie is to hold. */
 export async function beginStep(q: Queryable, kind: StepKind, administratorId: string | null): Promise<string> {
   const secret = newSecret();
-  await q`
-    insert into sign_in_challenge (id, kind, administrator_id, browser, expires_at)
-    values (${newId<string>()}, ${kind}, ${administratorId}, ${secretDigest(secret)},
-            now() + make_interval(mins => ${stepMinutes}))`;
+  await insertStep(q, secret, { kind, administratorId, data: {}, minutes: stepMinutes });
   return secret;
+}
+
+/** At a provider there may be more to do than to type six digits. */
+const awayMinutes = 10;
+
+/** The same for a sign-in that goes on elsewhere first. @param data nothing secret */
+export async function beginAway(q: Queryable, secret: string, data: NewStep['data']): Promise<void> {
+  await insertStep(q, secret, { kind: 'openid', administratorId: null, data, minutes: awayMinutes });
+}
+
+/** Of two that come back at once, one does. @returns its data */
+export async function endAway(q: Queryable, secret: string): Promise<{ data: unknown; begunAt: Date } | undefined> {
+  const [row] = await q<{ data: unknown; begunAt: Date }[]>`
+    delete from sign_in_challenge
+     where browser = ${secretDigest(secret)} and kind = 'openid' and expires_at > now()
+    returning data, expires_at - make_interval(mins => ${awayMinutes}) as "begunAt"`;
+  return row;
+}
+
+interface NewStep {
+  kind: StepKind | 'openid';
+  administratorId: string | null;
+  data: Readonly<Record<string, unknown>>;
+  minutes: number;
+}
+
+async function insertStep(q: Queryable, secret: string, step: NewStep): Promise<void> {
+  const { kind, administratorId, data, minutes } = step;
+  await q`
+    insert into sign_in_challenge (id, kind, administrator_id, browser, data, expires_at)
+    values (${newId<string>()}, ${kind}, ${administratorId}, ${secretDigest(secret)}, ${q.json(data as never)},
+            now() + make_interval(mins => ${minutes}))`;
 }
 
 interface TakenStep {

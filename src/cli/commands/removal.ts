@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { administratorOperations } from '../../api/administrators.ts';
 import type { componentOperations } from '../../api/components.ts';
 import type { noticeOperations } from '../../api/notices.ts';
+import type { openidProviderOperations } from '../../api/openid-providers.ts';
 import type { roleOperations } from '../../api/roles.ts';
 import type { tokenOperations } from '../../api/tokens.ts';
 import { example, type Frame } from '../frame.ts';
@@ -15,6 +16,7 @@ interface Removal {
     | typeof componentOperations.forget
     | typeof noticeOperations.remove
     | typeof roleOperations.remove
+    | typeof openidProviderOperations.remove
     | typeof tokenOperations.revoke
     | typeof administratorOperations.remove
     | typeof administratorOperations.disable

@@ -92,6 +92,7 @@ const neverSent: Partial<Record<DatabaseRole, readonly string[]>> = {
     'insert upgrade', // planned by an administrator
     // The administration's: a coordinator keeps no keys.
     'select idempotency_key, insert idempotency_key, update idempotency_key, delete idempotency_key',
+    'select openid_provider', // rules that give a role, when an administrator removes it
     'insert migration, update migration', // as the owner of the tables
   ],
 };

@@ -6,6 +6,7 @@
 import type { FastifyInstance } from 'fastify';
 import { auditRequests } from '../../access/audited-request.ts';
 import { authenticate } from '../../access/authentication.ts';
+import { createProviderClient } from '../../access/openid/provider-client.ts';
 import type { Rates } from '../../access/rate-limits.ts';
 import { passkeyRoutes } from '../../access/routes/passkeys.ts';
 import { sessionRoutes } from '../../access/routes/sessions.ts';
@@ -18,6 +19,8 @@ import type { BodyPatience } from '../../rest/body-deadline.ts';
 import { answerHealthPaths, createRestServer } from '../../rest/rest-server.ts';
 import type { AdministrationContext } from './context.ts';
 import { apiRoutes } from './routes/api.ts';
+import { openidProviderRoutes } from './routes/openid-providers.ts';
+import { openidSignInRoutes } from './routes/openid-sign-in.ts';
 import { ownAccessRoutes } from './routes/own-access.ts';
 import { ownPasskeyRoutes } from './routes/own-passkeys.ts';
 import { keepWithinGroups } from './scope.ts';
@@ -64,6 +67,9 @@ export async function administrationServer(options: AdministrationServerOptions)
   await app.register(apiRoutes(context), { prefix: '/api/v1' });
   for (const routes of [signInRoutes, sessionRoutes, ownAccessRoutes, passkeyRoutes, ownPasskeyRoutes])
     await app.register(routes(desk), { prefix: '/api/v1' });
+  const openid = createProviderClient({ names: context.names });
+  for (const routes of [openidProviderRoutes(context, openid), openidSignInRoutes(desk, openid, options.rates)])
+    await app.register(routes, { prefix: '/api/v1' });
   await app.ready();
   return app;
 }

@@ -32,6 +32,8 @@ const changes: Readonly<Record<string, readonly [path: string, body?: unknown]>>
   'PATCH /push': ['/push', { caPem: null }],
   'PUT /release-signer': ['/release-signer', { fingerprint: 'a'.repeat(64) }],
   'PUT /retention': ['/retention', { sampleDays: 20 }],
+  'PATCH /openid-providers/:name': ['/openid-providers/staff', { title: 'Staff' }],
+  'DELETE /openid-providers/:name': ['/openid-providers/staff'],
   'DELETE /it-policies/:name': ['/it-policies/p'],
   'DELETE /groups/:name': ['/groups/sales'],
   'DELETE /services/:type': ['/services/SYNC'],
@@ -46,6 +48,7 @@ async function make(): Promise<void> {
   await admin.call('POST', '/connection-services', { name: 'mds', instances: ['one'] });
   const hook = { channel: 'webhook', name: 'hook', url: 'https://hooks.example.org/x', key };
   await admin.call('POST', '/notice-targets', hook);
+  await admin.call('POST', '/openid-providers', { name: 'staff', issuer: 'https://id.example.org', clientId: 'x' });
 }
 
 test('every change of what has an ETag is refused with another one, and carried out with its own', async () => {

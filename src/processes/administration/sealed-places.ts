@@ -1,5 +1,6 @@
 /** Every place where the database holds values under the master key. One that is missing here fails a test. */
 import { sealedAnswers } from '../../access/idempotency.ts';
+import { sealedClientSecrets } from '../../access/openid/sealed-client-secret.ts';
 import { sealedTotp } from '../../access/sign-in/sealed-totp.ts';
 import type { SealedPlace } from '../../database/sealed-place.ts';
 import { sealedKeptSecrets, sealedUnlockSecrets } from '../../devices/sealed-secrets.ts';
@@ -20,6 +21,7 @@ export function sealedPlaces(platforms: Platforms): readonly SealedPlace[] {
     sealedInvitations,
     sealedMailPassword,
     sealedTotp,
+    sealedClientSecrets,
     sealedUnlockSecrets,
     sealedKeptSecrets,
     sealedAnswers,

@@ -1,4 +1,5 @@
 /** Sign-in at an administration service: what it notes and writes is under the release lock. */
+import { offeredProviders } from '../../access/openid/provider-store.ts';
 import { cookiesOf } from '../../access/sign-in/cookies.ts';
 import type { SignInDesk } from '../../access/sign-in/desk.ts';
 import { createPasswords } from '../../access/sign-in/password.ts';
@@ -16,6 +17,7 @@ export async function signInDesk(context: AdministrationContext): Promise<SignIn
     masterKeys: () => Promise.resolve(context.masterKeys),
     write: (work, as) => write(context, work, as),
     note: (work) => administrationTransaction(db, release, work),
+    openidProviders: () => offeredProviders(db),
     isOpen: () => Promise.resolve(true),
   };
 }

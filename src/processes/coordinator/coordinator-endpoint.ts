@@ -77,7 +77,9 @@ export async function openCoordinatorEndpoint(options: CoordinatorEndpointOption
     passwords: createPasswords(),
     masterKeys: () => readMasterKeys(masterKeyPath(home)),
     note: async (work) => (await db.begin(work)) as Awaited<ReturnType<typeof work>>,
-    isOpen: () => hasTable(db, 'administrator'),
+    // It reaches the network for what an upgrade takes, and for nothing else.
+    openidProviders: async () => [],
+    isOpen: () => hasTable(db, 'administrator_identity'),
   };
   authenticate(app, db, desk);
   // Before the expansion its schema has no place for keys; what it does is refused when it was done already.

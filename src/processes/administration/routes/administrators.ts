@@ -14,6 +14,7 @@ import {
   removeAdministrator,
   resetAdministrator,
 } from '../../../access/administrators.ts';
+import { assertSignsInHere } from '../../../access/openid/identities.ts';
 import { makeFirstCode, makeInvitation } from '../../../access/sign-in/one-time-code.ts';
 import { assertProven } from '../../../access/sign-in/proof.ts';
 import { administratorOperations } from '../../../api/administrators.ts';
@@ -66,6 +67,7 @@ export function administratorRoutes(context: AdministrationContext): FastifyPlug
       const { displayName, role } = request.body;
       return await changed(context, request, 'administrator-changed', 'changed', async (tx, one, actor) => {
         const groups = request.body.groups === undefined ? undefined : await groupIds(tx, request.body.groups);
+        if (role !== undefined || groups !== undefined) await assertSignsInHere(tx, one.name);
         const kept = groups === undefined ? await groupsOf(tx, one.name) : groups;
         await assertWithin(tx, actor, role ?? one.role, kept);
         await changeAdministrator(tx, one.id, { displayName, role, groups });
@@ -78,6 +80,7 @@ export function administratorRoutes(context: AdministrationContext): FastifyPlug
       administratorOperations.reset,
       async (request) =>
         await changed(context, request, 'administrator-reset', 'reset', async (tx, one, actor) => {
+          await assertSignsInHere(tx, one.name);
           await resetAdministrator(tx, one.id);
           return await makeInvitation(tx, one.id, actor.name);
         }),

@@ -2,6 +2,7 @@
 import type { FastifyPluginAsync } from 'fastify';
 import { signedInActor } from '../../../access/actor.ts';
 import { insertAdministrator, setPassword } from '../../../access/administrators.ts';
+import { assertSignsInHere } from '../../../access/openid/identities.ts';
 import { assertUsable } from '../../../access/routes/sign-in.ts';
 import type { SignInDesk } from '../../../access/sign-in/desk.ts';
 import { type FoundCode, findCode, useCode } from '../../../access/sign-in/one-time-code.ts';
@@ -69,6 +70,7 @@ export function ownAccessRoutes(desk: SignInDesk): FastifyPluginAsync {
     serve(app, signInOperations.beginTotp, async (request) => {
       const actor = signedInActor(request);
       assertProven(actor);
+      await assertSignsInHere(desk.db, actor.name);
       const { name: domain } = await readDomain(desk.db);
       const keys = await desk.masterKeys();
       const begun = await desk.write((tx) => beginTotp(tx, keys, { id: actor.id, name: actor.name, domain }));

@@ -1,6 +1,7 @@
 /** One's own passkeys: added, listed and removed. */
 import type { FastifyPluginAsync } from 'fastify';
 import { signedInActor } from '../../../access/actor.ts';
+import { assertSignsInHere } from '../../../access/openid/identities.ts';
 import type { SignInDesk } from '../../../access/sign-in/desk.ts';
 import { insertPasskey, listPasskeys, removePasskey } from '../../../access/sign-in/own-passkeys.ts';
 import {
@@ -28,6 +29,7 @@ export function ownPasskeyRoutes(desk: SignInDesk): FastifyPluginAsync {
     serve(app, passkeyOperations.addOptions, async (request, reply) => {
       const actor = signedInActor(request);
       assertProven(actor);
+      await assertSignsInHere(desk.db, actor.name);
       const { challenge, rpId } = await beginCeremony(desk, request, reply, 'new-passkey', actor.id);
       const own = await readOwnDetails(desk.db, actor.id);
       const present = await listPasskeys(desk.db, actor.id);

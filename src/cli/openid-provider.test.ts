@@ -1,0 +1,61 @@
+/** `bramble openid-provider`. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { startAdministration } from '../processes/administration/administration-fixture.ts';
+import { startOpenidProvider } from '../processes/administration/openid-provider-fixture.ts';
+import { runBramble } from './command-line-fixture.ts';
+
+const admin = await startAdministration();
+after(async () => await admin.close());
+const provider = await startOpenidProvider([]);
+const bramble = (argv: readonly string[], input = '') => runBramble(admin, ['openid-provider', ...argv], { input });
+
+test('a provider is added with its secret from standard input, tested, changed, switched and removed', async () => {
+  const ca = join(admin.home, 'ca.pem');
+  await writeFile(ca, provider.caPem);
+  const add = ['add', 'staff', '--issuer', provider.issuer, '--client-id', 'bramble', '--secret-file', '-'];
+  const added = await bramble(add, 'a-secret-word\n');
+  assert.deepEqual([added.code, added.errors], [0, '']);
+  assert.match(added.output, /\/sign-in\/openid\/staff as\sredirect\sURI/);
+  assert.match((await bramble(['test', 'staff'])).output, /^not usable: .*certificate/);
+  const set = await bramble(['set', 'staff', '--ca', ca, '--title', 'Our staff', '--scopes', 'profile,groups']);
+  assert.match(set.output, /^title +Our staff$/m);
+  assert.match(set.output, /^secret +set$/m);
+  assert.match(set.output, /^scopes +openid, profile, groups$/m);
+  assert.match((await bramble(['test', 'staff'])).output, /^usable: https:\/\/localhost:\d+ /);
+  assert.match((await bramble(['disable', 'staff'])).output, /staff is disabled/);
+  assert.match((await bramble(['list'])).output, /^staff +Our staff +https:\/\/localhost:\d+ +no +0 +0$/m);
+  assert.match((await bramble(['enable', 'staff'])).output, /staff is enabled/);
+  const shown = await bramble(['show', 'staff', '--json']);
+  assert.ok(![shown.output, set.output, added.output].join('').includes('a-secret-word'));
+  assert.equal((await bramble(['remove', 'staff'])).code, 0);
+  assert.match((await bramble(['list'])).output, /^none$/m);
+});
+
+test('values are mapped to roles in their order, and what does not fit is named as it was typed', async () => {
+  await bramble([
+    'add',
+    'staff',
+    '--issuer',
+    provider.issuer,
+    '--client-id',
+    'bramble',
+    '--claim',
+    'realm_access.roles',
+  ]);
+  await admin.call('POST', '/groups', { name: 'berlin', rank: 61 });
+  await bramble(['map', 'staff', 'desk:berlin', '--role', 'junior-helpdesk', '--group', 'berlin']);
+  const mapped = await bramble(['map', 'staff', 'admins', '--role', 'security', '--first']);
+  assert.match(
+    mapped.output,
+    /^REALM_ACCESS\.ROLES +ROLE +GROUPS\nadmins +security +all\ndesk:berlin +junior-helpdesk +berlin$/m,
+  );
+  const unmapped = await bramble(['unmap', 'staff', 'admins']);
+  assert.doesNotMatch(unmapped.output, /admins/);
+  assert.match((await bramble(['map', 'staff', 'x', '--role', 'no-role'])).errors, /role "no-role".*ERR_NOT_FOUND/);
+  assert.match((await bramble(['map', 'nobody', 'x', '--role', 'security'])).errors, /ERR_NOT_FOUND/);
+  const plain = ['add', 'plain', '--issuer', 'http://id.example.org', '--client-id', 'x'];
+  assert.match((await bramble(plain)).errors, /--issuer .*must be https.*ERR_INPUT/);
+});
