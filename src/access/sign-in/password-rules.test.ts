@@ -15,6 +15,10 @@ test('what is short, repeated, a sequence, common or a name is refused', () => {
     'password1234',
     'Password1234',
     'correct horse battery staple',
+    // Of the 4,000 most frequent: the first, one of the middle, and one near the end.
+    '123qweasdzxc',
+    'Times of India',
+    'vlad31122004',
     'brambleBRAMBLE',
     'grace hopper!',
     'bramble-2026',

@@ -1,6 +1,6 @@
 /** What a new password has to be: long and not obvious. There are no rules of composition, and no end of its validity. */
 import { BrambleError } from '../../base/errors.ts';
-import { commonPasswords } from './common-passwords.ts';
+import { isCommonPassword } from './common-passwords.ts';
 
 const passwordLength = { least: 12, most: 200 } as const;
 const leastDistinct = 6;
@@ -23,7 +23,7 @@ function reasonAgainst(password: string, words: readonly string[]): string | nul
   if (new Set(characters).size < leastDistinct) return 'The password repeats a few characters.';
   const plain = password.toLowerCase();
   if (isRun(plain)) return 'The password is a sequence of the alphabet, of digits, or of a keyboard.';
-  if (commonPasswords.has(plain.replace(/\s/g, ''))) return 'The password is one of those that are tried first.';
+  if (isCommonPassword(plain.replace(/\s/g, ''))) return 'The password is one of those that are tried first.';
   const isMost = (word: string) => plain.length - word.length < passwordLength.least - 4;
   if (words.some((word) => word.length >= 3 && plain.includes(word.toLowerCase()) && isMost(word))) {
     return 'The password is little more than a name.';
