@@ -231,3 +231,13 @@ test(
     assert.equal(service.asked.at(-1), 'GET /api/v1/audit/export?after=3');
   },
 );
+
+test('nobody is followed elsewhere, whoever answers so', limited, async (context) => {
+  const elsewhere = await listen(context, json(account));
+  const { url } = await listen(context, (_request, response) => {
+    response.writeHead(307, { location: `${elsewhere.url}/api/v1/accounts` }).end();
+  });
+  const asked = clientOf([url]).call(accountOperations.create, { body: { name: 'ada' } });
+  await assert.rejects(asked, { code: 'ERR_ADMIN_UNREACHABLE' });
+  assert.deepEqual(elsewhere.asked, []);
+});

@@ -105,6 +105,8 @@ export function createAdministrationClient(options: ClientOptions): Administrati
     try {
       const response = await fetchIt(`${access.url}${root}${asked.path}`, {
         method: asked.method,
+        // No service answers so: whoever does would be sent what was asked, with its secrets.
+        redirect: 'error',
         headers: { accept: 'application/json', ...authorizationBy(access), ...asked.headers },
         ...(asked.body === undefined ? {} : { body: asked.body }),
         ...(asked.body instanceof ReadableStream ? { duplex: 'half' } : {}),

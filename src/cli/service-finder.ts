@@ -83,7 +83,7 @@ class SomethingElse extends Error {
 class Untrusted extends SomethingElse {}
 
 async function probe(url: string, signal: AbortSignal): Promise<FoundService> {
-  const response = await fetch(`${url}/healthz`, { signal }).catch((error: unknown) => {
+  const response = await fetch(`${url}/healthz`, { signal, redirect: 'error' }).catch((error: unknown) => {
     throw tlsReason(error) ? new Untrusted(url, 'has a certificate that is not trusted here') : error;
   });
   await response.arrayBuffer();
