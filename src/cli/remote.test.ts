@@ -4,7 +4,9 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, test } from 'node:test';
+import { type ConnectionOptions, connect } from 'node:tls';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { createConsoleServer } from '../rest/console-server.ts';
 import { createLoopbackCertificate } from '../simulator/loopback-certificate.ts';
@@ -41,6 +43,22 @@ test('a service whose certificate nobody vouches for gets no token', async () =>
   const { code, errors } = await bramble(['--url', url, '--token', admin.token, 'status']);
   assert.equal(code, exitCode.unreachable, errors);
   assert.match(errors, /certificate that is not trusted here: name its authority with --url-ca/);
+});
+
+test('over TLS browsers are told to stay with it, and nobody speaks less than 1.2', async () => {
+  const port = Number(new URL(url).port);
+  const speak = async (versions: ConnectionOptions) => {
+    const socket = connect({ host: '127.0.0.1', port, servername: 'localhost', ca: caPem, ...versions });
+    socket.end('GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n');
+    return await text(socket);
+  };
+  const old = { minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
+  for (const maxVersion of ['TLSv1', 'TLSv1.1'] as const) {
+    await assert.rejects(speak({ ...old, maxVersion }), /protocol version/i, maxVersion);
+  }
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    assert.match(await speak({ ...old, maxVersion }), /^strict-transport-security: max-age=31536000\r$/im, maxVersion);
+  }
 });
 
 test('with the authority of the domain the command line works over TLS', async () => {

@@ -23,6 +23,9 @@ export function commonHeaders(scheme: 'http' | 'https'): Headers {
 /** Of what is no page: should a browser show it as one, it does nothing. */
 export const inertHeaders: Headers = { 'content-security-policy': "default-src 'none'; frame-ancestors 'none'" };
 
+/** Of the API, whichever port it is asked at: what it says is for who asks, and for no cache. */
+export const apiHeaders: Headers = { ...always, ...inertHeaders, 'cache-control': 'no-store' };
+
 /** The page with a nonce of its own, and the policy that names it. */
 export function pageAnswer(html: string): { html: string; headers: Headers } {
   const nonce = randomBytes(18).toString('base64url');

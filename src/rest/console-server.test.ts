@@ -142,7 +142,8 @@ test('every answer tells browsers to be strict, and who gives it', async () => {
     assert.deepEqual([sniff, frames, referrer], ['nosniff', 'DENY', 'no-referrer'], path);
     assert.equal(headers['bramble-served-by'], 'coordinator', path);
   }
-  assert.equal((await get('/', { method: 'DELETE' })).status, 405);
+  for (const method of ['DELETE', 'TRACE']) assert.equal((await get('/', { method })).status, 405);
+  assert.match((await get('/metrics')).text, /own$/, 'figures of the process are not told here');
 });
 
 test('who was accepted just before the end is still heard and answered', async () => {

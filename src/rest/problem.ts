@@ -8,6 +8,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import type * as z from 'zod';
 import { type problem, problemMediaType } from '../api/shapes.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
+import { apiHeaders } from './console-headers.ts';
 import { errorAnswer } from './http-errors.ts';
 
 type Problem = z.output<typeof problem>;
@@ -48,7 +49,7 @@ export function answerProblems(app: FastifyInstance, log: { error(fields: object
 function sendProblem(reply: FastifyReply, body: Problem): FastifyReply {
   const { retryAfterSeconds } = body.details;
   if (typeof retryAfterSeconds === 'number') reply.header('retry-after', retryAfterSeconds);
-  return reply.status(body.status).type(problemMediaType).send(body);
+  return reply.headers(apiHeaders).status(body.status).type(problemMediaType).send(body);
 }
 
 /** Options of every REST server: failures before a route is found, such as an undecodable path, get the same form. */
@@ -73,6 +74,7 @@ function unreadRequestAnswer({ code }: NodeJS.ErrnoException): string {
     `Content-Type: ${problemMediaType}; charset=utf-8`,
     `Content-Length: ${Buffer.byteLength(text)}`,
     'Connection: close',
+    ...Object.entries(apiHeaders).map(([name, value]) => `${name}: ${value}`),
     '',
     text,
   ].join('\r\n');

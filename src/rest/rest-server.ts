@@ -9,6 +9,7 @@ import { serializerCompiler } from 'fastify-type-provider-zod';
 import { abilitiesHeader } from '../api/client.ts';
 import type { BrambleError } from '../base/errors.ts';
 import { type BodyPatience, defaultBodyPatience, limitBodyTime } from './body-deadline.ts';
+import { apiHeaders } from './console-headers.ts';
 import { endConnectionsOnClose, orderlyClose } from './orderly-close.ts';
 import { answerProblems, answersBeforeRoutes } from './problem.ts';
 import { takeStrictInput } from './strict-input.ts';
@@ -39,6 +40,7 @@ export function createRestServer(options: RestServerOptions): FastifyInstance {
     bodyLimit: options.maxBodyBytes,
     logger: false,
   });
+  app.addHook('onRequest', async (_request, reply) => void reply.headers(apiHeaders));
   answerProblems(app, options.log);
   const { abilities = [] } = options;
   if (abilities.length > 0)

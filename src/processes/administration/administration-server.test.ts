@@ -64,6 +64,17 @@ test('a failure is answered as problem details, which contain what earlier clien
   });
 });
 
+test('no browser keeps an answer, or shows it as a page', async () => {
+  for (const path of ['/api/v1/status', '/api/v1/openapi.json', '/api/v1/none', '/%ff']) {
+    const { headers } = await fetch(`${admin.url}${path}`);
+    assert.deepEqual(
+      ['cache-control', 'x-content-type-options', 'content-security-policy'].map((name) => headers.get(name)),
+      ['no-store', 'nosniff', "default-src 'none'; frame-ancestors 'none'"],
+      path,
+    );
+  }
+});
+
 test('what no route gets to see is answered in the same form', async () => {
   const unread = async (text: string) => {
     const socket = connect(Number(new URL(admin.url).port), '127.0.0.1');
@@ -75,6 +86,10 @@ test('what no route gets to see is answered in the same form', async () => {
   assert.equal(await unread('no request\r\n\r\n'), 'urn:bramble:ERR_BAD_REQUEST');
   assert.equal(await unread(`GET / HTTP/1.1\r\nx: ${'x'.repeat(20_000)}`), 'urn:bramble:ERR_HEADERS_TOO_LARGE');
   assert.equal(await unread('GET /%ff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'), 'urn:bramble:ERR_INPUT');
+  assert.equal(
+    await unread('TRACE /api/v1/me HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'),
+    'urn:bramble:ERR_NOT_FOUND',
+  );
   assert.equal(await unread('GET /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n'), 'urn:bramble:ERR_NOT_FOUND');
 });
 

@@ -4,7 +4,7 @@ import { connect, type Http2ServerRequest } from 'node:http2';
 import { after, before, describe, test } from 'node:test';
 import { until } from '../../testing/condition.ts';
 import type { RouterLink } from './link-registry.ts';
-import { ask, askRaw, createStage, newToken, nextUp, type Stage } from './router-fixture.ts';
+import { ask, askRaw, connectRaw, createStage, newToken, nextUp, type Stage } from './router-fixture.ts';
 
 describe('at the edge, a request', () => {
   let stage: Stage;
@@ -47,6 +47,17 @@ describe('at the edge, a request', () => {
     assert.equal(stage.router.links.get('S00000001'), link);
     assert.equal((await ask(stage, path)).status, 200);
   }
+
+  test('is taken over TLS 1.2 and later only', async () => {
+    const old = { minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
+    for (const maxVersion of ['TLSv1', 'TLSv1.1'] as const) {
+      await assert.rejects(connectRaw(stage, { ...old, maxVersion }), /protocol version/i, maxVersion);
+    }
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      (await connectRaw(stage, { ...old, maxVersion })).destroy();
+    }
+    await unharmed();
+  });
 
   test('without one clear Host is refused by the router, with body and code, and reaches no instance', async () => {
     const before = served;
