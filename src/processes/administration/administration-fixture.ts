@@ -18,7 +18,7 @@ import type { Platforms } from '../../platforms/port.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import { seedPolicies } from '../../policies/preconfigured-policies.ts';
 import { healthHandler } from '../../process/health.ts';
-import { silentLogger } from '../../process/log/logger.ts';
+import { type Logger, silentLogger } from '../../process/log/logger.ts';
 import { ownFeatures } from '../../registry/own-release.ts';
 import { thisRelease } from '../../release/this-release.ts';
 import { jsonCaller } from '../../rest/json-call-fixture.ts';
@@ -43,9 +43,11 @@ export interface AdministrationFixture {
 /** A domain of this release with the instances `one` and `two`, and its administration service. */
 export async function startAdministration({
   platforms = registeredPlatforms,
+  log = silentLogger,
   ...options
 }: Pick<AdministrationServerOptions, 'bodyPatience' | 'rates'> & {
   readonly platforms?: Platforms;
+  readonly log?: Logger;
 } = {}): Promise<AdministrationFixture> {
   const database = await createTestDatabase();
   const db = openDatabase(database.url, { applicationName: 'bramble/administration/admin-1@test#1' });
@@ -62,7 +64,7 @@ export async function startAdministration({
     home,
     masterKeys,
     names: createNameLookups(),
-    log: silentLogger,
+    log,
   };
   const app = await administrationServer({
     ...options,

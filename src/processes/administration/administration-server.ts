@@ -8,6 +8,7 @@ import { auditRequests } from '../../access/audited-request.ts';
 import { authenticate } from '../../access/authentication.ts';
 import { createProviderClient } from '../../access/openid/provider-client.ts';
 import type { Rates } from '../../access/rate-limits.ts';
+import { logRefusals } from '../../access/refusal-log.ts';
 import { passkeyRoutes } from '../../access/routes/passkeys.ts';
 import { sessionRoutes } from '../../access/routes/sessions.ts';
 import { signInRoutes } from '../../access/routes/sign-in.ts';
@@ -61,6 +62,7 @@ export async function administrationServer(options: AdministrationServerOptions)
   const desk = await signInDesk(context);
   await describeApi(app, context.release, desk.cookies.nameOf('session'));
   if (options.health) answerHealthPaths(app, options.health);
+  logRefusals(app, context.log);
   authenticate(app, context.db, desk, options.rates);
   keepWithinGroups(app, context.db);
   auditRequests(app, { component: context.name, host: context.host }, context);

@@ -13,7 +13,7 @@ export async function startCoordinatorEndpoint(db: Database, health: HealthHandl
   const home = await mkdtemp(join(tmpdir(), 'bramble-coordinator-'));
   const endpoint = await openCoordinatorEndpoint({
     ...{ db, home, host: 'here', name: 'upgrade-coordinator', features: [], platforms: registeredPlatforms, health },
-    log: { error: () => undefined },
+    log: { error: () => undefined, warn: () => undefined },
   });
   return {
     url: endpoint.url,

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { auditRequests, recordedRequest } from '../../access/audited-request.ts';
 import { authenticate } from '../../access/authentication.ts';
+import { logRefusals } from '../../access/refusal-log.ts';
 import { passkeyRoutes } from '../../access/routes/passkeys.ts';
 import { sessionRoutes } from '../../access/routes/sessions.ts';
 import { signInRoutes } from '../../access/routes/sign-in.ts';
@@ -41,7 +42,7 @@ interface CoordinatorEndpointOptions {
   features: readonly Feature[];
   platforms: Platforms;
   health: HealthHandler;
-  log: { error(fields: object, message: string): void };
+  log: Record<'error' | 'warn', (fields: object, message: string) => void>;
 }
 
 export interface CoordinatorEndpoint {
@@ -81,6 +82,7 @@ export async function openCoordinatorEndpoint(options: CoordinatorEndpointOption
     openidProviders: async () => [],
     isOpen: () => hasTable(db, 'administrator_identity'),
   };
+  logRefusals(app, options.log);
   authenticate(app, db, desk);
   // Before the expansion its schema has no place for keys; what it does is refused when it was done already.
   auditRequests(app, { component: name, host }, null);
