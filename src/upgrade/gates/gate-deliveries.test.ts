@@ -7,7 +7,8 @@ import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { takeBackSilent } from '../../deliveries/suspects.ts';
 import { insertUpgrade } from '../state/upgrade-store.ts';
-import { insertAssignments, insertWaves } from '../state/wave-store.ts';
+import { insertAssignments } from '../state/wave-accounts.ts';
+import { insertWaves } from '../state/wave-store.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';
 import { readDeliveries } from './gate-deliveries.ts';
 

@@ -21,7 +21,8 @@ import {
   type Upgrade,
   type UpgradeEvent,
 } from '../state/upgrade-store.ts';
-import { listWaves, readWaveMoves, soakingSince, type Wave } from '../state/wave-store.ts';
+import { readWaveMoves } from '../state/wave-accounts.ts';
+import { listWaves, soakingSince, type Wave } from '../state/wave-store.ts';
 import { listNotReturned } from '../steps/in-place-steps.ts';
 import { countReplacedAccounts } from '../waves/replaced-accounts.ts';
 import { readWaits } from './wait-facts.ts';

@@ -14,7 +14,8 @@ import { readDecisionSince } from '../state/awaited-decision.ts';
 import { finalDecision } from '../state/upgrade-states.ts';
 import { hasReached } from '../state/upgrade-steps.ts';
 import { readPauseCause, type Upgrade } from '../state/upgrade-store.ts';
-import { acceptedBy, runningSince, soakingSince, type Wave, type WaveMoves } from '../state/wave-store.ts';
+import type { WaveMoves } from '../state/wave-accounts.ts';
+import { acceptedBy, runningSince, soakingSince, type Wave } from '../state/wave-store.ts';
 import type { AccountBehind, BlockingSession, Wait, WaitFacts, WaveFacts } from './wait.ts';
 import { waitsOf } from './waits.ts';
 

@@ -28,15 +28,11 @@ import {
   changeAssignment,
   countAssigned,
   insertAssignments,
-  insertWaves,
   listLatecomers,
   listUnmoved,
-  listWaves,
   readWaveMoves,
-  reopenWaves,
-  setWaveGate,
-  setWaveState,
-} from './wave-store.ts';
+} from './wave-accounts.ts';
+import { insertWaves, listWaves, reopenWaves, setWaveGate, setWaveState } from './wave-store.ts';
 
 const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });

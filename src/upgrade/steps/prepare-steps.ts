@@ -34,7 +34,8 @@ import {
   transition,
   type Upgrade,
 } from '../state/upgrade-store.ts';
-import { type Assignment, insertAssignments, insertWaves } from '../state/wave-store.ts';
+import { type Assignment, insertAssignments } from '../state/wave-accounts.ts';
+import { insertWaves } from '../state/wave-store.ts';
 import { divideReplacements } from './in-place-steps.ts';
 import { comparePlan, completeInstancesOrPause } from './instance-steps.ts';
 import { administrationsToStart } from './late-administrations.ts';

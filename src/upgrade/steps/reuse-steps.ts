@@ -10,7 +10,7 @@ import { missingOf, notYetRunning } from '../components/component-readiness.ts';
 import { lockOccupied } from '../components/instances-behind.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
 import { mergeProgress, recordUpgradeEvent, type Upgrade } from '../state/upgrade-store.ts';
-import { listDestinations } from '../state/wave-store.ts';
+import { listDestinations } from '../state/wave-accounts.ts';
 import { countFailedMoves, moveStragglers } from '../waves/latecomers.ts';
 import { describeInstance, instanceId } from './new-instances.ts';
 import { pauseStep, pauseUpgrade } from './pausing.ts';

@@ -4,7 +4,8 @@
 import { counted } from '../../base/counted.ts';
 import type { Schedule } from '../state/schedule-windows.ts';
 import { recordUpgradeEvent, transition, type Upgrade } from '../state/upgrade-store.ts';
-import { acceptedBy, listWaves, readWaveMoves, setWaveState, type Wave, type WaveMoves } from '../state/wave-store.ts';
+import { readWaveMoves, type WaveMoves } from '../state/wave-accounts.ts';
+import { acceptedBy, listWaves, setWaveState, type Wave } from '../state/wave-store.ts';
 import { listAbsentDestinations, listAbsentFromWave } from '../waves/absent-destinations.ts';
 import { joinLatecomers, queueMoves } from '../waves/latecomers.ts';
 import { awaitOutOfReach, leaveThem, outOfReachText } from '../waves/out-of-reach-rule.ts';

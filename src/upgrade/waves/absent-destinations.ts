@@ -6,7 +6,7 @@ import type { UpgradeId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
 import { type AbsentProcess, listAbsent } from '../components/absent-processes.ts';
 import type { Upgrade } from '../state/upgrade-store.ts';
-import { listAwaitedDestinations, listDestinations } from '../state/wave-store.ts';
+import { listAwaitedDestinations, listDestinations } from '../state/wave-accounts.ts';
 
 /** Of these instances. Only while one is not at work is the queue looked through for moves to it. */
 export async function listAbsentDestinations(

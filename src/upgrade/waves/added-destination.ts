@@ -9,7 +9,7 @@ import type { Transaction } from '../../database/connection.ts';
 import { createShares } from '../state/shares.ts';
 import type { NewInstance } from '../state/upgrade-plan.ts';
 import type { Upgrade } from '../state/upgrade-store.ts';
-import { changeDestinations, countAssigned, listWaitingAssignments } from '../state/wave-store.ts';
+import { changeDestinations, countAssigned, listWaitingAssignments } from '../state/wave-accounts.ts';
 
 /** Returns how many accounts go there from now on, and the last wave that has some of them. */
 export async function shareWithAdded(

@@ -17,14 +17,12 @@ import {
   closeOutOfReachElsewhere,
   countAssigned,
   insertAssignments,
-  insertWaves,
   listLatecomers,
   listUnmoved,
-  listWaves,
   readWaveMoves,
-  setWaveState,
   type UnmovedAccount,
-} from '../state/wave-store.ts';
+} from '../state/wave-accounts.ts';
+import { insertWaves, listWaves, setWaveState } from '../state/wave-store.ts';
 
 /**
  * The wave for accounts whose new instance no wave has had. `last-wave` while the upgrade is finalized: nothing can go back
