@@ -3,11 +3,7 @@
  * more. On the host where the domain was created it fetches what is wanted and missing, once others have joined, and removes nothing.
  * Until a wanted release is there, what runs of an earlier one keeps running. Every host reports which it has.
  */
-import { existsSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
-import path from 'node:path';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
-import { isReleaseNumber } from '../../base/release-number.ts';
 import { type Database, openDatabase } from '../../database/connection.ts';
 import { isUndefinedTable } from '../../database/sql-state.ts';
 import { fetchesReleases } from '../../distribution/host-signer.ts';
@@ -15,9 +11,8 @@ import { fetchRelease } from '../../distribution/release-fetch.ts';
 import { reportReleases } from '../../distribution/release-report.ts';
 import { storedReleases } from '../../distribution/release-store.ts';
 import { hasJoined } from '../../hosts/host-key.ts';
-import { manifestName } from '../../release/manifest.ts';
-import { signatureSuffix } from '../../release/signature.ts';
 import type { OnEvent } from './events.ts';
+import { installedReleases } from './installed-releases.ts';
 
 export interface HostReleases {
   /** Whether processes of it must wait until it is fetched. False while no host has joined: then an operator installs it. */
@@ -37,7 +32,7 @@ interface HostReleasesOptions {
 const lookEveryMs = 10_000;
 
 export function createHostReleases({ home, host, release: own, onEvent }: HostReleasesOptions): HostReleases {
-  const folder = path.join(home, 'releases');
+  const installed = installedReleases(home);
   /** What was last told of each. */
   const told = new Map<string, string>();
   /** What this supervisor told the database. Where it asks there anyway it tells again: a failover or a restore may have lost it. */
@@ -45,24 +40,22 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
   let looking = false;
   let lookAtMs = 0;
 
-  const isInstalled = (release: string) => existsSync(path.join(folder, release, manifestName));
-
   function follows(wanted: readonly string[]): boolean {
     if (!fetchesReleases(home)) return false;
-    return hasJoined(home) || wanted.some((release) => !isInstalled(release));
+    return hasJoined(home) || wanted.some((release) => !installed.has(release));
   }
 
   async function turn(databaseUrl: string, wanted: readonly string[]): Promise<void> {
     const isFollowing = follows(wanted);
     // On an idle host that did not join there is nothing to ask or to tell.
-    if (!isFollowing && (await listInstalled()).join() === reported) return;
+    if (!isFollowing && (await installed.list()).join() === reported) return;
     const applicationName = `bramble/supervisor@${host}#${process.pid}`.slice(0, 63);
     const db = openDatabase(databaseUrl, { applicationName, max: 1 });
     try {
       if (isFollowing) await follow(db, wanted);
-      const installed = await listInstalled();
-      await reportReleases(db, host, installed);
-      reported = installed.join();
+      const present = await installed.list();
+      await reportReleases(db, host, present);
+      reported = present.join();
     } catch (error) {
       // Before an upgrade has expanded the schema there is nothing to look at, and nowhere to report.
       if (!isUndefinedTable(error)) tell('all', error);
@@ -74,10 +67,14 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
   async function follow(db: Database, wanted: readonly string[]): Promise<void> {
     const stored = [...(await storedReleases(db)).keys()];
     const fetched = new Set([...wanted, ...(hasJoined(home) ? stored : [])]);
-    for (const release of fetched) if (!isInstalled(release)) await fetch(db, release);
+    for (const release of fetched) if (!installed.has(release)) await fetch(db, release);
     if (!hasJoined(home)) return;
     const kept = new Set([own, ...wanted, ...stored]);
-    for (const release of await listInstalled()) if (!kept.has(release)) await remove(release);
+    for (const release of await installed.list()) {
+      if (kept.has(release)) continue;
+      await installed.remove(release);
+      onEvent({ type: 'release-removed', release });
+    }
   }
 
   async function fetch(db: Database, release: string): Promise<void> {
@@ -89,17 +86,6 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
     }
   }
 
-  async function remove(release: string): Promise<void> {
-    await rm(path.join(folder, release), { recursive: true, force: true });
-    await rm(path.join(folder, `${release}${signatureSuffix}`), { force: true });
-    onEvent({ type: 'release-removed', release });
-  }
-
-  async function listInstalled(): Promise<string[]> {
-    const names = await readdir(folder).catch((): string[] => []);
-    return names.filter((name) => isReleaseNumber(name) && isInstalled(name)).sort();
-  }
-
   function tell(release: string, reason: unknown): void {
     const message = typeof reason === 'string' ? reason : messageOf(reason);
     if (told.get(release) === message) return;
@@ -109,9 +95,9 @@ export function createHostReleases({ home, host, release: own, onEvent }: HostRe
   }
 
   return {
-    awaits: (release) => !isInstalled(release) && fetchesReleases(home),
+    awaits: (release) => !installed.has(release) && fetchesReleases(home),
     look(databaseUrl, wanted) {
-      const isMissing = wanted.some((release) => !isInstalled(release)) && fetchesReleases(home);
+      const isMissing = wanted.some((release) => !installed.has(release)) && fetchesReleases(home);
       if (looking || (!isMissing && performance.now() < lookAtMs)) return;
       looking = true;
       void turn(databaseUrl, wanted).finally(() => {
