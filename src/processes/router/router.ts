@@ -112,20 +112,23 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
   const links = new LinkRegistry(now);
   links.expect(memory.linkedBefore);
   const patience = new LinkPatience({ links, now, patienceMs: options.linkPatienceMs ?? 10_000 });
-  const isRevoked = (serial: string) => memory.admission.isRevoked(serial);
-  const routes = new RouteDirectory({ links, trust, isRevoked, log, now: clock.now });
+  const { admission } = memory;
+  const routes = new RouteDirectory({
+    links,
+    trust,
+    isRevoked: (serial) => admission.isRevoked(serial),
+    log,
+    now: clock.now,
+  });
   const counter = new OutcomeCounter();
   const outcomes = createOutcomeReporter({
     ...{ router: component.name, links, counter, log, now },
     ...(options.reportOutcomesEveryMs !== undefined && { everyMs: options.reportOutcomesEveryMs }),
   });
+  const { listener, tunnelsOpen } = createEdge(options, { links, routes, outcomes: counter, patience, now });
   const acceptor = createLinkAcceptor({
-    ...options,
-    domainAuthorityPem: trust.pem,
-    routerName: component.name,
-    linkVersions: component.linkVersions,
-    admission: memory.admission,
-    links,
+    ...{ ...options, domainAuthorityPem: trust.pem, admission, links },
+    ...{ routerName: component.name, linkVersions: component.linkVersions },
     onLink: (link) => {
       memory.addLinked(link.identifier);
       formerLinks.back(link.identifier);
@@ -146,18 +149,8 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     closeUntrusted(trust, links, acceptor, log);
   };
   let present: Pick<RouterFile, 'certificatePem' | 'privateKeyPem'> = options;
-  let tunnelsOpen = 0;
-  const onCount = (change: 1 | -1) => {
-    tunnelsOpen += change;
-  };
-  const { tunnelHost } = options;
-  const listener = createPublicListener({
-    ...{ ...options, tunnelHost, limits: publicLimits(hostLimits(), options.limits) },
-    forward: createForwarder({ links, routes, platforms: options.platforms, outcomes: counter, patience, now }),
-    tunnel: createTunnelOpener({ ...options, tunnelHost, links, routes, patience, now, onCount }),
-  });
   const registration = createRouterRegistration({
-    ...{ component, links, log, tunnelsOpen: () => tunnelsOpen },
+    ...{ component, links, log, tunnelsOpen },
     authorities: () => ({
       trusts: trust.fingerprints,
       credentialBy: issuerAmong(new X509Certificate(present.certificatePem), trust.authorities),
@@ -165,7 +158,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     everyMs: options.registerEveryMs ?? 2000,
   });
   const drain = createRouterDrain({
-    ...{ memory, links, listener, outcomes, registration, log, tunnelsOpen: () => tunnelsOpen },
+    ...{ memory, links, listener, outcomes, registration, log, tunnelsOpen },
     ...{ srpServer: acceptor.server, pauseMs: options.pauseMs ?? usualPauseMs },
   });
   outcomes.run();
@@ -177,7 +170,7 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     routes,
     formerLinks: formerLinks.allBack,
     get tunnelsOpen() {
-      return tunnelsOpen;
+      return tunnelsOpen();
     },
     connections: listener.connections,
     get requestsUnderWay() {
@@ -194,6 +187,29 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
       present = file;
     },
   };
+}
+
+interface EdgeParts {
+  links: LinkRegistry;
+  routes: RouteDirectory;
+  outcomes: OutcomeCounter;
+  patience: LinkPatience;
+  now: () => number;
+}
+
+/** The public port, from which requests and tunnels go to links. */
+function createEdge(options: RouterOptions, parts: EdgeParts): { listener: PublicListener; tunnelsOpen: () => number } {
+  const { platforms, tunnelHost } = options;
+  let tunnelsOpen = 0;
+  const onCount = (change: 1 | -1) => {
+    tunnelsOpen += change;
+  };
+  const listener = createPublicListener({
+    ...{ ...options, tunnelHost, limits: publicLimits(hostLimits(), options.limits) },
+    forward: createForwarder({ ...parts, platforms }),
+    tunnel: createTunnelOpener({ ...options, ...parts, tunnelHost, onCount }),
+  });
+  return { listener, tunnelsOpen: () => tunnelsOpen };
 }
 
 /** Links of revoked credentials are told why, and closed. */
