@@ -22,6 +22,7 @@ import { figureRoutes } from './figures.ts';
 import { groupRoutes } from './groups.ts';
 import { hostRoutes } from './hosts.ts';
 import { instanceRoutes } from './instances.ts';
+import { mailServerRoutes } from './mail-server.ts';
 import { masterKeyRoutes } from './master-keys.ts';
 import { moveControlRoutes, moveRoutes } from './moves.ts';
 import { noticeRoutes } from './notices.ts';
@@ -70,6 +71,7 @@ const resources = [
   releaseSignerRoutes,
   upgradePlugin,
   noticeRoutes,
+  mailServerRoutes,
   tokenRoutes,
   roleRoutes,
   administratorRoutes,

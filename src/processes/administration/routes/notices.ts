@@ -1,11 +1,9 @@
-/** Who is told what, and the mail server. */
+/** Who is told what. */
 import type { FastifyPluginAsync } from 'fastify';
 import { noticeOperations } from '../../../api/notices.ts';
-import { BrambleError } from '../../../base/errors.ts';
 import { newId } from '../../../base/ids.ts';
 import { notFound } from '../../../base/not-found.ts';
 import { recordEvent } from '../../../domain/events.ts';
-import { removeMailServer, setMailServer, shownMailServer } from '../../../notices/mail-server-store.ts';
 import {
   addTarget,
   changeKey,
@@ -16,14 +14,13 @@ import {
   removeTarget,
 } from '../../../notices/target-store.ts';
 import { teller } from '../../../notices/tell.ts';
-import { answerEtag, refuseStale } from '../../../rest/etag.ts';
+import { refuseStale } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
+import { neverThere } from './mail-server.ts';
 
 /** More than an attempt takes. */
 const testMs = 60_000;
-
-const mailServerRow = { table: 'notice_mail_server' } as const;
 
 export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
@@ -76,31 +73,6 @@ export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync
       return { delivered: kind === 'delivered', answer };
     });
 
-    serve(app, noticeOperations.mailServer, async (_request, reply) => {
-      await answerEtag(context.db, reply, mailServerRow);
-      return { mailServer: await shownMailServer(context.db) };
-    });
-
-    serve(
-      app,
-      noticeOperations.setMailServer,
-      async ({ body, headers }) =>
-        await write(context, async (tx) => {
-          await refuseStale(tx, { headers }, mailServerRow);
-          await setMailServer(tx, context.masterKeys, body);
-          return (await shownMailServer(tx)) ?? neverThere();
-        }),
-    );
-
-    serve(app, noticeOperations.removeMailServer, async (request) => {
-      await write(context, async (tx) => {
-        await refuseStale(tx, request, mailServerRow);
-        if ((await removeMailServer(tx)) === 'not-found') {
-          throw new BrambleError('ERR_NOT_FOUND', 'There is no mail server.');
-        }
-      });
-    });
-
     serve(app, noticeOperations.remove, async ({ params: { name }, headers }) => {
       await write(context, async (tx) => {
         await refuseStale(tx, { headers }, { table: 'notice_target', key: name });
@@ -108,8 +80,4 @@ export function noticeRoutes(context: AdministrationContext): FastifyPluginAsync
       });
     });
   };
-}
-
-function neverThere(): never {
-  throw new BrambleError('ERR_INTERNAL', 'What was just written is not there.');
 }
