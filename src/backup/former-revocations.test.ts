@@ -89,7 +89,8 @@ test('the newest list that the domain itself signed is taken into the restored d
     ...{ name: 'ada', displayName: '', role: 'security', groups: null, createdBy: 'test' },
   });
   const { code } = await makeInvitation(db, ada, 'test');
-  const session = await insertSession(db, { administratorId: ada, method: 'password', address: '::1', client: '' });
+  const opened = { administratorId: ada, method: 'password', secondFactor: false, address: '::1', client: '' };
+  const session = await insertSession(db, opened);
   assert.ok((await findCode(db, code)) && (await findSession(db, session)));
   const settled = await settleRestored(url, head, by, { lists, masterKeys });
   assert.deepEqual(

@@ -35,6 +35,7 @@ import { readEffects } from '../../src/upgrade/operations/effects.ts';
 import { sendAgain } from '../../src/upgrade/operations/send-again.ts';
 import type { NewInstance } from '../../src/upgrade/state/upgrade-plan.ts';
 import { readDestinations } from '../../src/upgrade/state/upgrade-store.ts';
+import * as waveAccounts from '../../src/upgrade/state/wave-accounts.ts';
 import * as waveStore from '../../src/upgrade/state/wave-store.ts';
 import { insertTestProcess } from '../../src/upgrade/steps/domain-fixture.ts';
 import * as homewardMoves from '../../src/upgrade/steps/homeward-moves.ts';
@@ -316,11 +317,11 @@ export const hotStatements: readonly HotStatement[] = [
   },
   {
     name: 'waves: the look at one',
-    of: [waveStore.listWaves, waveStore.readWaveMoves, waveStore.setWaveGate],
+    of: [waveStore.listWaves, waveAccounts.readWaveMoves, waveStore.setWaveGate],
     maxRows: { perAccount: 8 },
     run: async (q, { upgradeId }) => {
       await waveStore.listWaves(q, upgradeId);
-      await waveStore.readWaveMoves(q, upgradeId, 2);
+      await waveAccounts.readWaveMoves(q, upgradeId, 2);
       await waveStore.setWaveGate(q, upgradeId, 2, { answer: 'pass', reasons: [] });
     },
   },
@@ -336,20 +337,20 @@ export const hotStatements: readonly HotStatement[] = [
   {
     name: 'waves: queue what has not moved',
     of: [
-      waveStore.closeOutOfReachElsewhere,
-      waveStore.listUnmoved,
+      waveAccounts.closeOutOfReachElsewhere,
+      waveAccounts.listUnmoved,
       batchStore.createMoveBatch,
-      waveStore.listLatecomers,
-      waveStore.countAssigned,
+      waveAccounts.listLatecomers,
+      waveAccounts.countAssigned,
     ],
     maxRows: { perAccount: 12 },
     run: async (q, { upgradeId, here }) => {
-      await waveStore.closeOutOfReachElsewhere(q, upgradeId, 2);
+      await waveAccounts.closeOutOfReachElsewhere(q, upgradeId, 2);
       await q`update account_move set state = 'cancelled' where state = 'queued'`;
-      const moves = await waveStore.listUnmoved(q, upgradeId, 2);
+      const moves = await waveAccounts.listUnmoved(q, upgradeId, 2);
       await batchStore.createMoveBatch(q, { purpose: 'wave', createdBy: 'test', upgradeId, waveNumber: 2, moves });
-      await waveStore.listLatecomers(q, upgradeId, [here]);
-      await waveStore.countAssigned(q, upgradeId);
+      await waveAccounts.listLatecomers(q, upgradeId, [here]);
+      await waveAccounts.countAssigned(q, upgradeId);
     },
   },
   {
@@ -457,16 +458,16 @@ export const seldom: readonly unknown[] = [
   moveStore.listenForMoves,
   oweStore.announceDeliveries,
   waveStore.acceptWave,
-  waveStore.changeAssignment,
-  waveStore.changeDestinations,
-  waveStore.insertAssignment,
-  waveStore.insertAssignments,
+  waveAccounts.changeAssignment,
+  waveAccounts.changeDestinations,
+  waveAccounts.insertAssignment,
+  waveAccounts.insertAssignments,
   waveStore.insertWaves,
-  waveStore.isHomeOf,
-  waveStore.listAwaitedDestinations,
-  waveStore.listDestinations,
-  waveStore.listWaitingAssignments,
-  waveStore.movesThatStand,
+  waveAccounts.isHomeOf,
+  waveAccounts.listAwaitedDestinations,
+  waveAccounts.listDestinations,
+  waveAccounts.listWaitingAssignments,
+  waveAccounts.movesThatStand,
   waveStore.passAcceptedWave,
   waveStore.refreshWaveGate,
   waveStore.reopenWaves,
