@@ -12,6 +12,7 @@ import { rulesShape } from '../src/access/openid/rules.ts';
 import { accessFileShape } from '../src/api/access-file.ts';
 import { budgetSchema } from '../src/api/budget.ts';
 import { retentionSchema } from '../src/api/retention.ts';
+import { secondFactorRule } from '../src/api/second-factor.ts';
 import { upgradePlanSchema, waveGateShape } from '../src/api/upgrade-plan.ts';
 import { homeFilesShape } from '../src/backup/home-files.ts';
 import { backupHeadShape, backupManifestShape } from '../src/backup/manifest.ts';
@@ -97,6 +98,7 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   'setting release-signer': releaseSignerSetting,
   'setting retention': retentionSchema,
   'setting restored': restoredSetting,
+  'setting second-factor': secondFactorRule,
   'desired_process.settings administration': administrationSettings,
   'component.detail': componentDetailShape,
   'desired_process.settings connection': connectionServiceSettings,

@@ -36,6 +36,7 @@ create table administrator_session (
   digest            bytea not null unique,            -- SHA-256 of what the cookie holds
   administrator_id  uuid not null references administrator on delete cascade,
   method            text not null,
+  second_factor     boolean not null default false,   -- whether one was shown beside the first
   address           text not null,
   client            text not null,
   created_at        timestamptz not null default now(),

@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Right } from '../api/rights.ts';
 import { BrambleError } from '../base/errors.ts';
+import type { OwedFactor } from './sign-in/second-factor-rule.ts';
 
 export interface Actor {
   /** A legacy token is one of `administrator_token`: all-powerful and without end, as every token was before 1.5. */
@@ -14,6 +15,8 @@ export interface Actor {
   readonly session: string | null;
   /** When he last proved who he is. */
   readonly provenAt: Date | null;
+  /** While he owes a second factor he has no rights. */
+  readonly owes: OwedFactor;
 }
 
 /** @throws BrambleError ERR_INTERNAL on a route that answers anybody. */

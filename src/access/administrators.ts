@@ -5,7 +5,10 @@
 import { BrambleError } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { removeRecoveryCodes } from './sign-in/recovery-codes.ts';
+import { asksFactor, hasFactor } from './sign-in/second-factor-rule.ts';
 import { endSessionsOf, isOpen } from './sign-in/sessions.ts';
+import { removeTotp } from './sign-in/totp.ts';
 
 interface NewAdministrator {
   name: string;
@@ -56,6 +59,8 @@ interface ListedAdministrator {
   hasPassword: boolean;
   asksTotp: boolean;
   provider: string | null;
+  passkeys: number;
+  lacksFactor: boolean;
   sessions: number;
   createdAt: Date;
   createdBy: string;
@@ -70,6 +75,8 @@ export async function listAdministrators(q: Queryable, name: string | null = nul
               where m.administrator_id = a.id order by g.name) end as groups,
            a.state, a.password is not null as "hasPassword", a.totp_at is not null as "asksTotp",
            (select i.provider from administrator_identity i where i.administrator_id = a.id) as provider,
+           (select count(*)::int from administrator_passkey p where p.administrator_id = a.id) as passkeys,
+           ${asksFactor(q)} and not ${hasFactor(q)} as "lacksFactor",
            (select count(*)::int from administrator_session s
              where s.administrator_id = a.id and ${isOpen(q)}) as sessions,
            a.created_at as "createdAt", a.created_by as "createdBy"
@@ -83,6 +90,11 @@ export async function groupsNamed(q: Queryable, names: readonly string[]): Promi
     select id, name from account_group where name = any(${[...names]}::text[])`;
   const unknown = names.find((name) => !rows.some((row) => row.name === name));
   return unknown === undefined ? rows.map(({ id }) => id) : { unknown };
+}
+
+export async function findAdministrator(q: Queryable, name: string): Promise<{ id: string } | undefined> {
+  const [row] = await q<{ id: string }[]>`select id from administrator where lower(name) = lower(${name})`;
+  return row;
 }
 
 /** The row is locked until the transaction ends. */
@@ -157,14 +169,30 @@ export async function removeAdministrator(tx: Transaction, id: string): Promise<
   await tx`delete from administrator where id = ${id}`;
 }
 
-/** Whatever he signs in with, and his sessions. */
-export async function resetAdministrator(tx: Transaction, id: string): Promise<void> {
-  await tx`
-    update administrator set password = null, password_at = null, totp = null, totp_key = null, totp_at = null,
-           revision = revision + 1
-     where id = ${id}`;
-  await tx`delete from sign_in_code where administrator_id = ${id} and used_at is null`;
-  await tx`delete from administrator_passkey where administrator_id = ${id}`;
+/** What an administrator signs in with. */
+type Factor = 'password' | 'totp' | 'passkeys';
+
+/** Takes it away from him, and ends his sessions. What he has besides is asked as before. */
+export async function removeFactor(tx: Transaction, id: string, factor: Factor): Promise<void> {
+  await removals[factor](tx, id);
   await tx`delete from administrator_browser where administrator_id = ${id}`;
   await endSessionsOf(tx, id);
+}
+
+const removals: Readonly<Record<Factor, (tx: Transaction, id: string) => Promise<void>>> = {
+  password: async (tx, id) => {
+    await tx`
+      update administrator set password = null, password_at = null, revision = revision + 1 where id = ${id}`;
+    await tx`
+      delete from sign_in_code where administrator_id = ${id} and purpose = 'invitation' and used_at is null`;
+  },
+  totp: async (tx, id) => {
+    await removeTotp(tx, id);
+    await removeRecoveryCodes(tx, id);
+  },
+  passkeys: async (tx, id) => void (await tx`delete from administrator_passkey where administrator_id = ${id}`),
+};
+
+export async function resetAdministrator(tx: Transaction, id: string): Promise<void> {
+  for (const factor of ['password', 'totp', 'passkeys'] as const) await removeFactor(tx, id, factor);
 }

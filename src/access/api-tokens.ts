@@ -87,6 +87,7 @@ export async function actorOfApiToken(q: Queryable, digest: Buffer): Promise<Act
     groups,
     session: null,
     provenAt: null,
+    owes: null,
   };
 }
 

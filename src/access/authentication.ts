@@ -78,7 +78,16 @@ async function actorOfLegacyToken(q: Queryable, digest: Buffer): Promise<Actor |
     select id, name, digest from administrator_token where digest = ${digest} and revoked_at is null`;
   if (row === undefined || !timingSafeEqual(row.digest, digest)) return undefined;
   const { id, name } = row;
-  return { kind: 'legacy-token', id, name, rights: everything, groups: null, session: null, provenAt: null };
+  return {
+    kind: 'legacy-token',
+    id,
+    name,
+    rights: everything,
+    groups: null,
+    session: null,
+    provenAt: null,
+    owes: null,
+  };
 }
 
 function bearerToken(request: FastifyRequest): string {

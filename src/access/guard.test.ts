@@ -11,7 +11,7 @@ import type { Actor } from './actor.ts';
 import { guard } from './guard.ts';
 
 const requestOf = (role: PredefinedRole | null) => {
-  const facts = { kind: 'token', id: 't', groups: null, session: null, provenAt: null } as const;
+  const facts = { kind: 'token', id: 't', groups: null, session: null, provenAt: null, owes: null } as const;
   const actor: Actor | null = role === null ? null : { ...facts, name: role, rights: new Set(rightsOf(role)) };
   return { actor } as FastifyRequest;
 };

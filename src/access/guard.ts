@@ -8,12 +8,21 @@ import { purposeOf, type Right, rolesWith } from '../api/rights.ts';
 import { BrambleError } from '../base/errors.ts';
 import { type Actor, actorOf } from './actor.ts';
 
-export function guard({ right, scope }: Operation): (request: FastifyRequest) => Promise<void> {
+export function guard(operation: Operation): (request: FastifyRequest) => Promise<void> {
+  const { right, scope, withoutFactor } = operation;
   return async (request) => {
     if (right === 'open') return;
     const actor = actorOf(request);
+    if (actor.owes !== null && withoutFactor !== 'always' && withoutFactor !== actor.owes) throw factorOwed(actor);
     if (right !== 'signed-in') assertRight(actor, right, scope !== undefined);
   };
+}
+
+function factorOwed({ name, owes }: Actor): BrambleError {
+  const how = owes === 'enrolment' ? 'Set up an authenticator or a passkey' : 'Show your passkey or authenticator';
+  return new BrambleError('ERR_SECOND_FACTOR', `A second factor is asked of ${name}. ${how} first, in the console.`, {
+    details: { owes },
+  });
 }
 
 /** @throws BrambleError ERR_RIGHT_MISSING */

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import type { Operations } from './operation.ts';
 import { smallList } from './paging.ts';
+import { passkey } from './passkeys.ts';
 import { byName, instant, name, nothing, word } from './shapes.ts';
 import { typedName, typedText } from './typed-text.ts';
 
@@ -22,6 +23,9 @@ const administrator = z.object({
   asksTotp: z.boolean(),
   /** The OpenID provider at which alone he signs in, and which says his role and groups; null if he signs in here. */
   provider: z.string().nullable().default(null),
+  passkeys: z.number(),
+  /** Whether a second factor is asked of him, and he has yet to set one up. */
+  lacksFactor: z.boolean(),
   sessions: z.number(),
   createdAt: instant,
   createdBy: z.string(),
@@ -98,6 +102,63 @@ export const administratorOperations = {
     right: 'access.write',
     params: byName,
     answer: oneTimeCode,
+  },
+  resetPassword: {
+    ...{
+      method: 'POST',
+      path: '/administrators/:name/reset-password',
+      tag,
+      summary: 'Take an administrator’s password away, and nothing else that he signs in with',
+    },
+    description:
+      'His sessions end; the answer has a one-time code for a new password. His authenticator is asked as before.',
+    right: 'access.write',
+    params: byName,
+    answer: oneTimeCode,
+  },
+  removeTotp: {
+    ...{
+      method: 'DELETE',
+      path: '/administrators/:name/totp',
+      tag,
+      summary: 'Take an administrator’s authenticator away',
+    },
+    description: 'With his recovery codes; his sessions end.',
+    right: 'access.write',
+    params: byName,
+    status: 204,
+    answer: nothing,
+  },
+  listPasskeys: {
+    ...{ method: 'GET', path: '/administrators/:name/passkeys', tag, summary: 'List an administrator’s passkeys' },
+    right: 'access.read',
+    params: byName,
+    ...smallList('passkeys', passkey, { sorts: ['createdAt', 'name', 'id'], unique: 'id' }),
+  },
+  removePasskeys: {
+    ...{
+      method: 'DELETE',
+      path: '/administrators/:name/passkeys',
+      tag,
+      summary: 'Take an administrator’s passkeys away',
+    },
+    description: 'His sessions end.',
+    right: 'access.write',
+    params: byName,
+    status: 204,
+    answer: nothing,
+  },
+  endSessions: {
+    ...{
+      method: 'DELETE',
+      path: '/administrators/:name/sessions',
+      tag,
+      summary: 'End all sessions of an administrator',
+    },
+    right: 'access.write',
+    params: byName,
+    status: 204,
+    answer: nothing,
   },
   disable: {
     ...{ method: 'POST', path: '/administrators/:name/disable', tag, summary: 'Let an administrator in no longer' },

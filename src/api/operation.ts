@@ -21,6 +21,8 @@ export interface Operation {
   readonly description?: string;
   /** What an administrator has to have for it. */
   readonly right: NeededRight;
+  /** Whether it is open to who owes a second factor: to whoever does, or to who has none to show. */
+  readonly withoutFactor?: 'always' | 'enrolment';
   /** Whether the body has a password of an administrator. */
   readonly takesPassword?: true;
   /** What it takes besides, if the body asks for what this right is for; the handler looks. */

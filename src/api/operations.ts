@@ -28,6 +28,7 @@ import { retentionOperations } from './retention.ts';
 import { roleOperations } from './roles.ts';
 import { routerOperations } from './routers.ts';
 import { searchOperations } from './search.ts';
+import { secondFactorOperations } from './second-factor.ts';
 import { serviceOperations } from './services.ts';
 import { signInOperations } from './sign-in.ts';
 import { srpCredentialOperations } from './srp-credentials.ts';
@@ -64,6 +65,7 @@ export const resources = {
   roles: roleOperations,
   routers: routerOperations,
   search: searchOperations,
+  secondFactor: secondFactorOperations,
   services: serviceOperations,
   signIn: signInOperations,
   srpCredentials: srpCredentialOperations,

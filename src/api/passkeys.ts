@@ -36,7 +36,7 @@ const assertion = z.looseObject({
   }),
 });
 
-const passkey = z.object({
+export const passkey = z.object({
   id: z.string(),
   name: z.string(),
   /** The host name under which it can be used. */
@@ -75,6 +75,7 @@ export const passkeyOperations = {
   prove: {
     ...{ method: 'POST', path: '/session/proof/passkey', tag, summary: 'Prove again who is there, by passkey' },
     right: 'signed-in',
+    withoutFactor: 'always',
     body: assertion,
     status: 204,
     answer: nothing,
@@ -82,11 +83,13 @@ export const passkeyOperations = {
   list: {
     ...{ method: 'GET', path: '/me/passkeys', tag, summary: 'List one’s passkeys' },
     right: 'signed-in',
+    withoutFactor: 'enrolment',
     ...smallList('passkeys', passkey, { sorts: ['createdAt', 'name', 'id'], unique: 'id' }),
   },
   addOptions: {
     ...{ method: 'POST', path: '/me/passkeys/options', tag, summary: 'Begin to add a passkey' },
     right: 'signed-in',
+    withoutFactor: 'enrolment',
     answer: z.object({
       challenge: z.string(),
       rp: z.object({ id: z.string(), name: z.string() }),
@@ -101,6 +104,7 @@ export const passkeyOperations = {
   add: {
     ...{ method: 'POST', path: '/me/passkeys', tag, summary: 'Add a passkey' },
     right: 'signed-in',
+    withoutFactor: 'enrolment',
     body: z.object({ name: typedText(100).min(1), credential: registration }),
     status: 201,
     answer: passkey,

@@ -20,8 +20,10 @@ const recoveryCodes = z.object({ recoveryCodes: z.array(z.string()) });
 const session = z.object({
   id: z.string(),
   administrator: z.string(),
-  /** How it was signed in, such as `password` or `password totp`. */
+  /** How it was signed in, such as `password` or `password and totp`. */
   method: z.string(),
+  /** Whether a second factor was shown, then or later. */
+  secondFactor: z.boolean(),
   address: z.string(),
   client: z.string(),
   createdAt: instant,
@@ -75,6 +77,7 @@ export const signInOperations = {
   signOut: {
     ...{ method: 'DELETE', path: '/session', tag, summary: 'Sign out' },
     right: 'signed-in',
+    withoutFactor: 'always',
     status: 204,
     answer: nothing,
   },
@@ -83,6 +86,7 @@ export const signInOperations = {
     takesPassword: true,
     description: 'What gives access to others asks for a proof that is at most 15 minutes old.',
     right: 'signed-in',
+    withoutFactor: 'always',
     /** The code where a second factor is asked for. */
     body: z.object({ password, code: code.optional() }),
     status: 204,
@@ -91,6 +95,7 @@ export const signInOperations = {
   me: {
     ...{ method: 'GET', path: '/me', tag, summary: 'Show who asks, and what he may do' },
     right: 'signed-in',
+    withoutFactor: 'always',
     answer: z.object({
       name: z.string(),
       kind: word('administrator', 'token', 'legacy-token'),
@@ -104,6 +109,8 @@ export const signInOperations = {
       asksTotp: z.boolean(),
       /** The OpenID provider at which alone he signs in, and proves who is there; null if it is by password or passkey. */
       provider: z.string().nullable().default(null),
+      /** What he has to do before anything else: show his second factor, or set one up. */
+      owes: word('proof', 'enrolment').nullable(),
       release: z.string(),
       /** Which service answers. */
       service: word('administration', 'coordinator'),
@@ -126,6 +133,7 @@ export const signInOperations = {
     },
     takesPassword: true,
     right: 'signed-in',
+    withoutFactor: 'enrolment',
     /** The secret to type, and the same as an address, for a QR code. */
     answer: z.object({ secret: z.string(), uri: z.string() }),
   },
@@ -138,6 +146,7 @@ export const signInOperations = {
     },
     takesPassword: true,
     right: 'signed-in',
+    withoutFactor: 'enrolment',
     body: z.object({ code }),
     answer: recoveryCodes,
   },

@@ -112,6 +112,7 @@ export const errorCodes = {
     'ERR_ONE_TIME_CODE',
     'ERR_PASSWORD_RULES',
     'ERR_PROOF_NEEDED',
+    'ERR_SECOND_FACTOR',
     'ERR_ORIGIN',
     'ERR_RIGHT_MISSING',
     'ERR_PUBLIC_HOST',

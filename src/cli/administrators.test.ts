@@ -55,7 +55,7 @@ test('one who is added signs in with the link, has the rights of the role, and l
   assert.equal((await browser.call('POST', '/accounts', { name: 'x' })).status, 403);
   assert.equal((await browser.call('GET', '/administrators')).status, 403);
 
-  assert.match((await bramble('administrator', 'list')).output, /^grace +junior-helpdesk +all +active +no +1$/m);
+  assert.match((await bramble('administrator', 'list')).output, /^grace +junior-helpdesk +all +active +none +1$/m);
   assert.equal((await bramble('administrator', 'set', 'grace', '--role', 'senior-helpdesk')).code, exitCode.ok);
   assert.equal((await browser.call('GET', '/me')).status, 401);
 });
@@ -79,6 +79,51 @@ test('who is reset, disabled or removed is out, and the last of the role securit
     const refused = await bramble('administrator', verb, 'ada', ...flags);
     assert.deepEqual([refused.code, /ERR_CONFLICT/.test(refused.errors)], [exitCode.refused, true], refused.errors);
   }
+});
+
+test('sessions are listed and ended, one and all of somebody', async () => {
+  const { output } = await bramble('administrator', 'add', 'alan', '--role', 'enterprise');
+  const browsers = [openBrowser(admin.url), openBrowser(admin.url), openBrowser(admin.url)];
+  const [first, ...others] = browsers;
+  assert.equal((await first?.call('POST', '/sign-in/code', { code: codeIn(output), password }))?.status, 200);
+  for (const browser of others) await browser.call('POST', '/sign-in', { name: 'alan', password });
+  const listed = await bramble('session', 'list', '--administrator', 'alan', '--json');
+  const { sessions } = JSON.parse(listed.output) as { sessions: { id: string; method: string }[] };
+  assert.deepEqual(sessions.map(({ method }) => method).sort(), ['code', 'password', 'password']);
+  const id = sessions.find(({ method }) => method === 'code')?.id ?? '';
+  assert.match((await bramble('session', 'list')).output, new RegExp(`^${id} +alan +code +127.0.0.1 `, 'm'));
+  assert.equal((await bramble('session', 'end', id)).code, exitCode.ok);
+  assert.equal((await bramble('session', 'end', id)).code, exitCode.notFound);
+  const inside = async () => await Promise.all(browsers.map(async (one) => (await one.call('GET', '/me')).status));
+  assert.deepEqual(await inside(), [401, 200, 200]);
+  assert.equal((await bramble('session', 'end')).code, exitCode.usage);
+  assert.equal((await bramble('session', 'end', '--administrator', 'alan')).code, exitCode.ok);
+  assert.deepEqual(await inside(), [401, 401, 401]);
+});
+
+test('what somebody signs in with is shown, asked for, and taken away by itself', async () => {
+  assert.match((await bramble('administrator', 'second-factor')).output, /^asked of +nobody$/m);
+  const { output } = await bramble('administrator', 'second-factor', '--role', 'enterprise');
+  assert.match(output, /^asked of +the roles enterprise\nto be set up by +alan$/m);
+  assert.match((await bramble('administrator', 'list')).output, /^alan +enterprise +all +active +to be set up +0$/m);
+  const unknown = await bramble('administrator', 'second-factor', '--role', 'nobody-has-it');
+  assert.equal(unknown.code, exitCode.notFound, unknown.errors);
+  await admin.db`
+    insert into administrator_passkey (id, credential, administrator_id, public_key, algorithm, sign_count, transports, rp_id, name)
+    select gen_random_uuid(), 'c', id, 'k', -7, 0, '{}', 'mdm.example.org', 'laptop' from administrator where name = 'alan'`;
+  const shown = (await bramble('administrator', 'show', 'alan')).output;
+  assert.match(shown, /^second factor +passkey$/m);
+  assert.match(shown, /^laptop +mdm\.example\.org +.+ +-$/m);
+  const json = JSON.parse((await bramble('administrator', 'show', 'alan', '--json')).output);
+  assert.deepEqual([json.name, json.passkeys.length, json.passkeys[0].name], ['alan', 1, 'laptop']);
+  const gone = await bramble('administrator', 'reset', 'alan', '--only', 'passkeys', '--yes');
+  assert.equal(gone.output, 'Every passkey of alan is gone.\n');
+  const { url } = JSON.parse(
+    (await bramble('administrator', 'reset', 'alan', '--only', 'password', '--yes', '--json')).output,
+  );
+  assert.ok(codeIn(url));
+  assert.match((await bramble('administrator', 'list')).output, /^alan +enterprise +all +invited +to be set up +0$/m);
+  assert.match((await bramble('administrator', 'second-factor', '--nobody')).output, /^asked of +nobody$/m);
 });
 
 test('who gives access proves anew who he is after a while, and gives no more than he has', async () => {

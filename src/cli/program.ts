@@ -35,6 +35,7 @@ import { addRoleCommands } from './commands/role.ts';
 import { addRouterCommands } from './commands/router.ts';
 import { addSearchCommand } from './commands/search.ts';
 import { addServiceCommands } from './commands/service.ts';
+import { addSessionCommands } from './commands/session.ts';
 import { addSetupCommands } from './commands/setup.ts';
 import { addSrpCommands } from './commands/srp.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -108,6 +109,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
   addDeviceCommands(program, frame);
   addPolicyCommands(program, frame);
   addServiceCommands(program, frame);
+  addSessionCommands(program, frame);
   addHostCommands(program, frame);
   addRouterCommands(program, frame);
   addInstanceCommands(program, frame);

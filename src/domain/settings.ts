@@ -12,6 +12,9 @@ export async function readSetting<Schema extends z.ZodType>(
   return schema.parse(row?.value ?? {});
 }
 
+/** The stored value within a statement; null when none is stored. */
+export const storedSetting = (q: Queryable, key: string) => q`(select value from setting where key = ${key})`;
+
 export async function writeSetting(q: Queryable, key: string, value: object): Promise<void> {
   await q`
     insert into setting (key, value) values (${key}, ${q.json(value as never)})

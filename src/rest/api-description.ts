@@ -25,7 +25,10 @@ const failures: Readonly<Record<string, { readonly text: string; readonly when: 
   {
     400: { text: 'Something in the request does not fit; `details.field` names it.', when: () => true },
     401: { text: 'Nobody is signed in, or what was given for it is wrong.', when: isJudged },
-    403: { text: 'The right for it is missing, or a page of somebody else asked.', when: isJudged },
+    403: {
+      text: 'The right for it is missing, a second factor is owed, or a page of somebody else asked.',
+      when: isJudged,
+    },
     404: { text: 'There is no such thing, or none that one may see.', when: () => true },
     408: { text: 'The body did not arrive in time.', when: hasBody },
     409: { text: 'The state of the domain, or of what is to be changed, forbids it.', when: () => true },

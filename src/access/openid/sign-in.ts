@@ -82,7 +82,12 @@ export async function finishOpenid(
     const present = await findIdentity(desk.db, identity);
     await openSession(desk, request, reply, present?.name ?? person.name, async (tx) => {
       await assertSame(tx, provider);
-      return { administratorId: await admit(tx, identity, person), method: `openid ${provider.name}`, provenAt };
+      return {
+        administratorId: await admit(tx, identity, person),
+        method: `openid ${provider.name}`,
+        secondFactor: true,
+        provenAt,
+      };
     });
   } catch (error) {
     if (isBrambleError(error, 'ERR_OPENID_REFUSED')) await endAccess(desk, request, identity);

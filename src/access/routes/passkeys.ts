@@ -25,7 +25,8 @@ export function passkeyRoutes(desk: SignInDesk): FastifyPluginAsync {
       const { found, stepId, signCount } = await checkPasskey(desk, request, request.body);
       await openSession(desk, request, reply, found.name, async (tx) => {
         if (!(await endStep(tx, stepId)) || !(await notePasskeyUse(tx, found.id, signCount))) throw usedUp();
-        return { administratorId: found.administratorId, method: 'passkey' };
+        // The authenticator has verified who is there.
+        return { administratorId: found.administratorId, method: 'passkey', secondFactor: true };
       });
       desk.cookies.clear(reply, 'step');
       return { next: null };
@@ -37,7 +38,7 @@ export function passkeyRoutes(desk: SignInDesk): FastifyPluginAsync {
       if (found.administratorId !== id) throw new BrambleError('ERR_PASSKEY', 'The passkey is somebody else’s.');
       const secret = await desk.write(async (tx) => {
         if (!(await endStep(tx, stepId)) || !(await notePasskeyUse(tx, found.id, signCount))) throw usedUp();
-        return await noteProof(tx, session);
+        return await noteProof(tx, session, true);
       });
       desk.cookies.set(reply, 'session', secret);
       desk.cookies.clear(reply, 'step');

@@ -16,10 +16,10 @@ export function sessionRoutes(desk: SignInDesk): FastifyPluginAsync {
   return async (app) => {
     serve(app, signInOperations.me, async (request) => {
       const actor = actorOf(request);
-      const { kind, name, session, provenAt } = actor;
+      const { kind, name, session, provenAt, owes } = actor;
       const own = kind === 'administrator' ? await readOwnDetails(desk.db, actor.id) : undefined;
       return {
-        ...{ name, kind, session, provenAt, release: desk.release, service: desk.service },
+        ...{ name, kind, session, provenAt, owes, release: desk.release, service: desk.service },
         displayName: own?.displayName ?? null,
         role: own?.role ?? null,
         rights: [...actor.rights],
@@ -40,7 +40,7 @@ export function sessionRoutes(desk: SignInDesk): FastifyPluginAsync {
           if (found.asksTotp) await useCodeOf(tx, desk, id, code ?? '');
           await giveTryBack(tx, trying);
           await giveTryBack(tx, codes);
-          return await noteProof(tx, session);
+          return await noteProof(tx, session, found.asksTotp);
         }),
       );
       desk.cookies.set(reply, 'session', secret);

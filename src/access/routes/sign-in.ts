@@ -46,7 +46,7 @@ export function signInRoutes(desk: SignInDesk): FastifyPluginAsync {
       await openSession(desk, request, reply, found.name, async (tx) => {
         await proven(tx);
         await giveTryBack(tx, trying);
-        return { administratorId: found.id, method: 'password' };
+        return { administratorId: found.id, method: 'password', secondFactor: false };
       });
       return { next: null };
     });
@@ -66,7 +66,7 @@ export function signInRoutes(desk: SignInDesk): FastifyPluginAsync {
           if (!(await endStep(tx, step.id))) throw stepOver();
           await giveTryBack(tx, first);
           await giveTryBack(tx, codes);
-          return { administratorId, method: `password and ${factor}` };
+          return { administratorId, method: `password and ${factor}`, secondFactor: true };
         }),
       );
       desk.cookies.clear(reply, 'step');

@@ -50,10 +50,11 @@ export async function actorOfCookie(desk: SignInDesk, request: Asking): Promise<
     kind: 'administrator',
     id: found.administratorId,
     name: found.name,
-    rights: rightsOfRole(found.role, found.roleRights, found.groups !== null),
+    rights: found.owes === null ? rightsOfRole(found.role, found.roleRights, found.groups !== null) : new Set(),
     groups: found.groups,
     session: found.id,
     provenAt: found.provenAt,
+    owes: found.owes,
   };
 }
 

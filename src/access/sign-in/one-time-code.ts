@@ -41,11 +41,13 @@ export async function makeInvitation(q: Queryable, administratorId: string, by: 
   return { code, ...row };
 }
 
-export interface FoundCode {
+interface FoundCode {
   purpose: 'first' | 'invitation';
   administratorId: string | null;
   /** Of the administrator; null for the first. */
   name: string | null;
+  /** Whether his authenticator is asked as well: the code stands in for a password alone. */
+  asksTotp: boolean;
   expiresAt: Date;
 }
 
@@ -56,17 +58,21 @@ const usable = (q: Queryable, code: string) => q`
 
 export async function findCode(q: Queryable, code: string): Promise<FoundCode | undefined> {
   const [row] = await q<FoundCode[]>`
-    select c.purpose, c.administrator_id as "administratorId", a.name, c.expires_at as "expiresAt"
+    select c.purpose, c.administrator_id as "administratorId", a.name, a.totp_at is not null as "asksTotp",
+           c.expires_at as "expiresAt"
       from sign_in_code c left join administrator a on a.id = c.administrator_id
      where ${usable(q, code)}`;
   return row;
 }
 
 /** Of two that use it at once, the second finds it used. */
-export async function useCode(q: Queryable, code: string): Promise<FoundCode | undefined> {
-  const [row] = await q<FoundCode[]>`
+export async function useCode(
+  q: Queryable,
+  code: string,
+): Promise<Pick<FoundCode, 'administratorId' | 'asksTotp'> | undefined> {
+  const [row] = await q<{ administratorId: string | null; asksTotp: boolean }[]>`
     update sign_in_code c set used_at = now() where ${usable(q, code)}
-    returning c.purpose, c.administrator_id as "administratorId", c.expires_at as "expiresAt",
-              (select a.name from administrator a where a.id = c.administrator_id) as name`;
+    returning c.administrator_id as "administratorId",
+              exists (select from administrator a where a.id = c.administrator_id and a.totp_at is not null) as "asksTotp"`;
   return row;
 }

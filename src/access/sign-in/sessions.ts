@@ -5,15 +5,18 @@
  */
 import { newId } from '../../base/ids.ts';
 import type { Queryable } from '../../database/connection.ts';
+import { type OwedFactor, owedBy } from './second-factor-rule.ts';
 import { newSecret, secretDigest } from './secrets.ts';
 
 /** A session ends when nothing is asked with it for so long, and in any case after so long. */
 const sessionTimes = { restsMinutes: 60, lastsHours: 12 } as const;
 
-interface NewSession {
+export interface NewSession {
   administratorId: string;
-  /** Such as `password` or `password totp`. */
+  /** Such as `password` or `password and totp`. */
   method: string;
+  /** Whether a second factor was shown beside the first; an OpenID provider answers for its own. */
+  secondFactor: boolean;
   address: string;
   client: string;
   /** When he proved who he is, if it was not just now. */
@@ -32,9 +35,9 @@ export async function insertSession(q: Queryable, session: NewSession): Promise<
        where s.administrator_id = ${session.administratorId} and ${isOpen(q)}
        order by s.created_at desc, s.id offset ${mostSessions - 1})`;
   await q`
-    insert into administrator_session (id, digest, administrator_id, method, address, client, proven_at, expires_at)
+    insert into administrator_session (id, digest, administrator_id, method, second_factor, address, client, proven_at, expires_at)
     values (${newId<string>()}, ${secretDigest(secret)}, ${session.administratorId}, ${session.method},
-            ${session.address}, ${session.client}, least(now(), coalesce(${session.provenAt ?? null}::timestamptz, now())),
+            ${session.secondFactor}, ${session.address}, ${session.client}, least(now(), coalesce(${session.provenAt ?? null}::timestamptz, now())),
             now() + make_interval(hours => ${sessionTimes.lastsHours}))`;
   return secret;
 }
@@ -49,6 +52,7 @@ interface FoundSession {
   /** Ids; null for an administrator who is not limited to groups. */
   groups: string[] | null;
   provenAt: Date;
+  owes: OwedFactor;
   /** Whether its last use was noted so long ago that this one has to be. */
   unseen: boolean;
 }
@@ -63,7 +67,7 @@ export async function findSession(q: Queryable, secret: string): Promise<FoundSe
     select s.id, s.administrator_id as "administratorId", a.name, a.role, r.rights as "roleRights",
            case when a.scoped then array(
              select g.group_id::text from administrator_group g where g.administrator_id = a.id) end as groups,
-           s.proven_at as "provenAt", s.seen_at < now() - interval '1 minute' as unseen
+           s.proven_at as "provenAt", ${owedBy(q)} as owes, s.seen_at < now() - interval '1 minute' as unseen
       from administrator_session s join administrator a on a.id = s.administrator_id
       left join custom_role r on r.name = a.role
      where s.digest = ${secretDigest(secret)} and a.state = 'active' and ${isOpen(q)}`;
@@ -77,19 +81,29 @@ export async function noteUse(q: Queryable, sessionId: string): Promise<void> {
      where id = ${sessionId} and ended_at is null and seen_at < now() - interval '1 minute'`;
 }
 
-/** The session goes on with another secret, which is returned: whoever had the one before has it no longer. */
-export async function noteProof(q: Queryable, sessionId: string): Promise<string> {
+/**
+ * The session goes on with another secret, which is returned: whoever had the one before has it no longer.
+ * @param secondFactor whether the proof had one
+ */
+export async function noteProof(q: Queryable, sessionId: string, secondFactor: boolean): Promise<string> {
   const secret = newSecret();
   await q`
-    update administrator_session set digest = ${secretDigest(secret)}, proven_at = now(), seen_at = now()
+    update administrator_session set digest = ${secretDigest(secret)}, proven_at = now(), seen_at = now(),
+           second_factor = second_factor or ${secondFactor}
      where id = ${sessionId}`;
   return secret;
+}
+
+/** One that was set up in the session counts as shown there. */
+export async function noteSecondFactor(q: Queryable, sessionId: string): Promise<void> {
+  await q`update administrator_session set second_factor = true where id = ${sessionId}`;
 }
 
 interface ListedSession {
   id: string;
   administrator: string;
   method: string;
+  secondFactor: boolean;
   address: string;
   client: string;
   createdAt: Date;
@@ -100,8 +114,8 @@ interface ListedSession {
 /** Those that are open, the latest first. @param of an administrator's; null for everybody's */
 export async function listSessions(q: Queryable, of: string | null): Promise<ListedSession[]> {
   return await q<ListedSession[]>`
-    select s.id, a.name as administrator, s.method, s.address, s.client, s.created_at as "createdAt",
-           s.seen_at as "seenAt", s.expires_at as "expiresAt"
+    select s.id, a.name as administrator, s.method, s.second_factor as "secondFactor", s.address, s.client,
+           s.created_at as "createdAt", s.seen_at as "seenAt", s.expires_at as "expiresAt"
       from administrator_session s join administrator a on a.id = s.administrator_id
      where a.state = 'active' and ${isOpen(q)} ${of === null ? q`` : q`and a.id = ${of}`}
      order by s.created_at desc, s.id`;

@@ -5,7 +5,7 @@ import type { SignInDesk } from './desk.ts';
 import { rememberBrowser } from './known-browsers.ts';
 import type { Asking } from './own-pages.ts';
 import { newSecret, secretDigest } from './secrets.ts';
-import { endSessionOfSecret, insertSession } from './sessions.ts';
+import { endSessionOfSecret, insertSession, type NewSession } from './sessions.ts';
 
 const maxClient = 200;
 
@@ -19,7 +19,7 @@ export async function openSession(
   request: Asking,
   reply: FastifyReply,
   name: string,
-  prove: (tx: Transaction) => Promise<{ administratorId: string; method: string; provenAt?: Date }>,
+  prove: (tx: Transaction) => Promise<Omit<NewSession, 'address' | 'client'>>,
 ): Promise<void> {
   const { cookies } = desk;
   const before = cookies.read(request, 'session');

@@ -1,14 +1,11 @@
 /** `bramble administrator`. */
 import type { Command } from 'commander';
 import { administratorOperations } from '../../api/administrators.ts';
-import type { AnswerOf } from '../../api/operation.ts';
-import { timeText } from '../../base/time-text.ts';
-import { homeFolder, resolveAccess } from '../administration-access.ts';
-import { confirm, confirmable } from '../confirmation.ts';
-import { example, type Frame, type GlobalFlags } from '../frame.ts';
-import { signInLink } from '../sign-in-link.ts';
+import { example, type Frame } from '../frame.ts';
 import { columns } from '../text-output.ts';
+import { addReset, addSecondFactor, addShow, factorsText } from './administrator-access.ts';
 import { addRemoval } from './removal.ts';
+import { showLink } from './shown-link.ts';
 
 export function addAdministratorCommands(program: Command, frame: Frame): void {
   const administrators = program
@@ -19,7 +16,9 @@ export function addAdministratorCommands(program: Command, frame: Frame): void {
   addAdd(administrators, frame);
   addList(administrators, frame);
   addSet(administrators, frame);
+  addShow(administrators, frame);
   addReset(administrators, frame);
+  addSecondFactor(administrators, frame);
   for (const [verb, description, operation, done] of [
     ['disable', 'let somebody in no longer; all sessions end', administratorOperations.disable, 'is disabled'],
     ['enable', 'let a disabled administrator in again', administratorOperations.enable, 'is let in again'],
@@ -31,17 +30,6 @@ export function addAdministratorCommands(program: Command, frame: Frame): void {
       example: `bramble administrator ${verb} grace`,
     });
   }
-}
-
-type Code = AnswerOf<typeof administratorOperations.create>;
-
-/** Shows a code as the address to open with it. */
-async function showLink(frame: Frame, command: Command, made: Code, who: string): Promise<void> {
-  const { urls } = await resolveAccess(command.optsWithGlobals<GlobalFlags>(), frame.environment);
-  const url = await signInLink(homeFolder(frame.environment), made.code, urls[0] ?? '');
-  const shown = { url, code: made.code, expiresAt: made.expiresAt.toISOString() };
-  frame.show(command, shown, () => `${who}, once and until ${timeText(made.expiresAt)}:`);
-  if (!frame.wantsJson(command)) frame.print(url);
 }
 
 function addInvite(administrators: Command, frame: Frame): void {
@@ -95,7 +83,7 @@ function addList(administrators: Command, frame: Frame): void {
             role: (row) => row.role,
             groups: (row) => row.groups?.join(', ') ?? 'all',
             state: (row) => (row.state === 'active' && !row.hasPassword ? 'invited' : row.state),
-            'second factor': (row) => (row.asksTotp ? 'yes' : 'no'),
+            'second factor': factorsText,
             sessions: (row) => String(row.sessions),
           }),
         );
@@ -130,19 +118,5 @@ function addSet(administrators: Command, frame: Frame): void {
         );
       }),
     'bramble administrator set grace --role senior-helpdesk',
-  );
-}
-
-function addReset(administrators: Command, frame: Frame): void {
-  example(
-    confirmable(administrators.command('reset <name>'))
-      .description('take away password, second factor and sessions, and show an address at which he signs in anew')
-      .action(async (name: string, flags: { yes?: true }, command) => {
-        if (!flags.yes) await confirm(frame, `Everything that ${name} signs in with ends. Go on?`);
-        const client = await frame.client(command);
-        const made = await client.call(administratorOperations.reset, { params: { name } });
-        await showLink(frame, command, made, `${name} signs in here`);
-      }),
-    'bramble administrator reset grace',
   );
 }

@@ -24,6 +24,7 @@ import { openidProviderRoutes } from './routes/openid-providers.ts';
 import { openidSignInRoutes } from './routes/openid-sign-in.ts';
 import { ownAccessRoutes } from './routes/own-access.ts';
 import { ownPasskeyRoutes } from './routes/own-passkeys.ts';
+import { ownTotpRoutes } from './routes/own-totp.ts';
 import { keepWithinGroups } from './scope.ts';
 import { signInDesk } from './sign-in-desk.ts';
 
@@ -67,7 +68,7 @@ export async function administrationServer(options: AdministrationServerOptions)
   keepWithinGroups(app, context.db);
   auditRequests(app, { component: context.name, host: context.host }, context);
   await app.register(apiRoutes(context), { prefix: '/api/v1' });
-  for (const routes of [signInRoutes, sessionRoutes, ownAccessRoutes, passkeyRoutes, ownPasskeyRoutes])
+  for (const routes of [signInRoutes, sessionRoutes, ownAccessRoutes, ownTotpRoutes, passkeyRoutes, ownPasskeyRoutes])
     await app.register(routes(desk), { prefix: '/api/v1' });
   const openid = createProviderClient({ names: context.names });
   for (const routes of [openidProviderRoutes(context, openid), openidSignInRoutes(desk, openid, options.rates)])

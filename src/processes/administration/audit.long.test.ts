@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { Secret, TOTP } from 'otpauth';
 import { addAgedRecords, tamper } from '../../access/audit/aged-audit-fixture.ts';
 import { accountOperations } from '../../api/accounts.ts';
 import { clientOf } from '../../api/client-fixture.ts';
@@ -15,12 +14,11 @@ import { writeMasterKeys } from '../../database/sealed-value.ts';
 import { seedCommand, seedDevice } from '../../devices/device-fixture.ts';
 import { formatRotation } from '../../release/signature.ts';
 import { testSigner } from '../../release/signed-archive-fixture.ts';
-import { newAuthenticator } from '../../testing/authenticator.ts';
-import { openBrowser } from '../../testing/browser-session.ts';
 import { configureForHosts, registerTestRouter, startAdministration } from './administration-fixture.ts';
 import { write } from './context.ts';
 import { walkOpenid } from './openid-walk-fixture.ts';
 import { pushSettingsStore } from './push-settings-store.ts';
+import { walkSignIn } from './sign-in-walk-fixture.ts';
 
 // Records are sealed once no transaction of the whole cluster is older.
 useOwnCluster();
@@ -124,72 +122,6 @@ async function notRecorded(method: string, path: string, body?: unknown): Promis
   assert.equal(await newest(), before, `${method} ${path} was refused and recorded`);
 }
 
-/** Administrators, and what they do in their own browsers. */
-async function walkSignIn(
-  call: (operation: string, path: string, body?: unknown) => Promise<Record<string, string>>,
-  secret: (text: string | undefined) => string,
-): Promise<void> {
-  const browser = openBrowser(admin.url);
-  const walkInBrowser = async (operation: string, path: string, body?: unknown) => {
-    walked.add(operation);
-    const { status } = await browser.call(operation.split(' ')[0] ?? '', path, body);
-    assert.ok(status === 200 || status === 204, `${operation}: ${status}`);
-    for (const [name, value] of browser.cookies) if (name.endsWith('-session')) secret(value);
-  };
-  const password = secret('seven wet otters 77');
-  const { code } = await call('POST /first-administrator', '/first-administrator');
-  await walkInBrowser('POST /sign-in/code', '/sign-in/code', { code: secret(code), name: 'Eve', password });
-  await walkInBrowser('POST /sign-in', '/sign-in', { name: 'Eve', password });
-  await walkInBrowser('POST /session/proof', '/session/proof', { password });
-  const next = { current: password, password: secret('nine dry weasels 88') };
-  await walkInBrowser('PUT /me/password', '/me/password', next);
-  const { body } = await browser.call('POST', '/me/totp');
-  walked.add('POST /me/totp');
-  const totp = new TOTP({ secret: Secret.fromBase32(secret((body as { secret: string }).secret)) });
-  await walkInBrowser('POST /me/totp/confirm', '/me/totp/confirm', { code: totp.generate() });
-  const renewed = await browser.call('POST', '/me/recovery-codes');
-  walked.add('POST /me/recovery-codes');
-  const [recovery] = (renewed.body as { recoveryCodes: string[] }).recoveryCodes;
-  await walkInBrowser('POST /sign-in', '/sign-in', { name: 'Eve', password: next.password });
-  await walkInBrowser('POST /sign-in/totp', '/sign-in/totp', { code: secret(recovery) });
-  await walkInBrowser('DELETE /me/totp', '/me/totp');
-  await walkPasskeys(browser.cookies);
-  await walkInBrowser('DELETE /session', '/session');
-  const grace = { name: 'grace', role: 'enterprise' };
-  secret((await call('POST /administrators', '/administrators', grace))['code']);
-  await call('PATCH /administrators/{name}', '/administrators/grace', { role: 'security', groups: [] });
-  secret((await call('POST /administrators/{name}/reset', '/administrators/grace/reset'))['code']);
-  await call('POST /administrators/{name}/disable', '/administrators/grace/disable');
-  await call('POST /administrators/{name}/enable', '/administrators/grace/enable');
-  await call('DELETE /administrators/{name}', '/administrators/grace');
-  await walkInBrowser('POST /sign-in', '/sign-in', { name: 'Eve', password: next.password });
-  const [open] = await admin.db<{ id: string }[]>`select id from administrator_session where ended_at is null`;
-  await call('DELETE /sessions/{id}', `/sessions/${open?.id}`);
-}
-
-async function walkPasskeys(cookies: Map<string, string>): Promise<void> {
-  const origin = admin.url.replace('127.0.0.1', 'localhost');
-  const browser = openBrowser(origin, new Map(cookies));
-  const key = newAuthenticator(origin);
-  const ask = async (operation: string, path: string, body?: unknown) => {
-    walked.add(operation);
-    const answer = await browser.call(operation.split(' ')[0] ?? '', path, body);
-    assert.ok(answer.status < 300, `${operation}: ${answer.status} ${JSON.stringify(answer.body)}`);
-    return answer.body as { id: string; challenge: string };
-  };
-  const challenge = async (of: string) => ((await browser.call('POST', of)).body as { challenge: string }).challenge;
-  const credential = key.make(await challenge('/me/passkeys/options'));
-  const { id } = await ask('POST /me/passkeys', '/me/passkeys', { name: 'laptop', credential });
-  await ask(
-    'POST /session/proof/passkey',
-    '/session/proof/passkey',
-    key.sign(await challenge('/sign-in/passkey/options')),
-  );
-  await ask('POST /sign-in/passkey', '/sign-in/passkey', key.sign(await challenge('/sign-in/passkey/options')));
-  await ask('DELETE /me/passkeys/{id}', `/me/passkeys/${id}`);
-  for (const [name, value] of browser.cookies) cookies.set(name, value);
-}
-
 const walked = new Set<string>();
 
 /** Each writing operation with a request that it carries out, once, and answers again to the same idempotency key. */
@@ -270,7 +202,7 @@ async function walk(): Promise<void> {
   await call('POST /srp-credentials/{identifier}/clear', `/srp-credentials/${added['srpIdentifier']}/clear`);
   await call('POST /instances/{name}/retire', '/instances/three/retire');
   secret((await call('POST /tokens', '/tokens', { name: 'second' }))['token']);
-  await walkSignIn(call, secret);
+  await walkSignIn({ admin, walked, call, secret });
   await walkOpenid({ admin, walked, call, secret });
   await call('DELETE /tokens/{name}', '/tokens/second');
   await call('POST /roles', '/roles', { name: 'auditor', rights: ['audit.read'] });

@@ -34,6 +34,7 @@ const changes: Readonly<Record<string, readonly [path: string, body?: unknown]>>
   'PUT /retention': ['/retention', { sampleDays: 20 }],
   'PATCH /openid-providers/:name': ['/openid-providers/staff', { title: 'Staff' }],
   'DELETE /openid-providers/:name': ['/openid-providers/staff'],
+  'PUT /second-factor': ['/second-factor', { roles: ['security'] }],
   'DELETE /it-policies/:name': ['/it-policies/p'],
   'DELETE /groups/:name': ['/groups/sales'],
   'DELETE /services/:type': ['/services/SYNC'],

@@ -1,18 +1,14 @@
 /**
- * Administrators: added, changed, reset, disabled and removed. Invariant: nobody gives a right that he does not have himself,
- * and what gives access asks for a recent proof of who is there.
+ * Administrators: listed, added and changed. Invariant: nobody gives a right that he does not have himself, and what gives access
+ * asks for a recent proof of who is there.
  */
 import type { FastifyPluginAsync } from 'fastify';
 import { type Actor, actorOf } from '../../../access/actor.ts';
 import {
   changeAdministrator,
-  disableAdministrator,
-  enableAdministrator,
   insertAdministrator,
   listAdministrators,
   lockAdministrator,
-  removeAdministrator,
-  resetAdministrator,
 } from '../../../access/administrators.ts';
 import { assertSignsInHere } from '../../../access/openid/identities.ts';
 import { makeFirstCode, makeInvitation } from '../../../access/sign-in/one-time-code.ts';
@@ -74,44 +70,6 @@ export function administratorRoutes(context: AdministrationContext): FastifyPlug
         return await shown(tx, one.name);
       });
     });
-
-    serve(
-      app,
-      administratorOperations.reset,
-      async (request) =>
-        await changed(context, request, 'administrator-reset', 'reset', async (tx, one, actor) => {
-          await assertSignsInHere(tx, one.name);
-          await resetAdministrator(tx, one.id);
-          return await makeInvitation(tx, one.id, actor.name);
-        }),
-    );
-
-    serve(
-      app,
-      administratorOperations.disable,
-      async (request) =>
-        await changed(context, request, 'administrator-disabled', 'disabled', (tx, { id }) =>
-          disableAdministrator(tx, id),
-        ),
-    );
-
-    serve(
-      app,
-      administratorOperations.enable,
-      async (request) =>
-        await changed(context, request, 'administrator-enabled', 'enabled', (tx, { id }) =>
-          enableAdministrator(tx, id),
-        ),
-    );
-
-    serve(
-      app,
-      administratorOperations.remove,
-      async (request) =>
-        await changed(context, request, 'administrator-removed', 'removed', (tx, { id }) =>
-          removeAdministrator(tx, id),
-        ),
-    );
   };
 }
 
@@ -121,8 +79,8 @@ async function shown(q: Queryable, name: string) {
   return found;
 }
 
-/** Changes one, who must not be above who does it. */
-async function changed<Result>(
+/** Changes one, who must not be above who does it. @param did in words, for the event */
+export async function changed<Result>(
   context: AdministrationContext,
   request: { actor: Actor | null; params: { name: string } },
   kind: string,

@@ -7,6 +7,7 @@ import { upgradeRoutes } from '../../../upgrade/operations/routes.ts';
 import { type AdministrationContext, write } from '../context.ts';
 import { accountRoutes } from './accounts.ts';
 import { administrationServiceRoutes } from './administration-services.ts';
+import { administratorAccessRoutes } from './administrator-access.ts';
 import { administratorRoutes } from './administrators.ts';
 import { auditRoutes } from './audit.ts';
 import { authorityRoutes } from './authorities.ts';
@@ -34,6 +35,7 @@ import { retentionRoutes } from './retention.ts';
 import { roleRoutes } from './roles.ts';
 import { routerRoutes } from './routers.ts';
 import { searchRoutes } from './search.ts';
+import { secondFactorRoutes } from './second-factor.ts';
 import { serviceRoutes } from './services.ts';
 import { srpCredentialRoutes } from './srp-credentials.ts';
 import { tlsIdentityRoutes } from './tls-identities.ts';
@@ -75,6 +77,8 @@ const resources = [
   tokenRoutes,
   roleRoutes,
   administratorRoutes,
+  administratorAccessRoutes,
+  secondFactorRoutes,
   auditRoutes,
   retentionRoutes,
   masterKeyRoutes,

@@ -180,7 +180,7 @@ test('a session that has ended takes its streams along', limited, async () => {
     select gen_random_uuid(), '\x01', id, 'password', '::1', 'test', now() + interval '1 hour' from a returning id::text as id`;
   const standing = standingOf({
     ...{ kind: 'administrator', id: 'of the administrator', name: 'ada', rights: new Set(rightsOf('security')) },
-    ...{ groups: null, session: session?.id ?? '', provenAt: null },
+    ...{ groups: null, session: session?.id ?? '', provenAt: null, owes: null },
   });
   assert.deepEqual([...(await lostStandings(admin.db, [standing]))], []);
   await admin.db`update administrator_session set ended_at = now()`;

@@ -11,12 +11,15 @@ import {
   userHandleOf,
 } from '../../../access/sign-in/passkey-ceremony.ts';
 import { assertProven } from '../../../access/sign-in/proof.ts';
+import { removeOwnFactor } from '../../../access/sign-in/second-factor-rule.ts';
+import { noteSecondFactor } from '../../../access/sign-in/sessions.ts';
 import { readOwnDetails } from '../../../access/sign-in/signing-in.ts';
 import { endStep } from '../../../access/sign-in/steps.ts';
 import { passkeyAlgorithms, readRegistration } from '../../../access/sign-in/webauthn.ts';
 import { passkeyOperations } from '../../../api/passkeys.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
+import type { Transaction } from '../../../database/connection.ts';
 import { readDomain } from '../../../domain/domain.ts';
 import { serve } from '../../../rest/serve.ts';
 
@@ -59,6 +62,7 @@ export function ownPasskeyRoutes(desk: SignInDesk): FastifyPluginAsync {
           ? await insertPasskey(tx, { ...read, administratorId: actor.id, rpId: ceremony.rpId, name })
           : undefined;
         if (added === undefined) throw new BrambleError('ERR_PASSKEY', 'This passkey was added already. Begin again.');
+        await noteSecondFactor(tx, actor.session);
         return added;
       });
       desk.cookies.clear(reply, 'step');
@@ -68,9 +72,11 @@ export function ownPasskeyRoutes(desk: SignInDesk): FastifyPluginAsync {
     serve(app, passkeyOperations.remove, async (request) => {
       const actor = signedInActor(request);
       assertProven(actor);
-      await desk.write(async (tx) => {
-        if (!(await removePasskey(tx, request.params.id, actor.id))) throw notFound('passkey', request.params.id);
-      });
+      const { id } = request.params;
+      const remove = async (tx: Transaction) => {
+        if (!(await removePasskey(tx, id, actor.id))) throw notFound('passkey', id);
+      };
+      await desk.write(async (tx) => await removeOwnFactor(tx, actor.id, async () => await remove(tx)));
     });
   };
 }
