@@ -13,6 +13,7 @@ const intended: Readonly<Record<string, string>> = {
   'file profiles.json': 'new: the command line of 1.4 has no profiles',
   'file config.json': '`console` is new, and 1.4.0 omits what it does not know; it has no console',
   'environment of processes': 'BRAMBLE_SOCKETS is new, and 1.4.0 ignores it; it asks for no socket',
+  'setting second-factor': 'new: 1.4 has no administrators who sign in, and reads settings by their keys',
   'supervisor socket want': 'new: a process of 1.5 asks, and 1.4.0 ignores lines and messages that it does not know',
   'upgrade.progress':
     'absentUntil, absences: 1.4.0 keeps keys that it does not know, and lets clocks run that this release holds',

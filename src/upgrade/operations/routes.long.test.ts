@@ -2,16 +2,12 @@ import assert from 'node:assert/strict';
 import { cp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { fastify } from 'fastify';
-import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { createToken } from '../../access/administrator-tokens.ts';
-import { allRights } from '../../api/rights.ts';
 import type { ExpectedTimes } from '../../api/upgrade-report.ts';
-import { openDatabase, type Transaction } from '../../database/connection.ts';
+import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
 import { readDomain } from '../../domain/domain.ts';
 import { readReleaseSigner } from '../../domain/release-signer.ts';
-import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
 import {
   startCoordinatorEndpoint,
   startTestUpgrade,
@@ -19,7 +15,6 @@ import {
 import { readArchive } from '../../release/archive.ts';
 import { formatRotation } from '../../release/signature.ts';
 import { testSigner, writeTestArchive } from '../../release/signed-archive-fixture.ts';
-import { errorAnswer } from '../../rest/http-errors.ts';
 import { jsonCaller } from '../../rest/json-call-fixture.ts';
 import { trustRelease } from '../fence/release-trust.ts';
 import { testRehearsal } from '../plan/rehearsal-fixture.ts';
@@ -28,7 +23,7 @@ import { readUpgradeReport } from '../report/report.ts';
 import { reportText } from '../report/report-text.ts';
 import { readLatestUpgrade } from '../state/upgrade-store.ts';
 import { insertTestDomain, insertTestInstance } from '../steps/domain-fixture.ts';
-import { upgradeRoutes } from './routes.ts';
+import { startPlanningService } from './planning-service-fixture.ts';
 
 const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
@@ -169,44 +164,9 @@ test('the report says in words what the rows say', async () => {
   assert.equal(report.phases.at(-1)?.state, 'cancelled');
 });
 
-const ada = { kind: 'legacy-token', id: '1', name: 'ada' } as const;
-
-async function planningService() {
-  const app = fastify();
-  app.setValidatorCompiler(validatorCompiler);
-  app.setSerializerCompiler(serializerCompiler);
-  app.setErrorHandler((error, _request, reply) => {
-    const { status, ...body } = errorAnswer(error);
-    return reply.status(status).send(body);
-  });
-  const write = async <Result>(work: (tx: Transaction) => Promise<Result>) =>
-    (await db.begin((tx) => work(tx))) as Result;
-  app.decorateRequest('administrator', 'ada');
-  app.decorate('guard', () => async (request) => {
-    request.actor = { ...ada, rights: new Set(allRights), groups: null, session: null, provenAt: null };
-  });
-  await app.register(
-    upgradeRoutes({
-      db,
-      home,
-      host: 'here',
-      features: [],
-      platforms: registeredPlatforms,
-      write,
-      planning: true,
-      assignment: false,
-    }),
-  );
-  after(async () => await app.close());
-  return async (body: object, url = '/upgrade/plan') =>
-    (await app.inject({ method: 'POST', url, payload: body })).json<{
-      code?: string;
-      message?: string;
-      state?: string;
-      expected?: ExpectedTimes;
-    }>();
-}
-const post = await planningService();
+const planning = await startPlanningService(db, home);
+after(async () => await planning.close());
+const { post } = planning;
 
 const archiveOf = (release: string, options = {}) => writeTestArchive(home, release, options);
 const installed = async () => await readdir(join(home, 'releases')).catch((): string[] => []);
