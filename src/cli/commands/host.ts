@@ -10,13 +10,13 @@ import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { readInputFile } from '../../base/input-file.ts';
 import { assertNewFile } from '../../base/output-file.ts';
+import { shellWord } from '../../base/shell-word.ts';
 import { timeText } from '../../base/time-text.ts';
 import { writeWholeFile } from '../../database/whole-file.ts';
 import { homeFolder } from '../administration-access.ts';
 import { number } from '../arguments.ts';
 import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
-import { shellWord } from '../shell-word.ts';
 import { columns, facts } from '../text-output.ts';
 
 export function addHostCommands(program: Command, frame: Frame): void {
