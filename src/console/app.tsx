@@ -1,16 +1,22 @@
-/** The console: who is signed in sees its pages, everybody else the door. */
-import { type ComponentType, lazy, Suspense, useEffect, useState } from 'react';
+/**
+ * The console: who is signed in sees its pages, everybody else the door. Where a session ends by itself, the door stands before
+ * the page, whose data is gone; what was typed there is still there for the same administrator.
+ */
+import { type ComponentType, lazy, Suspense, useEffect, useRef, useState } from 'react';
 import { Frame } from './frame.tsx';
 import { useContact } from './live/contact.ts';
 import { followStream } from './live/stream.ts';
+import { frameWords } from './messages/frame.ts';
+import { signInWords } from './messages/sign-in.ts';
 import { OneTimeCode } from './pages/one-time-code.tsx';
 import { Overview } from './pages/overview.tsx';
 import { SignIn } from './pages/sign-in.tsx';
 import { Button, Failure, Waiting } from './parts/controls.tsx';
 import { Door } from './parts/door.tsx';
+import { forgetDrafts } from './parts/draft.ts';
 import { PageFailure } from './parts/page-failure.tsx';
-import { goTo, usePlace } from './place.ts';
-import { MeContext, takeCode, useMe } from './session.ts';
+import { goTo, pageOf, usePlace } from './place.ts';
+import { type Me, MeContext, takeCode, useMe } from './session.ts';
 
 const codeOfAddress = takeCode();
 
@@ -19,6 +25,7 @@ const pages: Readonly<Record<string, ComponentType>> = {
   '/': Overview,
   '/access': lazy(async () => await import('./pages/access.tsx')),
   '/audit': lazy(async () => await import('./pages/audit.tsx')),
+  '/you': lazy(async () => await import('./pages/own-sign-in.tsx')),
 };
 const SetUp = lazy(async () => await import('./pages/set-up.tsx'));
 
@@ -30,46 +37,100 @@ export function App() {
 function Inside() {
   const contact = useContact();
   const me = useMe();
-  const { path } = usePlace();
-  const isInside = me.value !== undefined && contact.state !== 'signed-out';
+  const isSignedOut = contact.state === 'signed-out';
+  const known = useRef<Me | undefined>(undefined);
+  if (me.value !== undefined) known.current = me.value;
+  else if (isSignedOut && contact.byChoice) known.current = undefined;
+  const shown = known.current;
+  const isInside = me.value !== undefined && !isSignedOut;
   useEffect(() => (isInside ? followStream() : undefined), [isInside]);
-  if (contact.state === 'signed-out') return <SignIn />;
-  if (me.value === undefined) {
-    if (me.error === null) return <Waiting what="Connecting" />;
-    return (
-      <Door title="No answer">
-        <h1>No answer yet</h1>
-        <p className="lead">The administration service is asked again every two seconds.</p>
-        <Failure error={me.error} />
-      </Door>
-    );
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what one administrator typed is not for the next one
+  useEffect(() => forgetDrafts, [shown?.name]);
+  if (shown === undefined) {
+    if (isSignedOut) return <Entrance />;
+    return me.error === null ? <Waiting what={frameWords.connecting} /> : <NoAnswer error={me.error} />;
   }
-  const Page = pages[path] ?? NotFound;
   return (
-    <MeContext value={me.value}>
-      <Suspense fallback={<Waiting />}>
-        {path === '/set-up' ? (
-          <SetUp />
-        ) : (
-          <Frame>
-            <PageFailure key={path}>
-              <Suspense fallback={<Waiting />}>
-                <Page />
-              </Suspense>
-            </PageFailure>
-          </Frame>
-        )}
-      </Suspense>
-    </MeContext>
+    <>
+      <MeContext value={shown} key={shown.name}>
+        <Pages />
+      </MeContext>
+      {isSignedOut && <SignInAgain name={shown.name} />}
+    </>
+  );
+}
+
+function Pages() {
+  const { path } = usePlace();
+  const page = pageOf(path);
+  const Page = pages[page] ?? NotFound;
+  return (
+    <Suspense fallback={<Waiting />}>
+      {page === '/set-up' ? (
+        <SetUp />
+      ) : (
+        <Frame>
+          <PageFailure key={page}>
+            <Suspense fallback={<Waiting />}>
+              <Page />
+            </Suspense>
+          </PageFailure>
+        </Frame>
+      )}
+    </Suspense>
+  );
+}
+
+function Entrance() {
+  return (
+    <Door title={signInWords.signIn}>
+      <SignIn />
+    </Door>
+  );
+}
+
+/** Before everything else, dialogs as well, and it cannot be closed: who is there is not known. */
+function SignInAgain({ name }: { name: string }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    element?.querySelector<HTMLInputElement>('[name=password]')?.focus();
+    return () => element?.close();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      className="door-dialog"
+      aria-label={signInWords.again}
+      onCancel={(event) => event.preventDefault()}
+      onClose={({ currentTarget }) => {
+        if (currentTarget.isConnected) currentTarget.showModal();
+      }}
+    >
+      <Door title={signInWords.signIn} isInDialog>
+        <SignIn knownName={name} />
+      </Door>
+    </dialog>
+  );
+}
+
+function NoAnswer({ error }: { error: Error }) {
+  return (
+    <Door title={frameWords.noAnswer}>
+      <h1>{frameWords.noAnswerYet}</h1>
+      <p className="lead">{frameWords.askedAgain}</p>
+      <Failure error={error} />
+    </Door>
   );
 }
 
 function NotFound() {
   return (
     <div className="empty">
-      <h1>There is nothing here</h1>
-      <p>This address belongs to no page of the console.</p>
-      <Button onClick={() => goTo('/')}>Go to the overview</Button>
+      <h1>{frameWords.nothingHere}</h1>
+      <p>{frameWords.noSuchPage}</p>
+      <Button onClick={() => goTo('/')}>{frameWords.toOverview}</Button>
     </div>
   );
 }

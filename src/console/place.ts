@@ -56,3 +56,8 @@ export function followLink(event: MouseEvent<HTMLAnchorElement>): void {
   event.preventDefault();
   goTo(event.currentTarget.pathname + event.currentTarget.search);
 }
+
+/** The page that a path belongs to: its first part. */
+export function pageOf(path: string): string {
+  return /^\/[^/]*/.exec(path)?.[0] ?? '/';
+}

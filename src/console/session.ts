@@ -4,9 +4,9 @@ import type { AnswerOf } from '../api/operation.ts';
 import type { Right } from '../api/rights.ts';
 import { signInOperations } from '../api/sign-in.ts';
 import { forgetAnswers, refresh, useAnswer } from './live/answers.ts';
-import { ask, noteSignedOut } from './live/contact.ts';
+import { ask, isSignedOut, noteSignedOut } from './live/contact.ts';
 
-type Me = AnswerOf<typeof signInOperations.me>;
+export type Me = AnswerOf<typeof signInOperations.me>;
 
 /** Asked again often enough that a page which was opened before an upgrade soon knows who serves it. */
 export function useMe() {
@@ -26,8 +26,10 @@ export async function beginSession(): Promise<void> {
 }
 
 export async function signOut(): Promise<void> {
-  await ask(signInOperations.signOut, {});
-  forgetAnswers();
+  await ask(signInOperations.signOut, {}).catch((error: unknown) => {
+    // It had ended already.
+    if (!isSignedOut()) throw error;
+  });
   noteSignedOut();
 }
 
@@ -37,3 +39,8 @@ export function takeCode(): string | null {
   if (code !== null) history.replaceState(null, '', location.pathname + location.search);
   return code;
 }
+
+// Perhaps somebody has signed in meanwhile, in another tab.
+document.addEventListener('visibilitychange', () => {
+  if (document.visibilityState === 'visible' && isSignedOut()) void refresh(signInOperations.me);
+});

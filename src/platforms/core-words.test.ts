@@ -85,6 +85,8 @@ const exceptions: readonly Exception[] = [
   ...published('console/live/answers.ts', 'topic', 'topics'),
   ...published('console/live/stream.ts', 'topic'),
   ...published('console/session.ts', 'topics'),
+  ['console/messages/sign-in.ts', 'Apple', 'whose push certificate it is that people set'],
+  ['console/messages/sign-in.ts', 'topic', 'the certificate’s, as the resource `push` names it'],
   ...stored(
     'push_topic',
     'domain/domain.ts',

@@ -2,6 +2,7 @@
  * The console in a real browser: one browser, one domain, and its administration service with the console on its own origin.
  * Whatever page is open, what a browser reports of it is kept: violations of the page's policy, errors, requests to other hosts.
  */
+import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -118,7 +119,7 @@ function watch(context: BrowserContext, url: string, reports: string[], streams:
 }
 
 /** What axe finds, a line each; and whether anything reaches out of the width of the window. */
-export async function faultsOf(page: Page): Promise<string[]> {
+async function faultsOf(page: Page): Promise<string[]> {
   // A script element would be refused by the page's policy.
   await page.evaluate(`typeof axe === 'undefined' && (() => {${axe.source}})()`);
   const violations = await page.evaluate(async () => {
@@ -129,4 +130,45 @@ export async function faultsOf(page: Page): Promise<string[]> {
   });
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
   return overflow > 0 ? [...violations, `${overflow} px are beyond the width of the window`] : violations;
+}
+
+const widths = [
+  [375, 812],
+  [768, 1024],
+  [1440, 900],
+] as const;
+const photographs = process.env['BRAMBLE_SCREENSHOTS'];
+
+/** A page in both themes and at all widths; with BRAMBLE_SCREENSHOTS=<folder> it is photographed. */
+export async function examine(name: string, page: Page): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    for (const [width, height] of widths) {
+      await page.setViewportSize({ width, height });
+      assert.deepEqual(await faultsOf(page), [], `${name}, ${colorScheme}, ${width} px`);
+      if (photographs === undefined) continue;
+      await mkdir(photographs, { recursive: true });
+      // What stands before a page is as large as the window.
+      const fullPage = (await page.locator('dialog[open]').count()) === 0;
+      await page.screenshot({ path: path.join(photographs, `${name}-${width}-${colorScheme}.png`), fullPage });
+    }
+  }
+}
+
+export const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true });
+export const heading = (page: Page, name: string | RegExp) => page.getByRole('heading', { name });
+export const inDialog = (page: Page) => page.locator('dialog[open]').last();
+
+/** Chosen by the first administrator, `ada`. */
+export const password = 'a sentence is fine';
+
+/** By the first link, past the rest of the set-up. */
+export async function becomeFirstAdministrator(site: ConsoleFixture, page: Page): Promise<void> {
+  await page.goto(await site.firstLink());
+  await page.getByLabel('Name', { exact: true }).fill('ada');
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await button(page, 'Continue').click();
+  await button(page, 'Later').click();
+  await button(page, 'Later').click();
+  await heading(page, 'Example').waitFor();
 }

@@ -1,46 +1,32 @@
 /**
  * The console as a person meets it, in a real browser: from the first link to the audit, by keyboard, in both themes and at
- * three widths, live in two tabs, and while nobody answers. With BRAMBLE_SCREENSHOTS=<folder> every page is photographed.
+ * three widths, live in two tabs, and while nobody answers.
  */
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
 import { after, test } from 'node:test';
 import { Secret, TOTP } from 'otpauth';
 import type { BrowserContext, Page } from '../../src/testing/browser.ts';
 import { until } from '../../src/testing/condition.ts';
-import { type ConsoleFixture, faultsOf, startConsole } from './console-fixture.ts';
+import {
+  button as buttonOf,
+  type ConsoleFixture,
+  examine as examineOf,
+  heading as headingOf,
+  inDialog,
+  password,
+  startConsole,
+} from './console-fixture.ts';
 
 const limited = { timeout: 120_000 };
 const site: ConsoleFixture = await startConsole();
 after(async () => await site.close());
 const ada: BrowserContext = await site.newVisitor();
 const page: Page = await ada.newPage();
-const password = 'a sentence is fine';
 /** Most requests within some 10 ms, few beyond 100: bins grow by √2. */
 const histogram = [0, 0, 0, 0, 4, 20, 30, 12, 6, 3, 2, 1, 0, 1];
-const photographs = process.env['BRAMBLE_SCREENSHOTS'];
-
-const button = (name: string, on = page) => on.getByRole('button', { name, exact: true });
-const heading = (name: string | RegExp, on = page) => on.getByRole('heading', { name });
-
-/** A page in both themes and at all widths. */
-async function examine(name: string, on = page): Promise<void> {
-  for (const colorScheme of ['light', 'dark'] as const) {
-    await on.emulateMedia({ colorScheme });
-    for (const [width, height] of [
-      [375, 812],
-      [768, 1024],
-      [1440, 900],
-    ] as const) {
-      await on.setViewportSize({ width, height });
-      assert.deepEqual(await faultsOf(on), [], `${name}, ${colorScheme}, ${width} px`);
-      if (photographs === undefined) continue;
-      await mkdir(photographs, { recursive: true });
-      await on.screenshot({ path: path.join(photographs, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-    }
-  }
-}
+const button = (name: string, on = page) => buttonOf(on, name);
+const heading = (name: string | RegExp, on = page) => headingOf(on, name);
+const examine = async (name: string, on = page) => await examineOf(name, on);
 
 test(
   'the first link makes the first administrator, an account and its activation password, and is good for once',
@@ -48,13 +34,13 @@ test(
   async () => {
     const link = await site.firstLink();
     await page.goto(link);
-    await heading('Who are you?').waitFor();
+    await heading('Create your administrator').waitFor();
     assert.equal(await page.evaluate(() => location.hash), '', 'the code stays in no address');
     await examine('first-administrator');
     await page.getByLabel('Name', { exact: true }).fill('ada');
     await page.getByLabel('Password', { exact: true }).fill(password);
     await button('Continue').click();
-    await heading('The first user').waitFor();
+    await heading('Add the first account').waitFor();
     await examine('first-account');
     await page.getByLabel('Account name').fill('grace');
     await button('Create the account').click();
@@ -70,7 +56,7 @@ test(
 
     const stranger = await (await site.newVisitor()).newPage();
     await stranger.goto(link);
-    await heading('This link does not let you in', stranger).waitFor();
+    await heading('This link is no longer valid', stranger).waitFor();
     await examine('used-link', stranger);
     await stranger.context().close();
   },
@@ -79,6 +65,8 @@ test(
 test('the overview has what needs attention first, and is as it is now', limited, async () => {
   await page.goto('/');
   await page.getByText('Live', { exact: true }).waitFor();
+  await page.getByText('Charts appear once devices have connected.').waitFor();
+  await examine('overview-empty');
   await site.admin.db`
     insert into figure_minute (minute, subject, connects, errors, requests, failed, latency, waiting, in_flight, suspects, budget)
     select date_trunc('minute', now()) - make_interval(mins => m), 'domain', 10 + m, 1, 10 + m, 0,
@@ -90,7 +78,7 @@ test('the overview has what needs attention first, and is as it is now', limited
   await site.admin.call('POST', '/tokens', { name: 'told-live' });
   await page.getByText(/^first .*token told-live/).waitFor();
   await page.getByText('lost is gone').waitFor();
-  const slider = page.getByRole('slider', { name: 'Requests of devices a minute' });
+  const slider = page.getByRole('slider', { name: 'Requests from devices per minute' });
   await slider.waitFor();
   await slider.press('ArrowLeft');
   assert.match((await slider.getAttribute('aria-valuetext')) ?? '', /: answered 12, failed 1$/);
@@ -110,42 +98,20 @@ test('two tabs share one event stream, and both are told', limited, async () => 
   await second.close();
 });
 
-test('sessions, administrators and tokens are listed; a secret is shown once, a session ends', limited, async () => {
-  await page.goto('/access');
-  await heading('Sessions').waitFor();
-  await page.getByText('this browser').waitFor();
-  await page.getByText('told-live', { exact: true }).waitFor();
-  await examine('access');
-  await button('Create a token').click();
-  await page.getByRole('dialog').getByLabel('Name').fill('backup-script');
-  await button('Create', page).last().click();
-  await page.getByText('It is shown only now.').waitFor();
-  await examine('new-token');
-  await button('Done').click();
-  await button('Revoke the token backup-script').click();
-  await examine('revoke');
-  await page.getByLabel('Type “backup-script” to confirm').fill('backup-script');
-  await button('Revoke for good').click();
-  await page.getByRole('dialog').waitFor({ state: 'detached' });
-  await page
-    .getByRole('row', { name: /backup-script/ })
-    .getByText('revoked')
-    .waitFor();
-});
-
 test('an authenticator is added by its code, and asked for from then on', limited, async () => {
-  await page.goto('/access');
-  await button('Add an authenticator').click();
+  await page.goto('/you');
+  await button('Add authenticator').click();
   await button('Begin').click();
-  const secret = await page.getByRole('dialog').locator('code').textContent();
+  const secret = await inDialog(page).locator('code').textContent();
   await examine('authenticator');
   await page.getByLabel('Code', { exact: true }).fill(new TOTP({ secret: Secret.fromBase32(secret ?? '') }).generate());
   await button('Confirm').click();
-  await page.getByText('They are shown only now.').waitFor();
-  const recovery = (await page.getByRole('dialog').locator('code').textContent())?.split('\n')[0] ?? '';
+  await page.getByText('This is the only time they are shown.').waitFor();
+  const recovery = (await inDialog(page).locator('code').textContent())?.split('\n')[0] ?? '';
   await examine('recovery-codes');
-  await button('I have kept them').click();
-  await page.getByText('password and authenticator').waitFor();
+  await button('I have saved them').click();
+  await page.getByText('on', { exact: true }).waitFor();
+  await examine('your-sign-in');
 
   const elsewhere = await (await site.newVisitor()).newPage();
   await elsewhere.goto('/audit');
@@ -159,9 +125,9 @@ test('an authenticator is added by its code, and asked for from then on', limite
   await heading('Audit', elsewhere).waitFor();
   await elsewhere.context().close();
 
+  await button('Remove authenticator').click();
   await button('Remove the authenticator').click();
-  await button('Remove it').click();
-  await page.getByText('password alone').waitFor();
+  await page.getByText('off', { exact: true }).waitFor();
 });
 
 test('a passkey lets in without name, password and code', limited, async () => {
@@ -175,18 +141,19 @@ test('a passkey lets in without name, password and code', limited, async () => {
       ...{ isUserVerified: true, automaticPresenceSimulation: true },
     },
   });
-  await device.goto('/access');
+  await device.goto('/you');
   await device.getByLabel('Name', { exact: true }).fill('ada');
   await device.getByLabel('Password', { exact: true }).fill(password);
   await device.keyboard.press('Enter');
   await button('Add a passkey', device).click();
-  await device.getByRole('dialog').getByLabel('Name').fill('desk');
-  await button('Add it', device).click();
+  await inDialog(device).getByLabel('Name').fill('desk');
+  await button('Add the passkey', device).click();
   await button('Remove the passkey desk', device).waitFor();
   await examine('passkeys', device);
   await button('Sign out ada', device).click();
   await button('Sign in with a passkey', device).click();
-  await heading('Sessions', device).waitFor();
+  await heading('Your sign-in', device).waitFor();
+  await device.goto('/access/sessions');
   await device.getByText('by passkey').first().waitFor();
   await visitor.close();
 });
@@ -196,10 +163,10 @@ test('the audit is filtered by what the address says, and opened by keyboard', l
   const entry = page.locator('summary', { hasText: 'Create an account' });
   await entry.waitFor();
   await entry.press('Enter');
-  await page.getByText('insert account').waitFor();
+  await page.getByText('Added: account').waitFor();
   await examine('audit');
-  await page.getByLabel('To whom or what').fill('nobody-at-all');
-  await page.getByText('No change is like that.').waitFor();
+  await page.getByLabel('Affected').fill('nobody-at-all');
+  await page.getByText('No change matches.').waitFor();
   assert.match(page.url(), /\?subject=nobody-at-all$/);
   await button('Show all').click();
   await page.locator('summary').nth(2).waitFor();
@@ -270,7 +237,7 @@ test('signing out and in again takes a keyboard and nothing else', limited, asyn
     assert.equal(await page.evaluate(() => document.activeElement?.textContent?.trim()), name);
   }
   await page.keyboard.press('Enter');
-  await heading('Sessions').waitFor();
+  await heading('Administrators').waitFor();
   await until('the page is at Access', 20_000, () => new URL(page.url()).pathname === '/access');
 });
 

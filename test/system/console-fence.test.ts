@@ -49,7 +49,7 @@ describe('the console’s origin', { timeout: 400_000 }, () => {
     await page.getByLabel('Name', { exact: true }).fill('ada');
     await page.getByLabel('Password', { exact: true }).fill('a sentence is fine');
     await page.getByRole('button', { name: 'Continue' }).click();
-    await page.getByRole('heading', { name: 'The first user' }).waitFor();
+    await page.getByRole('heading', { name: 'Add the first account' }).waitFor();
     await page.goto(url);
   }
 

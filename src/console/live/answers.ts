@@ -2,11 +2,11 @@
  * What pages show: the service's last answer to each question, asked again when the stream tells that something has changed,
  * and now and then without. Several parts of a page that ask the same share one answer. Nothing is asked while nobody looks.
  *
- * Invariant: a failure never takes away what was shown; it only makes it stale.
+ * Invariant: a failure never takes away what was shown; it only makes it stale. When a session ends, nothing that it was shown is left.
  */
 import { useCallback, useSyncExternalStore } from 'react';
 import type { AnswerOf, Operation, RequestOf } from '../../api/operation.ts';
-import { ask, onContact } from './contact.ts';
+import { ask, isSignedOut, onContact } from './contact.ts';
 
 interface Shown<Answer> {
   readonly value: Answer | undefined;
@@ -68,7 +68,7 @@ export function useAnswer<Op extends Operation>(
 export async function refresh(...operations: readonly Operation[]): Promise<void> {
   const paths = operations.map(({ path }) => `GET ${path} `);
   const concerned = [...entries].filter(([key]) => paths.some((path) => key.startsWith(path)));
-  await Promise.all(concerned.map(([, entry]) => load(entry)));
+  await Promise.all(concerned.map(async ([, entry]) => await load(entry)));
 }
 
 /** What the stream has told. @param topic undefined: anything may have changed */
@@ -80,7 +80,11 @@ export function noteChange(topic: string | undefined): void {
 
 /** Of whoever signed in before: nothing of it is left. */
 export function forgetAnswers(): void {
-  for (const entry of entries.values()) entry.shown = { value: undefined, error: null, at: 0 };
+  for (const entry of entries.values()) {
+    window.clearTimeout(entry.timer);
+    entry.shown = { value: undefined, error: null, at: 0 };
+    for (const listener of entry.listeners) listener();
+  }
 }
 
 function keyOf(operation: Operation, request: unknown): string {
@@ -103,7 +107,8 @@ function soon(entry: Entry, delayMs: number): void {
     return;
   }
   window.clearTimeout(entry.timer);
-  if (entry.listeners.size > 0) entry.timer = window.setTimeout(() => void load(entry), delayMs);
+  // Nobody is answered before somebody has signed in.
+  if (entry.listeners.size > 0 && !isSignedOut()) entry.timer = window.setTimeout(() => void load(entry), delayMs);
 }
 
 async function load(entry: Entry): Promise<void> {
@@ -116,6 +121,7 @@ async function load(entry: Entry): Promise<void> {
   } catch (error) {
     entry.shown = { ...entry.shown, error: error as Error };
   }
+  if (isSignedOut()) entry.shown = { value: undefined, error: entry.shown.error, at: 0 };
   entry.isLoading = false;
   for (const listener of entry.listeners) listener();
   // Where nobody answers, the next attempt is what shows that somebody does again.
@@ -131,4 +137,7 @@ document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') noteChange(undefined);
 });
 // When the service is back, everything is asked again, not only what noticed it.
-onContact(() => noteChange(undefined));
+onContact(() => {
+  if (isSignedOut()) forgetAnswers();
+  else noteChange(undefined);
+});

@@ -6,18 +6,20 @@ import { useSyncExternalStore } from 'react';
 import { type AnsweredError, createAdministrationClient } from '../../api/client.ts';
 import type { AnswerOf, Operation, RequestOf } from '../../api/operation.ts';
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
+import { words } from '../messages/words.ts';
 
 type Contact =
   | { readonly state: 'unknown' | 'good' }
   /** Nobody answers, or one who cannot say what was asked for: the coordinator of an upgrade. */
   | { readonly state: 'lost' | 'fenced'; readonly since: number }
-  | { readonly state: 'signed-out' };
+  /** @property byChoice he signed out here, and nothing of his is kept */
+  | { readonly state: 'signed-out'; readonly byChoice: boolean };
 
 const client = createAdministrationClient({
   // The service that has sent the page, and no other; a cookie says who asks.
   choose: async (passOver) => {
     if (passOver.size === 0) return { url: '', token: '' };
-    throw new BrambleError('ERR_ADMIN_UNREACHABLE', 'The administration service does not answer.');
+    throw new BrambleError('ERR_ADMIN_UNREACHABLE', words.notAnswering);
   },
   timeoutMs: 15_000,
 });
@@ -27,7 +29,8 @@ let answeredAt = Date.now();
 const listeners = new Set<() => void>();
 
 function note(next: Contact): void {
-  if (next.state === contact.state) return;
+  const isNews = next.state !== contact.state || (next.state === 'signed-out' && next.byChoice);
+  if (!isNews) return;
   contact = next;
   for (const listener of listeners) listener();
 }
@@ -50,9 +53,11 @@ export async function ask<Op extends Operation>(operation: Op, request: RequestO
     return answer;
   } catch (error) {
     if (isBrambleError(error, 'ERR_RELEASE_FENCED')) note({ state: 'fenced', since: answeredAt });
-    else if (isBrambleError(error, 'ERR_ADMIN_UNREACHABLE')) note({ state: 'lost', since: answeredAt });
-    else if (statusOf(error) === 401 && operation.right !== 'open') note({ state: 'signed-out' });
-    throw error;
+    else if (statusOf(error) === 401 && operation.right !== 'open') note({ state: 'signed-out', byChoice: false });
+    if (!isBrambleError(error, 'ERR_ADMIN_UNREACHABLE')) throw error;
+    note({ state: 'lost', since: answeredAt });
+    const message = operation.method === 'GET' ? words.notAnswering : words.unknownWhetherDone;
+    throw new BrambleError('ERR_ADMIN_UNREACHABLE', message, { cause: error });
   }
 }
 
@@ -68,5 +73,9 @@ function statusOf(error: unknown): number | undefined {
 
 /** The session was ended here. */
 export function noteSignedOut(): void {
-  note({ state: 'signed-out' });
+  note({ state: 'signed-out', byChoice: true });
+}
+
+export function isSignedOut(): boolean {
+  return contact.state === 'signed-out';
 }

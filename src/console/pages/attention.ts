@@ -1,6 +1,6 @@
 /** What needs attention in a domain, the worst first: each with its one reason, since when, and what to do about it. Pure. */
 import type { DomainStatus } from '../../api/domain.ts';
-import { counted } from '../../base/counted.ts';
+import { kindText, concernWords as say } from '../messages/overview.ts';
 
 export interface Concern {
   readonly key: string;
@@ -28,24 +28,23 @@ function upgradeConcerns({ upgrade, restored }: DomainStatus): Concern[] {
   if (restored?.paused === true) {
     concerns.push({
       ...{ key: 'restored', tone: 'bad', since: new Date(restored.restoredAt) },
-      title: 'The restored domain is paused',
-      reason: `${restored.by} restored it from a backup. Its routers and instances wait until you let them go on.`,
+      title: say.restored.title,
+      reason: say.restored.reason(restored.by),
       command: 'bramble backup resume',
     });
   }
   if (upgrade?.state === 'paused') {
     concerns.push({
       ...{ key: 'upgrade', tone: 'bad', since: upgrade.haltedSince },
-      title: `The upgrade to ${upgrade.to} is paused`,
-      reason: upgrade.reason ?? 'Nobody said why.',
+      title: say.paused.title(upgrade.to),
+      reason: upgrade.reason ?? say.paused.reason,
       command: 'bramble upgrade status',
     });
   } else if (upgrade?.decision != null) {
-    const locked = upgrade.decision.lockedFeatures.length;
     concerns.push({
       ...{ key: 'upgrade', tone: 'warn', since: upgrade.decision.since },
-      title: `The upgrade to ${upgrade.to} waits for a decision`,
-      reason: `All waves have passed. Finalize or reverse it${locked === 0 ? '' : `; until then ${counted(locked, 'feature')} stay locked`}.`,
+      title: say.decision.title(upgrade.to),
+      reason: say.decision.reason(upgrade.decision.lockedFeatures.length),
       command: 'bramble upgrade status',
     });
   }
@@ -57,9 +56,9 @@ function processConcerns({ components, instances }: DomainStatus): Concern[] {
   const lost = gone.map(
     ({ name, kind, host, leaseUntil }): Concern => ({
       ...{ key: `component ${name}`, tone: 'bad', since: leaseUntil },
-      title: `${name} is gone`,
-      reason: `The ${kindText(kind)} on ${host} has not reported since, and did not stop in order.`,
-      command: `bramble component list`,
+      title: say.gone.title(name),
+      reason: say.gone.reason(kindText(kind), host),
+      command: 'bramble component list',
     }),
   );
   const unlinked = instances
@@ -67,8 +66,8 @@ function processConcerns({ components, instances }: DomainStatus): Concern[] {
     .map(
       ({ name }): Concern => ({
         ...{ key: `links ${name}`, tone: 'bad', since: null },
-        title: `${name} has no link to a router`,
-        reason: 'Devices of its accounts cannot reach it.',
+        title: say.unlinked.title(name),
+        reason: say.unlinked.reason,
         command: 'bramble router list',
       }),
     );
@@ -81,8 +80,8 @@ function deliveryConcerns({ deliveries }: DomainStatus): Concern[] {
   return [
     {
       ...{ key: 'suspects', tone: 'warn', since: null },
-      title: `Silent devices hold back deliveries on ${held.instances.join(', ')}`,
-      reason: `${counted(held.silent, 'device')} took a delivery and fell silent; others wait for their places.`,
+      title: say.suspects.title(held.instances),
+      reason: say.suspects.reason(held.silent),
       command: held.clearedBy,
     },
   ];
@@ -93,24 +92,24 @@ function deviceConcerns({ unansweredDevices, identities }: DomainStatus): Concer
   if (identities.ended > 0) {
     concerns.push({
       ...{ key: 'identities', tone: 'bad', since: null },
-      title: `${counted(identities.ended, 'device')} can no longer prove who they are`,
-      reason: 'Their certificates have ended. They have to enrol again.',
+      title: say.ended.title(identities.ended),
+      reason: say.ended.reason,
       command: 'bramble device list --identity-ends 0',
     });
   }
   if (identities.failed > 0) {
     concerns.push({
       ...{ key: 'renewals', tone: 'warn', since: null },
-      title: `The renewal of ${counted(identities.failed, 'device identity', 'device identities')} failed`,
-      reason: `${counted(identities.endWithin30Days, 'certificate')} of devices end within 30 days.`,
+      title: say.renewals.title(identities.failed),
+      reason: say.renewals.reason(identities.endWithin30Days),
       command: 'bramble device list --identity-ends 30',
     });
   }
   if (unansweredDevices > 0) {
     concerns.push({
       ...{ key: 'unanswered', tone: 'warn', since: null },
-      title: `${counted(unansweredDevices, 'device')} took the same command again and again`,
-      reason: 'They never answered it.',
+      title: say.unanswered.title(unansweredDevices),
+      reason: say.unanswered.reason,
       command: 'bramble device list --unanswered',
     });
   }
@@ -125,15 +124,19 @@ function keepingConcerns({ certificates, failingNotices, scheduledBackups }: Dom
         : [
             {
               ...{ key: `certificate ${name}`, tone: endsAt.getTime() < Date.now() ? 'bad' : 'warn', since: null },
-              ...{ title: `Certificate: ${name}`, reason: `${warning}. ${renewal}`, command: null },
+              ...{
+                title: say.certificate.title(name),
+                reason: say.certificate.reason(warning, renewal),
+                command: null,
+              },
             },
           ],
     ),
     ...failingNotices.map(
       ({ target, waiting, lastError }): Concern => ({
         ...{ key: `notices ${target}`, tone: 'warn', since: null },
-        title: `${target} cannot be told anything`,
-        reason: `${counted(waiting, 'notice')} wait. Last answer: ${lastError}`,
+        title: say.notices.title(target),
+        reason: say.notices.reason(waiting, lastError),
         command: 'bramble notice list',
       }),
     ),
@@ -142,22 +145,10 @@ function keepingConcerns({ certificates, failingNotices, scheduledBackups }: Dom
       .map(
         ({ host, goodAt, failure }): Concern => ({
           ...{ key: `backup ${host}`, tone: 'warn', since: goodAt },
-          title: `No good backup on ${host}`,
-          reason: failure ?? 'The last one is overdue.',
+          title: say.backup.title(host),
+          reason: failure ?? say.backup.reason,
           command: 'bramble backup schedule show',
         }),
       ),
   ];
-}
-
-const kinds: Readonly<Record<string, string>> = {
-  server: 'server instance',
-  administration: 'administration service',
-  connection: 'connection service',
-  coordinator: 'upgrade coordinator',
-};
-
-/** What people call a kind of component. */
-export function kindText(kind: string): string {
-  return kinds[kind] ?? kind;
 }

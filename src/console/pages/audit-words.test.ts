@@ -30,7 +30,8 @@ test('several rows are told apart, and what is no list of rows shows nothing', (
 
 test('an operation is named by its summary, a table in words, and what a later release does as it is recorded', () => {
   assert.equal(operationText('POST /accounts'), 'Create an account');
-  assert.equal(operationText('update account_group'), 'update account group');
+  assert.equal(operationText('update account_group'), 'Changed: account group');
+  assert.equal(operationText('sign-in refused'), 'sign-in refused');
   assert.equal(operationText('POST /later_things'), 'POST /later_things');
 });
 

@@ -1,6 +1,8 @@
 /** An entry of the audit in words. Pure. */
 import type { AuditEntryView } from '../../api/audit.ts';
 import { resources } from '../../api/operations.ts';
+import { andMore, tableChangeText } from '../messages/audit.ts';
+import { words } from '../messages/words.ts';
 
 export interface ChangedValue {
   readonly name: string;
@@ -38,19 +40,18 @@ const summaries = new Map<string, string>(
 
 /** What an operation does, or what was done to a table where it was none of ours. */
 export function operationText(operation: string): string {
-  return summaries.get(operation) ?? (operation.includes('/') ? operation : operation.replaceAll('_', ' '));
+  return summaries.get(operation) ?? (operation.includes('/') ? operation : tableChangeText(operation));
 }
 
 /** What an entry is about, in one line: what the operation names, or else what was changed by it. */
 export function subjectsOf({ subjects, changes }: Pick<AuditEntryView, 'subjects' | 'changes'>): string {
   const named = subjects.length > 0 ? subjects : changes.flatMap((change) => change.subjects);
   const different = [...new Set(named)];
-  const more = different.length - maxSubjects;
-  return different.slice(0, maxSubjects).join(', ') + (more > 0 ? ` and ${more} more` : '');
+  return andMore(different.slice(0, maxSubjects).join(', '), different.length - maxSubjects);
 }
 
 function valueText(value: unknown): string {
-  if (value === null || value === undefined) return '–';
+  if (value === null || value === undefined) return words.nothing;
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 

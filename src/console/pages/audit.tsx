@@ -1,32 +1,33 @@
 /** Who changed what: filters are in the address, entries open for what was there before and after. */
-import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { type AuditEntryView, auditOperations } from '../../api/audit.ts';
 import { useAnswer } from '../live/answers.ts';
 import { ask } from '../live/contact.ts';
-import { Badge, Button, Card, Failure, Field, Notice, Waiting } from '../parts/controls.tsx';
+import { auditWords as say } from '../messages/audit.ts';
+import { words } from '../messages/words.ts';
+import { Badge, Button, Card, Failure, Field, Notice, Unanswered } from '../parts/controls.tsx';
 import { Icon } from '../parts/icon.tsx';
+import { PageHead } from '../parts/page-head.tsx';
+import { Prose } from '../parts/prose.tsx';
+import { moveBetween } from '../parts/row-keys.ts';
 import { Moment } from '../parts/times.tsx';
+import { useWork } from '../parts/work.ts';
 import { goTo, usePlace, withQuery } from '../place.ts';
-import { useSubmit } from '../submitting.ts';
 import { type ChangedValue, changedValues, operationText, subjectsOf } from './audit-words.ts';
 
 const filters = [
-  { name: 'actor', label: 'Who', placeholder: 'Name' },
-  { name: 'operation', label: 'What', placeholder: 'Part of an operation' },
-  { name: 'subject', label: 'To whom or what', placeholder: 'Exact name or id' },
+  { name: 'actor', label: say.who, placeholder: say.whoPlaceholder },
+  { name: 'operation', label: say.what, placeholder: say.whatPlaceholder },
+  { name: 'subject', label: say.whom, placeholder: say.whomPlaceholder },
 ] as const;
 const pageSize = 50;
 
 export default function Audit() {
   return (
     <>
-      <header className="page-head">
-        <div>
-          <h1>Audit</h1>
-          <p>Everything that was changed, by whom, in a chain that nobody can alter unseen.</p>
-        </div>
+      <PageHead title={say.audit} lead={say.lead}>
         <Verification />
-      </header>
+      </PageHead>
       <div className="stack">
         <Filters />
         <Entries />
@@ -71,14 +72,13 @@ function Entries() {
   const first = useAnswer(auditOperations.list, { query: { ...asked, limit: pageSize } }, { topics: ['events'] });
   const isFiltered = settled !== '{}';
   return (
-    <Card title="Changes" aside={<p>The newest first. Keys: j and k, Enter opens</p>}>
-      <Failure error={first.value === undefined ? first.error : null} />
-      {first.value === undefined && first.error === null && <Waiting />}
+    <Card title={say.changes} aside={<p className="for-keyboards">{say.keys}</p>}>
+      {first.value === undefined && <Unanswered error={first.error} />}
       {first.value?.entries.length === 0 && (
         <div className="empty">
           <Icon name="search" size={28} />
-          <p>{isFiltered ? 'No change is like that.' : 'Nothing has been changed yet.'}</p>
-          {isFiltered && <Button onClick={() => goTo('/audit')}>Show all</Button>}
+          <p>{isFiltered ? say.noneLikeThat : say.none}</p>
+          {isFiltered && <Button onClick={() => goTo('/audit')}>{say.showAll}</Button>}
         </div>
       )}
       {first.value !== undefined && first.value.entries.length > 0 && (
@@ -97,7 +97,7 @@ interface EntryListProps {
 
 function EntryList({ asked, newest, next }: EntryListProps) {
   const [earlier, setEarlier] = useState<{ entries: AuditEntryView[]; next: string | null } | null>(null);
-  const { busy, error, submit } = useSubmit(async () => {
+  const { busy, error, work } = useWork(async () => {
     const before = earlier === null ? next : earlier.next;
     if (before === null) return;
     const more = await ask(auditOperations.list, { query: { ...asked, before, limit: pageSize } });
@@ -110,34 +110,21 @@ function EntryList({ asked, newest, next }: EntryListProps) {
   return (
     <>
       {/* biome-ignore lint/a11y/noStaticElementInteractions: the keys move between the entries, which take the focus themselves */}
-      <div onKeyDown={moveBetween}>
+      <div onKeyDown={(event) => moveBetween(event, 'details')}>
         {entries.map((entry) => (
           <Entry key={entry.id} entry={entry} />
         ))}
       </div>
       <Failure error={error} />
       {isMore && (
-        <form className="empty" onSubmit={submit}>
-          <Button submits busy={busy}>
-            {busy ? 'Loading …' : 'Show earlier ones'}
+        <div className="empty">
+          <Button busy={busy} onClick={work}>
+            {busy ? words.loading : say.showEarlier}
           </Button>
-        </form>
+        </div>
       )}
     </>
   );
-}
-
-/** j and k go down and up, as do the arrows. */
-function moveBetween(event: KeyboardEvent<HTMLElement>): void {
-  const by = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1 }[event.key];
-  if (by === undefined || event.metaKey || event.ctrlKey || event.altKey) return;
-  const summaries = [...event.currentTarget.querySelectorAll('summary')];
-  const here = summaries.findIndex((summary) => summary.parentElement?.contains(document.activeElement));
-  const next = summaries[here + by];
-  if (next === undefined) return;
-  event.preventDefault();
-  next.focus();
-  next.scrollIntoView({ block: 'nearest' });
 }
 
 function Entry({ entry }: { entry: AuditEntryView }) {
@@ -154,14 +141,14 @@ function Entry({ entry }: { entry: AuditEntryView }) {
           <Moment at={at} />
         </span>
         <p>
-          {actor ?? 'unknown'}
+          {actor ?? say.unknownActor}
           {kind === 'unrecorded' && (
             <>
               {' '}
-              <Badge tone="warn">outside of Bramble</Badge>
+              <Badge tone="warn">{say.outside}</Badge>
             </>
           )}
-          {subjects !== '' && <span> · {subjects}</span>}
+          {subjects !== '' && <span>{say.about(subjects)}</span>}
         </p>
       </summary>
       <div className="entry-body stack-tight">
@@ -170,18 +157,17 @@ function Entry({ entry }: { entry: AuditEntryView }) {
           <section key={index} className="stack-tight">
             <h3>
               {operationText(change.operation)} <span className="soft">{change.subjects.slice(0, 20).join(', ')}</span>
-              {change.subjectCount > 20 && <span className="quiet"> and {change.subjectCount - 20} more</span>}
+              {change.subjectCount > 20 && <span className="quiet">{say.more(change.subjectCount - 20)}</span>}
             </h3>
             <Changes values={changedValues(change.operation, change.detail)} />
           </section>
         ))}
-        {changeCount > changes.length && <p className="quiet">and {changeCount - changes.length} more changes</p>}
+        {changeCount > changes.length && <p className="quiet">{say.moreChanges(changeCount - changes.length)}</p>}
         <p className="quiet small">
-          {number === null ? 'Not sealed yet' : `Number ${number} of the chain`}
+          {number === null ? say.notSealed : say.numberInChain(number)}
           {requestId !== null && (
             <>
-              {' '}
-              · request <code>{requestId}</code>
+              {say.about(say.request)} <code>{requestId}</code>
             </>
           )}
         </p>
@@ -198,9 +184,9 @@ function Changes({ values }: { values: readonly ChangedValue[] }) {
     <table className="changes">
       <thead>
         <tr>
-          <th scope="col">Value</th>
-          {wasSomething && <th scope="col">Before</th>}
-          {isSomething && <th scope="col">After</th>}
+          <th scope="col">{say.value}</th>
+          {wasSomething && <th scope="col">{say.before}</th>}
+          {isSomething && <th scope="col">{say.after}</th>}
         </tr>
       </thead>
       <tbody>
@@ -218,24 +204,24 @@ function Changes({ values }: { values: readonly ChangedValue[] }) {
 
 function Verification() {
   const [result, setResult] = useState<{ faults: number; sealed: number } | null>(null);
-  const { busy, error, submit } = useSubmit(async () => {
+  const { busy, error, work } = useWork(async () => {
     setResult(await ask(auditOperations.verify, { query: {} }));
   });
   return (
-    <form className="row" onSubmit={submit}>
+    <div className="row">
       <Failure error={error} />
       {result !== null &&
         (result.faults === 0 ? (
-          <Notice tone="good">All {result.sealed.toLocaleString('en')} records are as they were written.</Notice>
+          <Notice tone="good">{say.intact(result.sealed)}</Notice>
         ) : (
           <Notice tone="bad">
-            {result.faults} faults. <code>bramble audit verify</code> names them.
+            <Prose text={say.faults(result.faults)} />
           </Notice>
         ))}
-      <Button submits busy={busy}>
-        {busy ? 'Verifying …' : 'Verify the chain'}
+      <Button busy={busy} onClick={work}>
+        {busy ? say.verifying : say.verify}
       </Button>
-    </form>
+    </div>
   );
 }
 

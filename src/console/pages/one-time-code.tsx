@@ -3,13 +3,15 @@ import { useEffect, useState } from 'react';
 import type { AnswerOf } from '../../api/operation.ts';
 import { signInOperations } from '../../api/sign-in.ts';
 import { ask } from '../live/contact.ts';
-import { Button, Failure, Field, Waiting } from '../parts/controls.tsx';
+import { setUpWords, signInWords } from '../messages/sign-in.ts';
+import { words } from '../messages/words.ts';
+import { Button, Failure, Waiting } from '../parts/controls.tsx';
 import { Door } from '../parts/door.tsx';
-import { PasswordField } from '../parts/password-field.tsx';
+import { PasswordField, TextField } from '../parts/fields.tsx';
+import { Form } from '../parts/form.tsx';
 import { SetUpSteps } from '../parts/steps.tsx';
 import { goTo } from '../place.ts';
 import { beginSession } from '../session.ts';
-import { useSubmit } from '../submitting.ts';
 import { SecondFactor } from './sign-in.tsx';
 
 type Found = AnswerOf<typeof signInOperations.lookAtCode>;
@@ -22,14 +24,14 @@ export function OneTimeCode({ code, onDone }: { code: string; onDone: () => void
   }, [code]);
   if (failure !== null) {
     return (
-      <Door title="Sign in">
-        <h1>This link does not let you in</h1>
-        <p className="lead">Each is good for one use, and for a short time.</p>
-        <Failure error={failure} />
+      <Door title={signInWords.signIn}>
         <div className="form">
+          <h1>{signInWords.linkRefused}</h1>
+          <p>{signInWords.linkRule}</p>
+          <Failure error={failure} />
           <div className="actions wide">
             <Button kind="main" onClick={onDone}>
-              Sign in another way
+              {signInWords.anotherWay}
             </Button>
           </div>
         </div>
@@ -46,71 +48,56 @@ function ChoosePassword({ code, found, onDone }: { code: string; found: Found; o
   const [displayName, setDisplayName] = useState('');
   const [password, setPassword] = useState('');
   const [next, setNext] = useState<string | null>(null);
-  const { busy, error, submit } = useSubmit(async () => {
+  const send = async (): Promise<void> => {
     const person = isFirst ? { name, ...(displayName === '' ? {} : { displayName }) } : {};
-    const { next } = await ask(signInOperations.code, { body: { code, password, ...person } });
-    if (next !== null) {
-      setNext(next);
-      return;
-    }
+    const step = await ask(signInOperations.code, { body: { code, ...person, password } });
+    if (step.next !== null) return setNext(step.next);
     await beginSession();
     if (isFirst) goTo('/set-up');
     onDone();
-  });
-  // The password is chosen; what is left is an ordinary sign-in.
-  if (next !== null) return <SecondFactor onBack={onDone} />;
+  };
+  if (next !== null) {
+    return (
+      <Door title={signInWords.signIn}>
+        {/* The code is used: what is left is an ordinary sign-in. */}
+        <SecondFactor onBack={onDone} />
+      </Door>
+    );
+  }
   return (
-    <Door title={isFirst ? 'Set up' : 'Sign in'} isWide={isFirst}>
+    <Door title={isFirst ? setUpWords.setUp : signInWords.signIn} isWide={isFirst}>
       {isFirst && <SetUpSteps current={0} />}
-      <h1>{isFirst ? 'Who are you?' : `Welcome, ${found.name ?? ''}`}</h1>
-      <p className="lead">
-        {isFirst
-          ? 'You become the first administrator of this domain, with all rights. More can be added later.'
-          : 'Choose the password with which you sign in from now on.'}
-      </p>
-      <form className="form" onSubmit={submit}>
+      <h1>{isFirst ? setUpWords.firstAdministrator : signInWords.welcome(found.name ?? '')}</h1>
+      <p className="lead">{isFirst ? setUpWords.firstAdministratorLead : signInWords.choosePassword}</p>
+      <Form act={isFirst ? setUpWords.continue : signInWords.signIn} isWide onSend={send}>
         {isFirst ? (
           <>
-            <Field label="Name" hint="With which you sign in.">
-              {(attributes) => (
-                <input
-                  {...attributes}
-                  autoComplete="username"
-                  autoCapitalize="none"
-                  spellCheck={false}
-                  required
-                  maxLength={100}
-                  // biome-ignore lint/a11y/noAutofocus: the page is for nothing else
-                  autoFocus
-                  value={name}
-                  onChange={(event) => setName(event.target.value)}
-                />
-              )}
-            </Field>
-            <Field label="Full name" hint="Optional; shown to other administrators.">
-              {(attributes) => (
-                <input
-                  {...attributes}
-                  autoComplete="name"
-                  maxLength={200}
-                  value={displayName}
-                  onChange={(event) => setDisplayName(event.target.value)}
-                />
-              )}
-            </Field>
+            <TextField
+              label={words.name}
+              name="name"
+              hint={setUpWords.nameHint}
+              autoComplete="username"
+              takesFocus
+              value={name}
+              onChange={setName}
+            />
+            <TextField
+              label={words.fullName}
+              name="displayName"
+              hint={setUpWords.fullNameHint}
+              autoComplete="name"
+              isOptional
+              maxLength={200}
+              value={displayName}
+              onChange={setDisplayName}
+            />
           </>
         ) : (
           // A password manager keeps the password under this name.
           <input hidden readOnly autoComplete="username" value={name} />
         )}
-        <PasswordField label="Password" isNew value={password} onChange={setPassword} />
-        <Failure error={error} />
-        <div className="actions wide">
-          <Button kind="main" submits busy={busy}>
-            {isFirst ? 'Continue' : 'Sign in'}
-          </Button>
-        </div>
-      </form>
+        <PasswordField label={words.password} isNew value={password} onChange={setPassword} />
+      </Form>
     </Door>
   );
 }

@@ -5,10 +5,14 @@ import { type DomainStatus, domainOperations, type InstanceStatus } from '../../
 import { compareReleases } from '../../base/release-number.ts';
 import { useAnswer } from '../live/answers.ts';
 import { useStream } from '../live/stream.ts';
-import { Badge, Card, CopyText, Failure, type Tone, Waiting } from '../parts/controls.tsx';
+import { kindText, overviewWords as say } from '../messages/overview.ts';
+import { words } from '../messages/words.ts';
+import { Badge, Card, CopyText, type Tone, Unanswered, Waiting } from '../parts/controls.tsx';
 import { Icon, isIcon } from '../parts/icon.tsx';
+import { PageHead } from '../parts/page-head.tsx';
+import { Prose } from '../parts/prose.tsx';
 import { Ago, clockText, Moment } from '../parts/times.tsx';
-import { type Concern, concernsOf, kindText } from './attention.ts';
+import { type Concern, concernsOf } from './attention.ts';
 
 /** Loaded when the figures above are there. */
 const Charts = lazy(async () => await import('./charts.tsx'));
@@ -18,27 +22,21 @@ const statusTopics = ['components', 'deliveries', 'devices', 'accounts', 'moves'
 
 export function Overview() {
   const status = useAnswer(domainOperations.status, {}, { topics: statusTopics, everyMs: 5000 });
-  if (status.value === undefined) return status.error === null ? <Waiting /> : <Failure error={status.error} />;
+  if (status.value === undefined) return <Unanswered error={status.error} />;
   const { domain, instances } = status.value;
   const accounts = sum(instances, ({ accountCount }) => accountCount);
   return (
     <>
-      <header className="page-head">
-        <div>
-          <h1>{domain.name}</h1>
-          <p>
-            Release {domain.release} · devices connect to {domain.publicUrl}
-          </p>
-        </div>
+      <PageHead title={domain.name} lead={say.lead(domain.release, domain.publicUrl)}>
         <Live since={status.at} />
-      </header>
+      </PageHead>
       <div className={`overview ${status.error === null ? '' : 'stale'}`}>
         <Attention concerns={concernsOf(status.value)} />
         <div className="tiles">
           <section className="card tile">
-            <h2>Accounts</h2>
+            <h2>{say.accounts}</h2>
             <p className="figure">{accounts.toLocaleString('en')}</p>
-            <p className="small soft">on {countOf(instances.length, 'server instance')}</p>
+            <p className="small soft">{say.onInstances(instances.length)}</p>
           </section>
           <Devices status={status.value} />
           <Deliveries status={status.value} />
@@ -56,10 +54,10 @@ export function Overview() {
 /** Whether changes are shown as they happen, or only when they are asked for. */
 function Live({ since }: { since: number }) {
   const { state } = useStream();
-  if (state === 'live') return <Badge tone="good">Live</Badge>;
+  if (state === 'live') return <Badge tone="good">{say.live}</Badge>;
   return (
     <Badge tone={state === 'connecting' ? 'quiet' : 'warn'}>
-      {state === 'connecting' ? 'Connecting' : `As of ${clockText(since)}`}
+      {state === 'connecting' ? say.connecting : say.asOf(clockText(since))}
     </Badge>
   );
 }
@@ -67,16 +65,16 @@ function Live({ since }: { since: number }) {
 function Attention({ concerns }: { concerns: readonly Concern[] }) {
   if (concerns.length === 0) {
     return (
-      <section className="card all-well" aria-label="What needs attention">
+      <section className="card all-well" aria-label={say.attentionLabel}>
         <Icon name="good" size={24} />
         <p>
-          <strong>Nothing needs your attention.</strong> <span className="soft">All components are at work.</span>
+          <Prose text={say.allWell} />
         </p>
       </section>
     );
   }
   return (
-    <Card title="Needs attention" aside={<p>{countOf(concerns.length, 'matter')}, the worst first</p>}>
+    <Card title={say.attention} aside={concerns.length > 1 && <p>{say.worstFirst(concerns.length)}</p>}>
       <ul className="attention">
         {concerns.map(({ key, tone, title, reason, since, command }) => (
           <li key={key} data-tone={tone}>
@@ -90,7 +88,7 @@ function Attention({ concerns }: { concerns: readonly Concern[] }) {
                 </span>
               )}
               <p className="soft">{reason}</p>
-              {command !== null && <CopyText text={command} what="the command" />}
+              {command !== null && <CopyText text={command} what={words.theCommand} />}
             </div>
           </li>
         ))}
@@ -119,11 +117,11 @@ function Devices({ status }: { status: DomainStatus }) {
   const shares = [...known, ...others];
   const total = sum(shares, ({ count }) => count);
   return (
-    <section className="card tile" aria-label="Devices">
-      <h2>Devices</h2>
+    <section className="card tile" aria-label={say.devices}>
+      <h2>{say.devices}</h2>
       <p className="figure">{total.toLocaleString('en')}</p>
       {total === 0 ? (
-        <p className="small soft">None has enrolled yet.</p>
+        <p className="small soft">{say.noDevices}</p>
       ) : (
         <>
           <div className="shares" aria-hidden="true">
@@ -151,17 +149,16 @@ function Deliveries({ status }: { status: DomainStatus }) {
   const share = Math.min(100, (inFlight / budget.perDomain) * 100);
   const hold = status.instances.find((instance) => instance.hold !== null && instance.hold.reason !== 'nothing')?.hold;
   return (
-    <section className="card tile" aria-label="Deliveries">
-      <h2>Deliveries in flight</h2>
+    <section className="card tile" aria-label={say.deliveries}>
+      <h2>{say.deliveries}</h2>
       <p className="figure">
-        {inFlight} <small>of {budget.perDomain}</small>
+        {inFlight} <small>{say.ofBudget(budget.perDomain)}</small>
       </p>
       <div className="meter" data-tone={share >= 100 ? 'warn' : undefined}>
         <span style={{ width: `${share}%` }} />
       </div>
       <p className="small soft">
-        {owed.toLocaleString('en')} waiting, {suspects} of {budget.suspects} suspects
-        {hold == null || owed === 0 ? '' : `. They wait for: ${hold.text}`}
+        {say.waiting(owed, suspects, budget.suspects, owed === 0 ? null : (hold?.text ?? null))}
       </p>
     </section>
   );
@@ -172,15 +169,16 @@ function Components({ status }: { status: DomainStatus }) {
   const releases = [...new Set(present.map(({ release }) => release))].sort((a, b) => compareReleases(b, a));
   return (
     <Card
-      title="Components"
-      aside={<p>{releases.length > 1 ? `${releases.length} releases side by side` : 'all of one release'}</p>}
+      title={say.components}
+      aside={releases.length > 0 && <p>{releases.length > 1 ? say.sideBySide(releases.length) : say.oneRelease}</p>}
     >
+      {releases.length === 0 && <p className="soft">{say.noComponents}</p>}
       {releases.map((release) => {
         const ofRelease = present.filter((component) => component.release === release);
         return (
-          <section className="release" key={release} aria-label={`Release ${release}`}>
+          <section className="release" key={release} aria-label={say.release(release)}>
             <h3>
-              {release} <span className="quiet small">{countOf(ofRelease.length, 'component')}</span>
+              {release} <span className="quiet small">{say.componentCount(ofRelease.length)}</span>
             </h3>
             <ul className="processes">
               {ofRelease.map((component) => (
@@ -201,24 +199,26 @@ function Components({ status }: { status: DomainStatus }) {
 function Process({ component, instance }: { component: ComponentView; instance: InstanceStatus | undefined }) {
   const { name, kind, host, alive, startedAt } = component;
   const [tone, word]: [Tone, string] = !alive
-    ? ['bad', 'gone']
+    ? ['bad', say.gone]
     : instance !== undefined && instance.links.length === 0
-      ? ['bad', 'no link']
-      : ['good', 'at work'];
+      ? ['bad', say.noLink]
+      : ['good', say.running];
   return (
     <li className="process">
       <Icon name={isIcon(kind) ? kind : 'server'} />
       <strong title={name}>{name}</strong>
       <Badge tone={tone}>{word}</Badge>
       <p>
-        {kindText(kind)} on {host}, started <Ago at={startedAt} />
+        {say.place(kindText(kind), host)}
+        <Ago at={startedAt} />
       </p>
       {instance !== undefined && (
         <p>
-          {countOf(instance.accountCount, 'account')}, {countOf(instance.deviceCount, 'device')},{' '}
-          {instance.links.length === 0
-            ? 'no link'
-            : `linked to ${instance.links.map(({ router }) => router).join(', ')}`}
+          {say.serves(
+            instance.accountCount,
+            instance.deviceCount,
+            instance.links.map(({ router }) => router),
+          )}
         </p>
       )}
     </li>
@@ -228,16 +228,14 @@ function Process({ component, instance }: { component: ComponentView; instance: 
 function RecentEvents() {
   const { value, error } = useAnswer(domainOperations.listEvents, { query: { limit: 12 } }, { topics: ['events'] });
   return (
-    <Card title="What happened" aside={<p>The newest first</p>}>
-      <Failure error={value === undefined ? error : null} />
-      {value?.events.length === 0 && <p className="soft">Nothing yet.</p>}
+    <Card title={say.events}>
+      {value === undefined && <Unanswered error={error} />}
+      {value?.events.length === 0 && <p className="soft">{say.noEvents}</p>}
       <ol className="events">
-        {value?.events.map(({ id, at, kind, message }) => (
+        {value?.events.map(({ id, at, message }) => (
           <li key={id}>
             <Moment at={at} />
-            <div>
-              {message} <span className="quiet small">{kind}</span>
-            </div>
+            <p>{message}</p>
           </li>
         ))}
       </ol>
@@ -247,8 +245,4 @@ function RecentEvents() {
 
 function sum<Item>(items: readonly Item[], of: (item: Item) => number): number {
   return items.reduce((total, item) => total + of(item), 0);
-}
-
-function countOf(count: number, one: string): string {
-  return `${count.toLocaleString('en')} ${count === 1 ? one : `${one}s`}`;
 }

@@ -1,21 +1,27 @@
 /** After the first administrator: the first account, with which a device enrols, and the push certificate, now or later. */
-import { type ChangeEvent, useState } from 'react';
+import { useState } from 'react';
 import { accountOperations } from '../../api/accounts.ts';
 import type { AnswerOf } from '../../api/operation.ts';
 import { pushOperations } from '../../api/push.ts';
 import { ask } from '../live/contact.ts';
-import { Button, CopyText, Failure, Field, Notice } from '../parts/controls.tsx';
+import { setUpWords } from '../messages/sign-in.ts';
+import { words } from '../messages/words.ts';
+import { Button, CopyText, Notice } from '../parts/controls.tsx';
 import { Door } from '../parts/door.tsx';
+import { TextField } from '../parts/fields.tsx';
+import { FileTextField } from '../parts/file-field.tsx';
+import { Form } from '../parts/form.tsx';
+import { Prose } from '../parts/prose.tsx';
 import { QrCode } from '../parts/qr-code.tsx';
+import { ShownOnce } from '../parts/shown-once.tsx';
 import { SetUpSteps } from '../parts/steps.tsx';
 import { dayAndClock } from '../parts/times.tsx';
 import { goTo } from '../place.ts';
-import { useSubmit } from '../submitting.ts';
 
 export default function SetUp() {
   const [step, setStep] = useState(1);
   return (
-    <Door title="Set up" isWide>
+    <Door title={setUpWords.setUp} isWide>
       <SetUpSteps current={step} />
       {step === 1 ? <FirstAccount onDone={() => setStep(2)} /> : <PushCertificate onDone={() => goTo('/')} />}
     </Door>
@@ -29,55 +35,39 @@ function FirstAccount({ onDone }: { onDone: () => void }) {
   const [displayName, setDisplayName] = useState('');
   const [created, setCreated] = useState<string | null>(null);
   const [activation, setActivation] = useState<Activation | null>(null);
-  const { busy, error, submit } = useSubmit(async () => {
+  const send = async (): Promise<void> => {
     if (created !== name) {
       await ask(accountOperations.create, { body: { name, ...(displayName === '' ? {} : { displayName }) } });
       setCreated(name);
     }
     const answer = await ask(accountOperations.setActivationPassword, { params: { name }, body: {} });
     setActivation({ ...answer, account: name });
-  });
+  };
   if (activation !== null) return <Enrolment activation={activation} onDone={onDone} />;
   return (
     <>
-      <h1>The first user</h1>
-      <p className="lead">Devices belong to accounts. With the first one you can try how a device enrols.</p>
-      <form className="form" onSubmit={submit}>
-        <Field label="Account name" hint="Such as the first part of the mail address.">
-          {(attributes) => (
-            <input
-              {...attributes}
-              autoComplete="off"
-              autoCapitalize="none"
-              spellCheck={false}
-              required
-              maxLength={200}
-              // biome-ignore lint/a11y/noAutofocus: the page is for nothing else
-              autoFocus
-              value={name}
-              onChange={(event) => setName(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field label="Full name" hint="Optional.">
-          {(attributes) => (
-            <input
-              {...attributes}
-              autoComplete="off"
-              maxLength={200}
-              value={displayName}
-              onChange={(event) => setDisplayName(event.target.value)}
-            />
-          )}
-        </Field>
-        <Failure error={error} />
-        <div className="actions">
-          <Button onClick={onDone}>Later</Button>
-          <Button kind="main" submits busy={busy}>
-            Create the account
-          </Button>
-        </div>
-      </form>
+      <h1>{setUpWords.firstAccount}</h1>
+      <p className="lead">{setUpWords.firstAccountLead}</p>
+      <Form act={setUpWords.createAccount} other={{ text: words.later, onClick: onDone }} onSend={send}>
+        <TextField
+          label={setUpWords.accountName}
+          name="name"
+          hint={setUpWords.accountNameHint}
+          maxLength={200}
+          takesFocus
+          value={name}
+          onChange={setName}
+        />
+        <TextField
+          label={words.fullName}
+          name="displayName"
+          hint={words.optional}
+          isOptional
+          maxLength={200}
+          value={displayName}
+          onChange={setDisplayName}
+        />
+      </Form>
     </>
   );
 }
@@ -86,33 +76,31 @@ function Enrolment({ activation, onDone }: { activation: Activation; onDone: () 
   const { account, password, expiresAt, activationUrl } = activation;
   return (
     <>
-      <h1>Enrol a device</h1>
-      <p className="lead">
-        Open this address on the device, then enter the account name and the password, which is shown only now.
-      </p>
+      <h1>{setUpWords.enrol}</h1>
+      <p className="lead">{setUpWords.enrolLead}</p>
       <div className="enrol">
-        <QrCode text={activationUrl} what={`QR code of ${activationUrl}`} />
+        <QrCode text={activationUrl} what={words.qrCodeOf(activationUrl)} />
         <dl>
-          <dt>Address</dt>
+          <dt>{setUpWords.address}</dt>
           <dd>
-            <CopyText text={activationUrl} what="the address" />
+            <CopyText text={activationUrl} what={setUpWords.theAddress} />
           </dd>
-          <dt>Account name</dt>
+          <dt>{setUpWords.accountName}</dt>
           <dd>
-            <CopyText text={account} what="the account name" />
+            <CopyText text={account} what={setUpWords.theAccountName} />
           </dd>
-          <dt>Activation password</dt>
-          <dd>
-            <CopyText text={password} what="the activation password" />
+          <dt>{setUpWords.activationPassword}</dt>
+          <dd className="stack-tight">
+            <ShownOnce text={password} what={setUpWords.theActivationPassword} />
           </dd>
-          <dt>Valid until</dt>
+          <dt>{setUpWords.validUntil}</dt>
           <dd>{dayAndClock(expiresAt)}</dd>
         </dl>
       </div>
       <div className="form">
         <div className="actions">
           <Button kind="main" onClick={onDone}>
-            Continue
+            {setUpWords.continue}
           </Button>
         </div>
       </div>
@@ -123,64 +111,30 @@ function Enrolment({ activation, onDone }: { activation: Activation; onDone: () 
 function PushCertificate({ onDone }: { onDone: () => void }) {
   const [certificatePem, setCertificate] = useState('');
   const [privateKeyPem, setKey] = useState('');
-  const { busy, error, submit } = useSubmit(async () => {
+  const send = async (): Promise<void> => {
     await ask(pushOperations.change, { query: {}, body: { certificatePem, privateKeyPem } });
     onDone();
-  });
+  };
+  const { pemPlaceholder } = setUpWords;
   return (
     <>
-      <h1>Push certificate</h1>
-      <p className="lead">
-        With it Apple’s push service wakes devices. It comes from Apple, for the domain as a whole, and is renewed every
-        year.
-      </p>
-      <form className="form" onSubmit={submit}>
-        <PemField label="Certificate (PEM)" value={certificatePem} onChange={setCertificate} />
-        <PemField label="Private key (PEM)" value={privateKeyPem} onChange={setKey} />
-        <Failure error={error} />
+      <h1>{setUpWords.pushCertificate}</h1>
+      <p className="lead">{setUpWords.pushLead}</p>
+      <Form act={setUpWords.setCertificate} other={{ text: words.later, onClick: onDone }} onSend={send}>
+        <FileTextField
+          {...{ label: setUpWords.certificate, name: 'certificatePem', placeholder: pemPlaceholder }}
+          value={certificatePem}
+          onChange={setCertificate}
+        />
+        <FileTextField
+          {...{ label: setUpWords.privateKey, name: 'privateKeyPem', placeholder: pemPlaceholder }}
+          value={privateKeyPem}
+          onChange={setKey}
+        />
         <Notice tone="info">
-          Its topic becomes the domain’s for good: devices keep the one that they enrolled with. Without a certificate
-          they enrol all the same, but nothing wakes them. Later:{' '}
-          <code>bramble push --certificate FILE --key FILE</code>.
+          <Prose text={setUpWords.aboutCertificate} />
         </Notice>
-        <div className="actions">
-          <Button onClick={onDone}>Later</Button>
-          <Button kind="main" submits busy={busy}>
-            Set the certificate
-          </Button>
-        </div>
-      </form>
+      </Form>
     </>
-  );
-}
-
-interface PemFieldProps {
-  label: string;
-  value: string;
-  onChange: (value: string) => void;
-}
-
-function PemField({ label, value, onChange }: PemFieldProps) {
-  const read = async ({ target }: ChangeEvent<HTMLInputElement>): Promise<void> => {
-    const text = await target.files?.[0]?.text();
-    if (text !== undefined) onChange(text.slice(0, 100_000));
-  };
-  return (
-    <Field label={label}>
-      {(attributes) => (
-        <>
-          <textarea
-            {...attributes}
-            required
-            spellCheck={false}
-            autoComplete="off"
-            placeholder="-----BEGIN …"
-            value={value}
-            onChange={(event) => onChange(event.target.value)}
-          />
-          <input type="file" aria-label={`${label}: read a file`} onChange={(event) => void read(event)} />
-        </>
-      )}
-    </Field>
   );
 }

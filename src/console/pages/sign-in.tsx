@@ -2,98 +2,83 @@
 import { useState } from 'react';
 import { signInOperations } from '../../api/sign-in.ts';
 import { ask } from '../live/contact.ts';
-import { CodeField } from '../parts/code-field.tsx';
-import { Button, Failure, Field } from '../parts/controls.tsx';
-import { Door } from '../parts/door.tsx';
+import { signInWords } from '../messages/sign-in.ts';
+import { words } from '../messages/words.ts';
+import { Button, Failure } from '../parts/controls.tsx';
+import { CodeField, PasswordField, TextField } from '../parts/fields.tsx';
+import { Form } from '../parts/form.tsx';
 import { Icon } from '../parts/icon.tsx';
-import { PasswordField } from '../parts/password-field.tsx';
+import { useWork } from '../parts/work.ts';
 import { hasPasskeys, signInByPasskey } from '../passkeys.ts';
 import { beginSession } from '../session.ts';
-import { useSubmit } from '../submitting.ts';
 
-export function SignIn() {
-  const [name, setName] = useState('');
+/** @param knownName of whose session ended on this page */
+export function SignIn({ knownName }: { knownName?: string }) {
+  const [name, setName] = useState(knownName ?? '');
   const [password, setPassword] = useState('');
   const [next, setNext] = useState<string | null>(null);
-  const { busy, error, submit } = useSubmit(async () => {
+  const send = async (): Promise<void> => {
     const step = await ask(signInOperations.password, { body: { name, password } });
     if (step.next === null) await beginSession();
     else setNext(step.next);
-  });
+  };
   if (next !== null) return <SecondFactor onBack={() => setNext(null)} />;
   return (
-    <Door title="Sign in">
-      <h1>Sign in</h1>
-      <p className="lead">Administer this domain.</p>
-      <form className="form" onSubmit={submit}>
-        <Field label="Name">
-          {(attributes) => (
-            <input
-              {...attributes}
-              autoComplete="username"
-              autoCapitalize="none"
-              spellCheck={false}
-              required
-              maxLength={200}
-              // biome-ignore lint/a11y/noAutofocus: the page is for nothing else
-              autoFocus
-              value={name}
-              onChange={(event) => setName(event.target.value)}
-            />
-          )}
-        </Field>
-        <PasswordField label="Password" value={password} onChange={setPassword} />
-        <Failure error={error} />
-        <div className="actions wide">
-          <Button kind="main" submits busy={busy}>
-            {busy ? 'Signing in …' : 'Sign in'}
-          </Button>
-        </div>
-      </form>
-      {hasPasskeys && <ByPasskey />}
-    </Door>
+    <>
+      <h1>{knownName === undefined ? signInWords.signIn : signInWords.again}</h1>
+      {knownName !== undefined && <p className="lead">{signInWords.sessionEnded(knownName)}</p>}
+      <Form act={signInWords.signIn} busyAct={signInWords.signingIn} isWide onSend={send}>
+        <TextField
+          label={words.name}
+          name="name"
+          autoComplete="username"
+          maxLength={200}
+          takesFocus={knownName === undefined}
+          value={name}
+          onChange={setName}
+        />
+        <PasswordField label={words.password} value={password} onChange={setPassword} />
+      </Form>
+      {hasPasskeys && <OtherWays />}
+    </>
   );
 }
 
-function ByPasskey() {
-  const { busy, error, submit } = useSubmit(async () => {
+function OtherWays() {
+  const { busy, error, work } = useWork(async () => {
     await signInByPasskey();
     await beginSession();
   });
   return (
-    <form className="form by-passkey" onSubmit={submit}>
-      <p className="between">or</p>
+    <div className="other-ways">
+      <p className="between">{signInWords.or}</p>
       <Failure error={error} />
-      <div className="actions wide">
-        <Button submits busy={busy}>
-          <Icon name="key" /> Sign in with a passkey
-        </Button>
-      </div>
-    </form>
+      <Button busy={busy} onClick={work}>
+        <Icon name="key" /> {signInWords.byPasskey}
+      </Button>
+    </div>
   );
 }
 
 /** Also after a one-time code, whose administrator may have an authenticator. */
 export function SecondFactor({ onBack }: { onBack: () => void }) {
   const [code, setCode] = useState('');
-  const { busy, error, submit } = useSubmit(async () => {
-    await ask(signInOperations.totp, { body: { code } });
-    await beginSession();
-  });
   return (
-    <Door title="Sign in">
-      <h1>One more step</h1>
-      <p className="lead">Enter the six digits that your authenticator shows now.</p>
-      <form className="form" onSubmit={submit}>
-        <CodeField value={code} hint="Without it, one of your recovery codes." onChange={setCode} />
-        <Failure error={error} />
-        <div className="actions wide">
-          <Button onClick={onBack}>Back</Button>
-          <Button kind="main" submits busy={busy}>
-            Sign in
-          </Button>
-        </div>
-      </form>
-    </Door>
+    <>
+      <h1>{signInWords.oneMoreStep}</h1>
+      <p className="lead">{signInWords.enterCode}</p>
+      <Form
+        act={signInWords.signIn}
+        busyAct={signInWords.signingIn}
+        isWide
+        other={{ text: words.back, onClick: onBack }}
+        onSend={async () => {
+          await ask(signInOperations.totp, { body: { code } });
+          await beginSession();
+        }}
+      >
+        <CodeField value={code} hint={signInWords.orRecoveryCode} onChange={setCode} />
+      </Form>
+    </>
   );
 }

@@ -3,6 +3,7 @@
  * the same pointer as the mouse.
  */
 import { type KeyboardEvent, type PointerEvent, useEffect, useId, useRef, useState } from 'react';
+import { chartWords, words } from '../messages/words.ts';
 import { linePath, shortNumber, ticksOf } from './chart-scale.ts';
 import { clockText } from './times.tsx';
 
@@ -51,7 +52,7 @@ export function Chart({ label, times, series, unit = '', limit }: ChartProps) {
     setPointed(Math.min(last, Math.max(0, shown + by)));
   };
   const at = times[shown];
-  const words = series.map(({ name, values }) => `${name} ${numberText(values[shown], unit)}`).join(', ');
+  const spoken = series.map(({ name, values }) => chartWords.value(name, numberText(values[shown], unit))).join(', ');
   return (
     <figure className="chart" ref={box}>
       <div
@@ -62,7 +63,7 @@ export function Chart({ label, times, series, unit = '', limit }: ChartProps) {
         aria-valuemin={0}
         aria-valuemax={Math.max(0, last)}
         aria-valuenow={Math.max(0, shown)}
-        aria-valuetext={at === undefined ? 'nothing yet' : `${clockText(at)}: ${words}`}
+        aria-valuetext={at === undefined ? chartWords.nothingYet : chartWords.pointed(clockText(at), spoken)}
         onPointerMove={point}
         onPointerLeave={() => setPointed(null)}
         onKeyDown={step}
@@ -93,7 +94,7 @@ export function Chart({ label, times, series, unit = '', limit }: ChartProps) {
               x2={width - inset.right}
               y1={y(limit.value)}
               y2={y(limit.value)}
-              stroke="var(--series-4)"
+              stroke="var(--ink-faint)"
               strokeDasharray="5 4"
             />
           )}
@@ -137,12 +138,13 @@ export function Chart({ label, times, series, unit = '', limit }: ChartProps) {
           ))}
           {limit !== undefined && (
             <li>
-              <span className="swatch" style={{ background: 'var(--series-4)' }} />
+              <span className="swatch" style={{ background: 'var(--ink-faint)' }} />
               {limit.name} <b>{numberText(limit.value, unit)}</b>
             </li>
           )}
-          {at === undefined && <li>A minute is shown once it has ended.</li>}
-          {pointed !== null && at !== undefined && <li className="number">at {clockText(at).slice(0, 5)}</li>}
+          {pointed !== null && at !== undefined && (
+            <li className="number">{chartWords.at(clockText(at).slice(0, 5))}</li>
+          )}
         </ul>
       </figcaption>
     </figure>
@@ -150,7 +152,7 @@ export function Chart({ label, times, series, unit = '', limit }: ChartProps) {
 }
 
 function numberText(value: number | null | undefined, unit: string): string {
-  if (value === null || value === undefined) return '–';
+  if (value === null || value === undefined) return words.nothing;
   const text = value >= 10_000 ? shortNumber(value) : String(Math.round(value * 10) / 10);
   return unit === '' ? text : `${text} ${unit}`;
 }

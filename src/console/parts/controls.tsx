@@ -1,5 +1,7 @@
 /** What people press, fill in and read: the small parts of every page. */
 import { type ComponentProps, type ReactNode, useEffect, useId, useRef, useState } from 'react';
+import { useContact } from '../live/contact.ts';
+import { words } from '../messages/words.ts';
 import { Icon } from './icon.tsx';
 
 export type Tone = 'good' | 'warn' | 'bad' | 'info' | 'quiet';
@@ -92,12 +94,20 @@ export function Failure({ error }: { error: Error | null }) {
   return error === null ? null : <Notice tone="bad">{error.message}</Notice>;
 }
 
-export function Waiting({ what = 'Loading' }: { what?: string }) {
+export function Waiting({ what = words.loading }: { what?: string }) {
   return (
     <div className="waiting" role="status">
-      <span className="pulse">{what} …</span>
+      <span className="pulse">{what}</span>
     </div>
   );
+}
+
+/** What stands in the place of an answer that is not there yet, or could not be had. */
+export function Unanswered({ error }: { error: Error | null }) {
+  const { state } = useContact();
+  // Where nobody answers, the whole page says so.
+  if (state === 'lost') return <Waiting what={words.waitingForService} />;
+  return error === null || state === 'signed-out' ? <Waiting /> : <Failure error={error} />;
 }
 
 /** A text to take along, such as a command. */
@@ -113,31 +123,50 @@ export function CopyText({ text, what }: { text: string; what: string }) {
   };
   return (
     <div className="copy">
-      <code>{text}</code>
+      <code>{unbroken(text)}</code>
       <Button kind="plain" onClick={() => void copy().catch(() => setCopied(false))}>
         <Icon name={copied ? 'done' : 'copy'} size={17} />
         <span className="hidden-text" role="status">
-          {copied ? `Copied: ${what}` : `Copy ${what}`}
+          {copied ? words.copied(what) : words.copy(what)}
         </span>
       </Button>
     </div>
   );
 }
 
+/** Flags of a command stay in one piece where the line breaks. */
+function unbroken(text: string): ReactNode {
+  return text.split(/(?<= )(--?[\w-]+)/).map((piece, index) =>
+    piece.startsWith('-') ? (
+      // biome-ignore lint/suspicious/noArrayIndexKey: the pieces of one text stay in their order
+      <span key={index} className="flag">
+        {piece}
+      </span>
+    ) : (
+      piece
+    ),
+  );
+}
+
 interface CardProps {
   title: string;
+  /** Under the title. */
+  lead?: ReactNode;
   /** At the right of the title. */
   aside?: ReactNode;
   className?: string;
   children: ReactNode;
 }
 
-export function Card({ title, aside, className = '', children }: CardProps) {
+export function Card({ title, lead, aside, className = '', children }: CardProps) {
   const id = useId();
   return (
     <section className={`card ${className}`} aria-labelledby={id}>
       <header>
-        <h2 id={id}>{title}</h2>
+        <div>
+          <h2 id={id}>{title}</h2>
+          {lead !== undefined && <p className="lead">{lead}</p>}
+        </div>
         {aside}
       </header>
       {children}

@@ -1,85 +1,108 @@
 /** A question before everything else, by the browser's own dialog: it holds the keyboard, and Escape closes it. */
-import { type ReactNode, useEffect, useId, useRef, useState } from 'react';
-import { Button, Failure, Field } from './controls.tsx';
-import { ProofField, useProof } from './proof.tsx';
+import { type ReactNode, useEffect, useId, useLayoutEffect, useRef, useState } from 'react';
+import { words } from '../messages/words.ts';
+import { Button } from './controls.tsx';
+import { TextField } from './fields.tsx';
+import { Form } from './form.tsx';
 
-export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ReactNode }) {
+export function Dialog({ title, isWide, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Closed before it is gone: whatever had the keyboard before gets it back.
+  useLayoutEffect(() => {
     const element = dialog.current;
     element?.showModal();
     return () => element?.close();
   }, []);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: with another title it asks something else, and what had the keyboard is gone
+  useEffect(() => {
+    const element = dialog.current;
+    if (element?.contains(document.activeElement)) return;
+    element?.querySelector<HTMLElement>('input:not([hidden]), select, textarea, button')?.focus();
+  }, [title]);
   return (
-    <dialog ref={dialog} aria-labelledby={id} onClose={onClose}>
+    <dialog
+      ref={dialog}
+      className={isWide ? 'wide' : undefined}
+      aria-labelledby={id}
+      onClose={({ currentTarget }) => {
+        if (currentTarget.isConnected) onClose();
+      }}
+    >
       <h2 id={id}>{title}</h2>
       {children}
     </dialog>
   );
 }
 
-interface ConfirmProps {
+interface DialogProps {
   title: string;
+  isWide?: boolean;
+  onClose: () => void;
+  children: ReactNode;
+}
+
+/** Below what was only to be read. */
+export function DialogEnd({ text, onClose }: { text?: string; onClose: () => void }) {
+  return (
+    <div className="actions">
+      {text === words.close ? (
+        <Button onClick={onClose}>{text}</Button>
+      ) : (
+        <Button kind="main" onClick={onClose}>
+          {text ?? words.done}
+        </Button>
+      )}
+    </div>
+  );
+}
+
+interface QuestionProps {
   /** What will happen, with its cost. */
   children: ReactNode;
   /** What has to be typed before it can be confirmed, for what cannot be undone. */
   typed?: string;
   act: string;
+  danger?: boolean;
+  /** What does the same in a shell. */
+  command?: string;
   onAct: () => Promise<void>;
-  onClose: () => void;
+  onCancel: () => void;
 }
 
-export function Confirm({ title, children, typed, act, onAct, onClose }: ConfirmProps) {
+/** What asks before something is done; within a dialog. */
+export function Question({ children, typed, act, danger = true, command, onAct, onCancel }: QuestionProps) {
   const [text, setText] = useState('');
-  const proof = useProof();
-  const [error, setError] = useState<Error | null>(null);
-  const [busy, setBusy] = useState(false);
-  const isReady = typed === undefined || text === typed;
-  const confirm = async (): Promise<void> => {
-    if (!isReady) return;
-    setBusy(true);
-    try {
-      await proof.give();
-      await onAct();
-      onClose();
-    } catch (failure) {
-      setError(failure as Error);
-      setBusy(false);
-    }
-  };
+  return (
+    <Form
+      act={act}
+      danger={danger}
+      {...(command === undefined ? {} : { command })}
+      isReady={typed === undefined || text === typed}
+      other={{ text: words.cancel, onClick: onCancel }}
+      onSend={onAct}
+    >
+      <div className="stack-tight">{children}</div>
+      {typed !== undefined && (
+        <TextField label={words.typeToConfirm(typed)} name="typed" maxLength={200} value={text} onChange={setText} />
+      )}
+    </Form>
+  );
+}
+
+type ConfirmProps = Omit<QuestionProps, 'onCancel'> & { title: string; onClose: () => void };
+
+export function Confirm({ title, onClose, onAct, ...question }: ConfirmProps) {
   return (
     <Dialog title={title} onClose={onClose}>
-      <form
-        className="form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void confirm();
+      <Question
+        {...question}
+        onCancel={onClose}
+        onAct={async () => {
+          await onAct();
+          onClose();
         }}
-      >
-        <div className="stack-tight">{children}</div>
-        {typed !== undefined && (
-          <Field label={`Type “${typed}” to confirm`}>
-            {(attributes) => (
-              <input
-                {...attributes}
-                autoComplete="off"
-                spellCheck={false}
-                value={text}
-                onChange={(event) => setText(event.target.value)}
-              />
-            )}
-          </Field>
-        )}
-        <ProofField proof={proof} error={error} />
-        <Failure error={error} />
-        <div className="actions">
-          <Button onClick={onClose}>Cancel</Button>
-          <Button kind="danger" submits busy={busy || !isReady}>
-            {act}
-          </Button>
-        </div>
-      </form>
+      />
     </Dialog>
   );
 }

@@ -1,24 +1,37 @@
 /** What is outside of the frame: nobody is signed in yet. */
 import { type ReactNode, useEffect } from 'react';
+import { words } from '../messages/words.ts';
 import { Mark } from './icon.tsx';
 import { ThemeButton } from './theme-button.tsx';
 
-export function Door({ title, isWide = false, children }: { title: string; isWide?: boolean; children: ReactNode }) {
+interface DoorProps {
+  title: string;
+  isWide?: boolean;
+  /** Before a page, whose main part is another one. */
+  isInDialog?: boolean;
+  children: ReactNode;
+}
+
+export function Door({ title, isWide = false, isInDialog = false, children }: DoorProps) {
   useEffect(() => {
-    document.title = `${title} · Bramble`;
+    const before = document.title;
+    document.title = words.pageTitle(title);
+    return () => {
+      document.title = before;
+    };
   }, [title]);
+  const Main = isInDialog ? 'div' : 'main';
   return (
     <div className={isWide ? 'door wide' : 'door'}>
-      <main>
+      <Main className="door-main">
         <p className="brand">
-          <Mark size={34} /> Bramble
+          <Mark size={34} /> {words.product}
         </p>
         <div className="card">{children}</div>
-        <footer>
-          <span>Device management that upgrades without an outage</span>
+        <div className="door-foot">
           <ThemeButton />
-        </footer>
-      </main>
+        </div>
+      </Main>
     </div>
   );
 }

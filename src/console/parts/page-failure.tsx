@@ -1,5 +1,6 @@
 /** A page that cannot be drawn says so, and leaves the way to the others open. A part of an earlier release may be gone for good. */
 import { Component, type ReactNode } from 'react';
+import { words } from '../messages/words.ts';
 import { Button, Notice } from './controls.tsx';
 
 interface State {
@@ -18,11 +19,14 @@ export class PageFailure extends Component<{ children: ReactNode }, State> {
     if (error === null) return this.props.children;
     return (
       <div className="stack">
-        <h1>This page cannot be shown</h1>
-        <Notice tone="bad">{error.message}</Notice>
+        <h1>{words.pageFailed}</h1>
+        <Notice tone="bad">
+          <p>{words.pageFailedWhy}</p>
+          <p className="small soft">{error.message}</p>
+        </Notice>
         <div className="row">
           <Button kind="main" onClick={() => location.reload()}>
-            Load it anew
+            {words.reload}
           </Button>
         </div>
       </div>

@@ -1,4 +1,5 @@
 /** Goes on to the next theme. */
+import { words } from '../messages/words.ts';
 import { useTheme } from '../theme.ts';
 import { Button } from './controls.tsx';
 import { Icon } from './icon.tsx';
@@ -7,9 +8,9 @@ export function ThemeButton() {
   const [theme, next] = useTheme();
   const icon = ({ light: 'sun', dark: 'moon', system: 'system' } as const)[theme];
   return (
-    <Button kind="plain" onClick={next} title={`Theme: ${theme}`}>
+    <Button kind="plain" onClick={next} title={words.theme(theme)}>
       <Icon name={icon} />
-      <span className="hidden-text">Theme: {theme}. Change it</span>
+      <span className="hidden-text">{words.changeTheme(theme)}</span>
     </Button>
   );
 }

@@ -1,6 +1,6 @@
 /** Times as people read them: how long ago, and to the second when asked. */
 import { useSyncExternalStore } from 'react';
-import { distanceText } from './time-distance.ts';
+import { distanceText } from '../messages/words.ts';
 
 let now = Date.now();
 const listeners = new Set<() => void>();

@@ -1,0 +1,27 @@
+/** A secret that is shown this once. It does not outlive the session that was shown it. */
+import { useEffect, useState } from 'react';
+import { useContact } from '../live/contact.ts';
+import { words } from '../messages/words.ts';
+import { CopyText, Notice } from './controls.tsx';
+
+interface ShownOnceProps {
+  text: string;
+  /** What it is, such as `the token`. */
+  what: string;
+  warning?: string;
+}
+
+export function ShownOnce({ text, what, warning = words.shownOnce }: ShownOnceProps) {
+  const { state } = useContact();
+  const [isGone, setGone] = useState(false);
+  useEffect(() => {
+    if (state === 'signed-out') setGone(true);
+  }, [state]);
+  if (isGone) return <Notice tone="info">{words.noLongerShown}</Notice>;
+  return (
+    <>
+      <CopyText text={text} what={what} />
+      <Notice tone="warn">{warning}</Notice>
+    </>
+  );
+}
