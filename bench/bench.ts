@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- api | connect | move | upgrade | cost | gates | idle | bulk | memory | backup | rehearsal | streams | sign-ins | migrations] [--json FILE] [...]`: what the domain does in a second, how long a moved
+ * `npm run bench [-- api | connect | move | upgrade | cost | gates | idle | bulk | memory | backup | rehearsal | streams | sign-ins | migrations | console] [--json FILE] [...]`: what the domain does in a second, how long a moved
  * account is without its server, how often gates are wrong, what a domain costs in which nothing happens. Without a name all of it, quickly. bench/RESULTS.md says how to read it.
  */
 import { randomUUID } from 'node:crypto';
@@ -12,6 +12,7 @@ import { benchBackup, describeBackup } from './backup.ts';
 import { benchBulk, describeBulk } from './bulk.ts';
 import { benchConnect, describeReport, readBenchDevices } from './connect.ts';
 import { benchConnectDomain, describeConnect } from './connect-domain.ts';
+import { benchConsole } from './console.ts';
 import { benchCost, describeCost } from './cost/cost.ts';
 import { benchGates, describeGoals } from './gates/gates.ts';
 import { benchIdle, describeIdle } from './idle.ts';
@@ -57,6 +58,8 @@ const usage = `npm run bench [-- <name>] [options]
   migrations
             the schema's expansion on the tables of a large domain of the latest sealed release, while devices connect
             --accounts 100000 --events 5000000 --connections 8 --rate 100
+  console   how long the console takes in a browser from its address until it can be used
+            --runs 10
   --sealed measures the latest sealed release too, in a domain of its own and in turns with the working tree
   --json FILE writes the figures`;
 
@@ -105,6 +108,7 @@ if (
     'streams',
     'sign-ins',
     'migrations',
+    'console',
     'upgrade',
   ].includes(name)
 ) {
@@ -132,6 +136,7 @@ if (
     if (name === 'streams') figures['streams'] = await runStreams();
     if (name === 'sign-ins') figures['signIns'] = await runSignIns();
     if (name === 'migrations') figures['migrations'] = await runMigrations();
+    if (name === 'console') figures['console'] = await benchConsole({ runs: number(values.runs, 10), say });
     if (name === 'memory') figures['memory'] = await runMemory();
   }
   if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(figures, null, 2)}\n`);
