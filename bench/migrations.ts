@@ -20,6 +20,8 @@ export interface MigrationsReport {
   steps: { number: number; name: string; ms: number }[];
   /** For a lock of whatever kind: the longest wait that a look every 10 ms has seen, by who waited and for what. */
   waits: Record<string, number>;
+  /** Of tables that were there before, by kind of lock: how long a migration had it, at the most. */
+  held: Record<string, number>;
   before: DriveResult;
   meanwhile: DriveResult;
 }
@@ -77,9 +79,9 @@ async function measure(
   };
   const before = await drive('before', beforeMs);
   const [steps, ended] = [[] as MigrationsReport['steps'], new AbortController()];
-  const [meanwhile, waits] = await Promise.all([
+  const [meanwhile, locks] = await Promise.all([
     drive('meanwhile', 3_600_000, ended.signal),
-    watchWaits(domain.databaseUrl, ended.signal),
+    watchLocks(domain.databaseUrl, ended.signal),
     (async () => {
       let at = performance.now();
       await migrate(domain.databaseUrl, {
@@ -91,35 +93,51 @@ async function measure(
       });
     })().finally(() => ended.abort()),
   ]);
-  return { accounts, ...{ devices: 0, events: 0 }, ...counted, steps, waits, before, meanwhile };
+  return { accounts, ...{ devices: 0, events: 0 }, ...counted, steps, ...locks, before, meanwhile };
 }
 
-/** The longest of each kind of wait for a lock, in ms. */
-async function watchWaits(url: string, signal: AbortSignal): Promise<Record<string, number>> {
+/** The longest wait for each kind of lock, and how long a migration had those that keep others from reading or writing; in ms. */
+async function watchLocks(url: string, signal: AbortSignal): Promise<Pick<MigrationsReport, 'waits' | 'held'>> {
   const sql = postgres(url, { max: 1, connection: { application_name: 'outside' } });
-  const longest: Record<string, number> = {};
+  const waits: Record<string, number> = {};
+  const held: Record<string, number> = {};
   try {
+    const tables = await sql<{ id: string }[]>`
+      select oid::text as id from pg_class where relkind = 'r' and relnamespace = current_schema()::regnamespace`;
+    const ids = tables.map(({ id }) => id);
+    const seenSince = new Map<string, number>();
     while (!signal.aborted) {
-      const rows = await sql<{ what: string; ms: number }[]>`
-        select case a.application_name when ${applicationName} then 'the migration' else a.application_name end || ' for ' || l.mode || ' of ' || coalesce(l.relation::regclass::text, l.locktype) as what,
-               extract(epoch from clock_timestamp() - l.waitstart)::float8 * 1000 as ms
+      const rows = await sql<{ what: string; isHeld: boolean; ms: number; since: string }[]>`
+        select case when l.granted then '' when a.application_name = ${applicationName} then 'the migration for '
+                    else a.application_name || ' for ' end
+               || l.mode || ' of ' || coalesce(l.relation::regclass::text, l.locktype) as what,
+               l.granted as "isHeld", a.xact_start::text as since,
+               coalesce(extract(epoch from clock_timestamp() - l.waitstart)::float8 * 1000, 0) as ms
           from pg_locks l join pg_stat_activity a using (pid)
-         where not l.granted and l.waitstart is not null`;
-      for (const { what, ms } of rows) longest[what] = Math.max(longest[what] ?? 0, Math.round(ms));
+         where not l.granted and l.waitstart is not null
+            or l.granted and a.application_name = ${applicationName} and l.relation::text = any(${ids})
+               and l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')`;
+      for (const { what, isHeld, ms, since } of rows) {
+        const at = seenSince.get(what + since) ?? performance.now();
+        seenSince.set(what + since, at);
+        const [of, now] = isHeld ? [held, performance.now() - at] : [waits, ms];
+        of[what] = Math.max(of[what] ?? 0, Math.round(now));
+      }
       await delay(10);
     }
-    return longest;
+    return { waits, held };
   } finally {
     await sql.end({ timeout: 1 });
   }
 }
 
 export function describeMigrations(report: MigrationsReport): string {
-  const { accounts, devices, events, steps, waits, before, meanwhile } = report;
+  const { accounts, devices, events, steps, waits, held, before, meanwhile } = report;
   return [
     `Migrations beside connects: ${accounts} accounts, ${devices} devices, ${events} events`,
     ...steps.map(({ number, name, ms }) => `  ${String(number).padStart(3, '0')} ${name.padEnd(24)}${ms} ms`),
     ...Object.entries(waits).map(([what, ms]) => `  longest wait of ${what}: ${ms} ms`),
+    ...Object.entries(held).map(([what, ms]) => `  held ${what}: ${ms} ms`),
     `  ${describeDrive('before', before)}`,
     `  ${describeDrive('meanwhile', meanwhile)}`,
   ].join('\n');
