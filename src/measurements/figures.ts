@@ -4,7 +4,7 @@
  * Invariant: a minute can be computed again at any time, as long as what it comes from is kept; so whoever dies in the middle
  * leaves nothing wrong behind, and what a fence held up is made up for.
  */
-import { quantileMs } from '../base/latency-histogram.ts';
+import { latencyBins, quantileMs } from '../base/latency-histogram.ts';
 import type { Queryable } from '../database/connection.ts';
 
 /** Routers tell what happened within ten minutes, of which rows of ten seconds are kept for six hours. */
@@ -120,27 +120,25 @@ interface FigurePoint {
 
 type PointRow = Omit<FigurePoint, 'p50Ms' | 'p95Ms' | 'p99Ms'> & { subject: string; latency: number[] | null };
 
+/** Bin by bin: a row for each bin of each minute would be a hundred times as many. */
+const sumsOfBins = Array.from(
+  { length: latencyBins },
+  (_, bin) => `coalesce(sum(f.latency[${bin + 1}]), 0)::float8`,
+).join(', ');
+
 /** Sums of what was counted in each `stepMinutes` from `from` on, and the most of what stood; by subject. Primary key. */
 export async function readFigures(
   q: Queryable,
   { from, to, stepMinutes, subjects }: { from: Date; to: Date; stepMinutes: number; subjects: readonly string[] },
 ): Promise<Map<string, FigurePoint[]>> {
   const rows = await q<PointRow[]>`
-    with chosen as (
-      select date_bin(make_interval(mins => ${stepMinutes}), f.minute, ${from}) as at, f.subject, f.connects, f.errors, f.requests,
-             f.failed, f.latency, f.waiting, f.in_flight, f.suspects, f.budget
-        from figure_minute f
-       where f.minute >= ${from} and f.minute < ${to} and f.subject = any(${subjects as string[]})
-    ), bins as (
-      select at, subject, bin, sum(n) as n from chosen, unnest(latency) with ordinality l(n, bin) group by at, subject, bin
-    )
-    select c.at, c.subject, sum(c.connects)::float8 as connects, sum(c.errors)::float8 as errors,
-           sum(c.requests)::float8 as requests, sum(c.failed)::float8 as failed, max(c.waiting) as waiting,
-           max(c.in_flight) as "inFlight", max(c.suspects) as suspects, max(c.budget) as budget,
-           (select array_agg(coalesce(b.n, 0)::float8 order by g.bin)
-              from generate_series(1, (select max(bin) from bins where at = c.at and subject = c.subject)) g(bin)
-              left join bins b on b.at = c.at and b.subject = c.subject and b.bin = g.bin) as latency
-      from chosen c group by c.at, c.subject order by c.subject, c.at`;
+    select date_bin(make_interval(mins => ${stepMinutes}), f.minute, ${from}) as at, f.subject, sum(f.connects)::float8 as connects,
+           sum(f.errors)::float8 as errors, sum(f.requests)::float8 as requests, sum(f.failed)::float8 as failed,
+           max(f.waiting) as waiting, max(f.in_flight) as "inFlight", max(f.suspects) as suspects, max(f.budget) as budget,
+           case when count(f.latency) > 0 then array[${q.unsafe(sumsOfBins)}] end as latency
+      from figure_minute f
+     where f.minute >= ${from} and f.minute < ${to} and f.subject = any(${subjects as string[]})
+     group by 1, 2 order by 2, 1`;
   const points = new Map(subjects.map((subject): [string, FigurePoint[]] => [subject, []]));
   for (const { subject, latency, ...row } of rows) {
     const quantile = (share: number) => (latency === null ? null : quantileMs(latency, share));
