@@ -84,14 +84,6 @@ export async function listAdministrators(q: Queryable, name: string | null = nul
      order by lower(a.name)`;
 }
 
-/** Ids of groups by their names; the first name that is none otherwise. */
-export async function groupsNamed(q: Queryable, names: readonly string[]): Promise<string[] | { unknown: string }> {
-  const rows = await q<{ id: string; name: string }[]>`
-    select id, name from account_group where name = any(${[...names]}::text[])`;
-  const unknown = names.find((name) => !rows.some((row) => row.name === name));
-  return unknown === undefined ? rows.map(({ id }) => id) : { unknown };
-}
-
 export async function findAdministrator(q: Queryable, name: string): Promise<{ id: string } | undefined> {
   const [row] = await q<{ id: string }[]>`select id from administrator where lower(name) = lower(${name})`;
   return row;

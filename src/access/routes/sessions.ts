@@ -4,6 +4,7 @@ import { signInOperations } from '../../api/sign-in.ts';
 import { notFound } from '../../base/not-found.ts';
 import { serve } from '../../rest/serve.ts';
 import { type Actor, actorOf, signedInActor } from '../actor.ts';
+import { namesOfGroups } from '../group-names.ts';
 import type { SignInDesk } from '../sign-in/desk.ts';
 import { checkPassword } from '../sign-in/password-sign-in.ts';
 import { useCodeOf } from '../sign-in/second-factor.ts';
@@ -23,7 +24,7 @@ export function sessionRoutes(desk: SignInDesk): FastifyPluginAsync {
         displayName: own?.displayName ?? null,
         role: own?.role ?? null,
         rights: [...actor.rights],
-        groups: own?.groups ?? null,
+        groups: actor.groups && (await namesOfGroups(desk.db, actor.groups)),
         asksTotp: own?.asksTotp ?? false,
         provider: own?.provider ?? null,
       };

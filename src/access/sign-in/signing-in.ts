@@ -37,8 +37,6 @@ export async function refreshPassword(q: Queryable, id: string, before: string, 
 interface OwnDetails {
   displayName: string;
   role: string;
-  /** Names; null if he is not limited to groups. */
-  groups: string[] | null;
   asksTotp: boolean;
   /** The OpenID provider at which alone he signs in. */
   provider: string | null;
@@ -46,11 +44,7 @@ interface OwnDetails {
 
 export async function readOwnDetails(q: Queryable, id: string): Promise<OwnDetails | undefined> {
   const [row] = await q<OwnDetails[]>`
-    select a.display_name as "displayName", a.role,
-           case when a.scoped then array(
-             select g.name from administrator_group m join account_group g on g.id = m.group_id
-              where m.administrator_id = a.id order by g.name) end as groups,
-           a.totp_at is not null as "asksTotp",
+    select a.display_name as "displayName", a.role, a.totp_at is not null as "asksTotp",
            (select i.provider from administrator_identity i where i.administrator_id = a.id) as provider
       from administrator a where a.id = ${id}`;
   return row;

@@ -1,6 +1,6 @@
 /** What administrators give others: never more than they have. */
 import type { Actor } from '../../access/actor.ts';
-import { groupsNamed } from '../../access/administrators.ts';
+import { groupsNamed } from '../../access/group-names.ts';
 import { assertMayGive, holdRole } from '../../access/roles.ts';
 import { BrambleError } from '../../base/errors.ts';
 import { fieldError } from '../../base/field-error.ts';

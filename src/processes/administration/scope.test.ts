@@ -73,6 +73,11 @@ async function answerTo(operation: Operation, asked: Seen) {
   return { status, code, message: blank };
 }
 
+test('it is told which groups those are', async () => {
+  const { body } = await call('GET', '/me');
+  assert.deepEqual((body as { groups: unknown }).groups, ['ours']);
+});
+
 test('a right remains to the limited if every operation that takes it knows groups', () => {
   const known = allRights.filter((right) =>
     operations
