@@ -48,7 +48,7 @@ export async function follow(options: FollowOptions): Promise<void> {
   }
 }
 
-/** Nobody is there, or the coordinator of an upgrade alone; or, after a reversal, a release that tells nothing live. */
+/** Nobody is there, or the coordinator of an upgrade alone. A release that tells nothing live, as after a reversal, ends it. */
 function isBetweenServices(error: unknown): error is BrambleError {
   return (
     isBrambleError(error, 'ERR_ADMIN_UNREACHABLE') ||
