@@ -1,7 +1,9 @@
 /** The console's address as a process opens it by itself, over TLS, with files that are renewed. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -18,6 +20,15 @@ const home = await mkdtemp(join(tmpdir(), 'bramble-console-'));
 after(async () => await rm(home, { recursive: true, force: true }));
 const files = { certificate: 'console.pem', key: 'console.key' };
 const log = createLogger({ kind: 'test', name: 'test', release: '1.0.0', level: 'error' });
+
+const app = { routing: (_: unknown, answer: { end(): unknown }) => void answer.end() };
+
+/** Of a process that opens the address by itself. */
+function contextOf(folder: string) {
+  const environment = { home: folder, name: 'administration-1', host: undefined, logLevel: 'error' };
+  const given = { databaseUrl: undefined, handedSockets: undefined, settings: {}, givenSettings: {} };
+  return { environment: { ...environment, ...given }, log, sockets: wantedSockets({ handedSockets: undefined }) };
+}
 
 async function write({ cert, key }: { cert: string; key: string }): Promise<void> {
   await writeFile(join(home, files.certificate), cert);
@@ -46,11 +57,10 @@ test('it is announced, speaks TLS, waits for files that are missing, and is clos
     JSON.stringify({ database: { embedded: true }, host: 'here', publicPort: 0, srpPort: 0, console }),
   );
   const ending = new AbortController();
-  const environment = { home, name: 'administration-1', host: undefined, logLevel: 'error', databaseUrl: undefined };
-  const sockets = wantedSockets({ handedSockets: undefined });
-  const app = { routing: (_: unknown, answer: { end(): unknown }) => void answer.end() };
+  const context = contextOf(home);
+  const { sockets } = context;
   const served = serveConsole(
-    { environment: { ...environment, handedSockets: undefined, settings: {}, givenSettings: {} }, log, sockets },
+    context,
     ({ names }, certificate) =>
       createConsoleServer({ app, folders: async function* () {}, names, certificate, servedBy: 'administration' }),
     ending.signal,
@@ -70,6 +80,36 @@ test('it is announced, speaks TLS, waits for files that are missing, and is clos
   await served;
   assert.equal(sockets.descriptors().size, 0);
   await assert.rejects(status(url, pair.ca), { code: 'ECONNREFUSED' });
+});
+
+test('an address that is taken is told once, and served when it is free', async (t) => {
+  const taken = net.createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  t.after(() => taken.close());
+  const { port } = taken.address() as net.AddressInfo;
+  const place = await mkdtemp(join(tmpdir(), 'bramble-console-'));
+  t.after(async () => await rm(place, { recursive: true, force: true }));
+  const configuration = { database: { embedded: true }, host: 'here', publicPort: 0, srpPort: 0, console: { port } };
+  await writeFile(join(place, 'config.json'), JSON.stringify(configuration));
+  const ending = new AbortController();
+  const told: string[] = [];
+  const served = serveConsole(
+    contextOf(place),
+    ({ names }, certificate) =>
+      createConsoleServer({ app, folders: async function* () {}, names, certificate, servedBy: 'administration' }),
+    ending.signal,
+    (reason) => told.push(reason),
+  );
+  await until('it is told', 30_000, () => told.length > 0);
+  assert.match(told[0] ?? '', /EADDRINUSE/);
+  taken.close();
+  await until('it is served', 30_000, async () => {
+    const answered = await fetch(`http://127.0.0.1:${port}/api/v1/status`).catch(() => undefined);
+    return answered?.status === 200;
+  });
+  assert.equal(told.length, 1);
+  ending.abort(new Error('the test is over'));
+  await served;
 });
 
 test('a renewed pair is taken, and a half of one changes nothing', async () => {

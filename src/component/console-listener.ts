@@ -29,23 +29,38 @@ interface ConsoleServer {
 }
 
 const retryMs = 2000;
+/** For so long the supervisor may take to hand the socket over. */
+const lateMs = 10_000;
 
-/** Accepts until the signal is aborted, and then ends what is open. What fails is logged once and tried again. */
+/**
+ * Accepts until the signal is aborted, and then ends what is open. What fails is logged once and tried again.
+ * @param tell called once if it cannot be reached, with the reason
+ */
 export async function serveConsole(
   context: Pick<ComponentContext<unknown>, 'environment' | 'log' | 'sockets'>,
   createServer: (settings: ConsoleSettings, certificate: ConsoleCertificate | null) => ConsoleServer,
   signal: AbortSignal,
+  tell: (reason: string) => void = () => undefined,
 ): Promise<void> {
   const { environment, log, sockets } = context;
   // Made without a home of its own, as in a trial.
   if ((await readPresent(join(environment.home, 'config.json'))) === null) return;
   let isTold = false;
+  const failed = (reason: string): void => {
+    if (isTold || signal.aborted) return;
+    isTold = true;
+    log.warn({ error: reason }, 'the console is not served; will retry');
+    tell(reason);
+  };
   while (!signal.aborted) {
     try {
       const { console: settings } = await readConfiguration(environment.home);
       const read = async () => await readConsoleCertificate(environment.home, settings);
       const certificate = await read();
-      const place = await sockets.take('console', { host: settings.listen, port: settings.port }, signal);
+      const { listen: host, port } = settings;
+      const slow = `the supervisor has no socket for it yet; perhaps port ${port} on ${host} is taken`;
+      const late = setTimeout(failed, lateMs, slow).unref();
+      const place = await sockets.take('console', { host, port }, signal).finally(() => clearTimeout(late));
       if (place === null) return;
       const served = createServer(settings, certificate);
       let following: Promise<void> | undefined;
@@ -62,8 +77,7 @@ export async function serveConsole(
         await Promise.all([served.close(), following]);
       }
     } catch (error) {
-      if (!isTold && !signal.aborted) log.warn({ error: messageOf(error) }, 'the console is not served; will retry');
-      isTold = true;
+      failed(messageOf(error));
       await delay(retryMs, undefined, { signal }).catch(() => undefined);
     }
   }

@@ -22,6 +22,7 @@ import { serveConsole } from '../../component/console-listener.ts';
 import { type MasterKeyRing, openMasterKeyRing } from '../../component/master-key-ring.ts';
 import { announceAddress } from '../../component/service-address.ts';
 import { moveDeliveries } from '../../deliveries/move-deliveries.ts';
+import { recordEvent } from '../../domain/events.ts';
 import { offeredMasterKey } from '../../hosts/host-master-keys.ts';
 import { runMoves } from '../../moves/move-runner.ts';
 import { backupLook } from '../../notices/backup-look.ts';
@@ -82,7 +83,8 @@ export async function runAdministration(): Promise<void> {
     listen: async (context) => await listenForAdministrators(context, await appOf(context)),
     work: async (context) => {
       const [ring, app] = [await ringOf(context), await appOf(context)];
-      const console = serveConsole(context, consoleServer(context, app), context.stopping);
+      const server = consoleServer(context, app);
+      const console = serveConsole(context, server, context.stopping, tellUnserved(context));
       const work = await workUntilStopped(context, ring, names);
       return { ...work, drain: async () => void (await Promise.all([console, work.drain()])) };
     },
@@ -93,6 +95,18 @@ function consoleServer({ environment }: Context, app: FastifyInstance) {
   const folders = () => consoleFolders(environment.home);
   return ({ names }: ConsoleSettings, certificate: ConsoleCertificate | null) =>
     createConsoleServer({ app, folders, names, certificate, servedBy: 'administration' });
+}
+
+/** Under a supervisor of 1.4 nobody else says it. */
+function tellUnserved({ db, identity: { name, host }, log }: Context) {
+  return (reason: string): void => {
+    const message =
+      `${name} does not answer at the console's address on ${host}; everything else works: ${reason}. Free the port, or ` +
+      "choose another as console.port in the home's config.json";
+    void recordEvent(db, { kind: 'console-not-served', subject: name, message }).catch((error: unknown) =>
+      log.warn({ error: messageOf(error) }, 'the event was not recorded'),
+    );
+  };
 }
 
 async function restServer(context: Context, masterKeys: MasterKeyRing, names: NameLookups): Promise<FastifyInstance> {
