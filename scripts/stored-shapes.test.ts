@@ -15,6 +15,8 @@ const intended: Readonly<Record<string, string>> = {
   'environment of processes': 'BRAMBLE_SOCKETS is new, and 1.4.0 ignores it; it asks for no socket',
   'setting second-factor': 'new: 1.4 has no administrators who sign in, and reads settings by their keys',
   'supervisor socket want': 'new: a process of 1.5 asks, and 1.4.0 ignores lines and messages that it does not know',
+  'supervisor socket adopted': 'new with `sockets`: a process of 1.4.0 takes the type alone, and asks for no socket',
+  'supervisor socket offered': 'new: said only to a process that has asked',
   'upgrade.progress':
     'absentUntil, absences: 1.4.0 keeps keys that it does not know, and lets clocks run that this release holds',
 };

@@ -52,8 +52,10 @@ import { storedPushSettingsSchema } from '../src/platforms/apple/push-settings.t
 import { rules } from '../src/policies/rules.ts';
 import {
   adoptableShape,
+  adoptedShape,
   refusedShape as handOverRefusedShape,
   handOverShape,
+  offeredShape,
   orphanShape,
   socketsShape,
   wantShape,
@@ -148,5 +150,6 @@ export const storedShapes: Readonly<Record<string, z.ZodType>> = {
   }),
   'router request': routerRequestShape,
   'supervisor signs of processes': signShape,
-  ...namedBy('supervisor socket', { handOverShape, handOverRefusedShape, orphanShape, socketsShape, wantShape }),
+  ...namedBy('supervisor socket', { adoptedShape, handOverShape, handOverRefusedShape, offeredShape, orphanShape }),
+  ...namedBy('supervisor socket', { socketsShape, wantShape }),
 };

@@ -144,7 +144,8 @@ async function prepare<Schema extends z.ZodType>(options: ComponentOptions<Schem
   };
   const log = createLogger({ kind, name, release: ownRelease, level: environment.logLevel });
   const sockets = wantedSockets(environment);
-  const stop = openSupervision({ ...environment, kind, release: ownRelease, log, sockets: sockets.descriptors });
+  const own = { kind, release: ownRelease, log, sockets: sockets.descriptors, onAdopted: sockets.adoptedBy };
+  const stop = openSupervision({ ...environment, ...own });
   const databaseAccess = {
     applicationName: applicationName(kind, identity.name, identity.host, identity.processId),
     patienceMs: () => {

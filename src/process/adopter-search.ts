@@ -7,7 +7,8 @@
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { socketPath } from '../base/socket-path.ts';
-import { closed, onLines, runFolder, sendLine, supervisorSocket, typeOf } from './adoption-messages.ts';
+import { adopterSockets } from './adopter-sockets.ts';
+import { adoptedShape, closed, onLines, runFolder, sendLine, supervisorSocket, typeOf } from './adoption-messages.ts';
 import { introduction, type OwnProcess, type Progress } from './own-process.ts';
 import { offerSockets, type SocketOffer } from './socket-offer.ts';
 
@@ -44,9 +45,16 @@ export function createAdopterSearch(options: {
     try {
       const adopted = new Promise<boolean>((resolve) => {
         void closed(socket).then(() => resolve(false));
+        let sockets: ReturnType<typeof adopterSockets> | undefined;
         onLines(socket, (message) => {
-          if (typeOf(message) === 'adopted') resolve(true);
+          const adoption = adoptedShape.safeParse(message);
+          if (adoption.success) {
+            sockets = adopterSockets(socket, own.home, adoption.data.sockets);
+            own.onAdopted?.(sockets);
+            resolve(true);
+          }
           if (typeOf(message) === 'hand-sockets') void handSockets(socket);
+          sockets?.take(message);
         });
       });
       sendLine(socket, introduced);

@@ -4,9 +4,11 @@
  *
  *   process                                    supervisor
  *   {type: 'orphan', …}                   →
- *                                         ←    {type: 'adopted'}
- *                                         ←    {type: 'hand-sockets'}   to routers
+ *                                         ←    {type: 'adopted', sockets}    what it hands over when asked
+ *                                         ←    {type: 'hand-sockets'}
  *   {type: 'sockets', names, folder}      →                             each is sent to whoever connects to its path
+ *   {type: 'want-socket', name}           →
+ *                                         ←    {type: 'socket', name, folder}    as soon as it has it, the same way
  *   {type: 'ready' | 'serving' | 'alive'} →    as over IPC
  *
  *   another supervisor                         supervisor
@@ -58,7 +60,10 @@ export const orphanShape = z.object({
 });
 export type Orphan = z.output<typeof orphanShape>;
 
-/** A process asks for a listening socket: its starter over IPC, which answers {type: 'socket', name} with the handle. */
+/** `sockets` is what it hands over when asked; supervisors of 1.4 name nothing, and do not know the question. */
+export const adoptedShape = z.object({ type: z.literal('adopted'), sockets: z.array(z.string()).optional() });
+
+/** A process asks for a listening socket; its starter, over IPC, answers {type: 'socket', name} with the handle. */
 export const wantShape = z.object({ type: z.literal('want-socket'), name: z.literal('console') });
 
 export const handOverShape = z.object({ type: z.literal('hand-over'), release: z.string() });
@@ -72,6 +77,9 @@ export const socketsShape = z.object({
   folder: z.string(),
   names: z.array(z.string()),
 });
+
+/** Where a supervisor offers the socket that was asked for; nothing is there if it failed. */
+export const offeredShape = z.object({ type: z.literal('socket'), name: z.literal('console'), folder: z.string() });
 
 /** Prefix of the folder in which a process offers its sockets. */
 export function offerFolderPrefix(pid: number): string {

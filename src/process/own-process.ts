@@ -6,6 +6,19 @@ import type { Logger } from './log/logger.ts';
 /** Of a listening socket that a supervisor holds and a process accepts on. */
 export type SocketName = 'public' | 'srp' | 'console';
 
+/** Of a socket that is handed over only when it is asked for. */
+export type WantedName = 'console';
+
+/** A supervisor that is asked for them: the one that started this process, over IPC, or one that has adopted it. */
+export interface SocketGiver {
+  /** What it hands over; undefined if it knows no such question. */
+  readonly hands: readonly string[] | undefined;
+  /** Aborted when it is gone. */
+  readonly gone: AbortSignal;
+  /** For `server.listen`. Rejects when it fails, or the signal is aborted. */
+  give(name: WantedName, signal: AbortSignal): Promise<object>;
+}
+
 export interface OwnProcess {
   home: string;
   name: string;
@@ -17,6 +30,8 @@ export interface OwnProcess {
   log?: Logger;
   /** Descriptors of listening sockets that the next supervisor gets. */
   sockets?: () => ReadonlyMap<SocketName, number>;
+  /** A supervisor has adopted it that can be asked for sockets. */
+  onAdopted?: (adopter: SocketGiver) => void;
 }
 
 /** How far it has come. */

@@ -3,7 +3,7 @@
  * connection, and is then checked on the process itself: no id is signalled or trusted without its birth.
  */
 import type { Socket } from 'node:net';
-import { closed, type Orphan, sendLine, socketsShape } from '../../process/adoption-messages.ts';
+import { closed, type Orphan, sendLine, socketsShape, wantShape } from '../../process/adoption-messages.ts';
 import { KnownProcess } from './known-process.ts';
 import { watchSigns } from './process-signs.ts';
 import type { SupervisedProcess } from './supervised-process.ts';
@@ -19,6 +19,10 @@ export interface AdoptedProcess extends SupervisedProcess {
   take(message: unknown): void;
   /** Where a router now offers its listening sockets; null if it has not said so by the time the signal is aborted. */
   offeredSockets(signal: AbortSignal): Promise<SocketFolder | null>;
+  /** Calls back each time that it asks for the console's socket, also if it has asked before. */
+  onWant(take: () => void): void;
+  /** Says where the console's socket is offered to it. */
+  offer(folder: string): void;
 }
 
 interface SocketFolder {
@@ -31,6 +35,12 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
   const known = new KnownProcess(pid, birth);
   const signs = watchSigns(hungAfterMs, known.exited);
   const state = { connection: first, onOffer: (_: SocketFolder): void => undefined };
+  const wanting: { isUnheard: boolean; onWant: () => void } = {
+    isUnheard: false,
+    onWant: () => {
+      wanting.isUnheard = true;
+    },
+  };
   if (orphan.ready) signs.take({ type: 'ready', yields: orphan.yields });
   if (orphan.serving) signs.take({ type: 'serving' });
 
@@ -39,7 +49,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
     // Every adoptable process sends heartbeats; this one may hang before its next.
     signs.take({ type: 'alive' });
     void closed(connection).then(async () => await known.lookForEnd(() => state.connection === connection));
-    sendLine(connection, { type: 'adopted' });
+    sendLine(connection, { type: 'adopted', sockets: ['console'] });
   }
 
   attach(first);
@@ -62,7 +72,14 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
       signs.take(message);
       const sockets = socketsShape.safeParse(message);
       if (sockets.success) state.onOffer(sockets.data);
+      if (wantShape.safeParse(message).success) wanting.onWant();
     },
+    onWant: (take) => {
+      wanting.onWant = take;
+      if (wanting.isUnheard) take();
+      wanting.isUnheard = false;
+    },
+    offer: (folder) => sendLine(state.connection, { type: 'socket', name: 'console', folder }),
     hasExited: () => known.hasExited,
     kill: () => void known.signal('SIGKILL'),
     stop: async (graceMs) => await known.stop(graceMs),

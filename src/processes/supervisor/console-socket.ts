@@ -10,14 +10,16 @@
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
+import { runFolder } from '../../process/adoption-messages.ts';
 import type { ConsoleSettings } from '../../process/configuration.ts';
+import { offerSockets, type SocketOffer } from '../../process/socket-offer.ts';
 import type { AdoptedProcess } from './adopted-process.ts';
 import type { OnEvent } from './events.ts';
 import { bindListeningSocket, isBoundTo, type ListeningSocket } from './listening-socket.ts';
 import { inheritSocket } from './socket-inheritance.ts';
 
 interface ConsoleSocket {
-  /** One that another supervisor started may have it. */
+  /** One that another supervisor started may have it, or ask for it. */
   adopt(process: AdoptedProcess): void;
   /** Sends it to the process once it is bound. */
   sendTo(child: ChildProcess): void;
@@ -43,6 +45,7 @@ export function createConsoleSocket(options: ConsoleSocketOptions): ConsoleSocke
   let opening: Promise<ListeningSocket> | undefined;
   let inheriting = Promise.resolve();
   let closing: NodeJS.Timeout | undefined;
+  let offer: Promise<SocketOffer> | undefined;
   // Any free one is chosen once.
   let { port } = settings;
 
@@ -84,6 +87,8 @@ export function createConsoleSocket(options: ConsoleSocketOptions): ConsoleSocke
     held?.close();
     held = undefined;
     opening = undefined;
+    void offer?.then(async (made) => await made.close()).catch(() => undefined);
+    offer = undefined;
   }
 
   function closeUnused(): void {
@@ -101,9 +106,23 @@ export function createConsoleSocket(options: ConsoleSocketOptions): ConsoleSocke
     });
   }
 
+  /** To one that was adopted, which has no channel that a handle could be sent over. */
+  async function offerTo(process: AdoptedProcess): Promise<void> {
+    use(process.exited);
+    opening ??= open();
+    await opening;
+    const descriptors = () => new Map(held === undefined ? [] : [['console', held.descriptor]]);
+    offer ??= offerSockets(runFolder(home), descriptors);
+    const made = await offer.catch(() => undefined);
+    if (made === undefined) offer = undefined;
+    // Where that failed it finds nothing there, and asks again.
+    process.offer(made?.folder ?? '');
+  }
+
   return {
     adopt: (process) => {
       if (process.spec.kind === 'router') return;
+      process.onWant(() => void offerTo(process).catch(() => undefined));
       holders.add(process);
       void process.exited.then(() => holders.delete(process));
       // At once: who has it may end before anybody asks.

@@ -12,6 +12,7 @@ import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BrambleError } from '../../base/errors.ts';
 import type { SocketName } from '../../process/own-process.ts';
+import type { BoundHandle } from '../../process/socket-reception.ts';
 
 export interface ListeningSocket {
   readonly name: SocketName;
@@ -23,12 +24,7 @@ export interface ListeningSocket {
    * before the child listened for connections would hang.)
    */
   sendTo(child: ChildProcess): void;
-  close(): void;
-}
-
-/** Node.js's handle: bound, perhaps listened on by another process. */
-export interface BoundHandle {
-  getsockname(out: { address?: string; port?: number }): number;
+  readonly descriptor: number;
   close(): void;
 }
 
@@ -96,6 +92,7 @@ export function heldSocket(name: ListeningSocket['name'], handle: BoundHandle): 
     port: own.port,
     // A child that is gone is handled by its exit event.
     sendTo: (child) => void child.send({ type: 'socket', name }, handle as unknown as SendHandle, () => undefined),
+    descriptor: handle.fd,
     close: () => handle.close(),
   };
 }

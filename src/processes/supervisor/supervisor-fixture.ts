@@ -45,7 +45,7 @@ if (settings.heartbeat) {
 // Holds the event loop for good: nothing is heard, and nothing is sent.
 if (settings.hang) setTimeout(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0), 50);
 const descriptors = new Map();
-const wanted = settings.console
+const wanted = settings.console || kind === 'signpost'
   ? (await import('${modules.wantedSockets}')).wantedSockets({ handedSockets: process.env.BRAMBLE_SOCKETS?.split(',') })
   : undefined;
 // What keeps a router from handing its sockets on: once, or for good.
@@ -60,7 +60,8 @@ if (settings.offer === 'no sender') process.execPath = '/nonexistent/node';
 const supervision = settings.adoptable
   ? (await import('${modules.supervision}')).openSupervision({
       ...{ home: process.env.BRAMBLE_HOME, name: process.env.BRAMBLE_COMPONENT, kind, release: '${release}' },
-      ...{ givenSettings: settings, databaseUrl: process.env.DATABASE_URL, sockets: offered },
+      ...{ givenSettings: settings, databaseUrl: process.env.DATABASE_URL, sockets: offered,
+        onAdopted: wanted?.adoptedBy },
     }, settings.patienceMs)
   : undefined;
 // The first that a supervisor says to a process that introduced itself is that it adopts it.
@@ -94,6 +95,8 @@ process.on('message', (message, handle) => {
   }), 50);
 });
 if (wanted) {
+  // Neither a channel that is gone nor a connection to an adopter keeps it running.
+  setInterval(() => {}, 1000);
   const server = net.createServer((socket) => {
     socket.on('error', () => {});
     socket.once('data', () => socket.end('${release} console ' + process.pid));
