@@ -24,6 +24,10 @@ export const processMains: Readonly<Record<string, ProcessMain>> = {
     const { runCoordinator } = await import('../processes/coordinator/main.ts');
     await runCoordinator();
   },
+  signpost: async () => {
+    const { runSignpost } = await import('../processes/signpost/main.ts');
+    await runSignpost();
+  },
 };
 
 export const processKinds: readonly string[] = Object.keys(processMains);

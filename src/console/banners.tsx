@@ -2,6 +2,7 @@
 import { use, useEffect, useState } from 'react';
 import { upgradeOperations } from '../api/upgrade.ts';
 import type { UpgradeReport } from '../api/upgrade-report.ts';
+import { isBrambleError } from '../base/errors.ts';
 import { useAnswer } from './live/answers.ts';
 import { useContact } from './live/contact.ts';
 import { useStream } from './live/stream.ts';
@@ -29,8 +30,10 @@ export function Banners() {
 
 /** While the coordinator answers for an upgrade: who upgrades to what, and how far it is. */
 function UpgradeBanner({ since }: { since: number | null }) {
-  const { value } = useAnswer(upgradeOperations.show, {}, { topics: ['events', 'upgrade'], everyMs: 2000 });
-  const what = value === undefined ? bannerWords.someUpgrade : installing(value);
+  const { value, error } = useAnswer(upgradeOperations.show, {}, { topics: ['events', 'upgrade'], everyMs: 2000 });
+  // On a host that the upgrade is not steered from, it is said where it is.
+  const elsewhere = isBrambleError(error, 'ERR_RELEASE_FENCED') ? error.message : bannerWords.someUpgrade;
+  const what = value === undefined ? elsewhere : installing(value);
   const how = value === undefined ? null : bannerWords.position(value.position, value.waitingFor);
   return (
     <Banner

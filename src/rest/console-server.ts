@@ -25,7 +25,7 @@ interface ConsoleServerOptions {
   /** In PEM; without it, HTTP is spoken. */
   certificate?: Certificate | null;
   /** Who answers, as each answer says: the page of a domain that is being upgraded shows it. */
-  servedBy: 'administration' | 'coordinator';
+  servedBy: 'administration' | 'coordinator' | 'signpost';
 }
 
 interface ConsoleServer {

@@ -14,7 +14,7 @@ import { errorAnswer } from './http-errors.ts';
 type Problem = z.output<typeof problem>;
 
 /** The answer for whatever was thrown while the request of this identifier was handled. */
-function problemOf(error: unknown, requestId: string): Problem {
+export function problemOf(error: unknown, requestId: string): Problem {
   const { status, code, message, details } = errorAnswer(error);
   return {
     type: `urn:bramble:${code}`,

@@ -69,6 +69,23 @@ test('a supervisor that takes over inherits the socket, and goes on when its hol
   assert.equal(await waiting, `1.0.0 console ${again.pid}`);
 });
 
+test('one that was adopted is handed the socket that it asked the supervisor before for', limited, async (t) => {
+  const { server, port } = await occupied(t);
+  const home = await homeOf('console-d', { console: { port } });
+  await desire('console-d', '1.0.0', { console: true, adoptable: true });
+  const former = superviseElsewhere(t, home, { release: '1.2.0' });
+  await former.next('no-console');
+  former.process.kill('SIGKILL');
+  const supervisor = supervise(t, home, { release: '1.3.0' });
+  const { pid } = await supervisor.next('adopted');
+  // Nobody but the process that was adopted asks for it.
+  await supervisor.next('no-console');
+  server.close();
+  await supervisor.next('listening', ({ socket }) => socket === 'console');
+  await supervisor.next('ready');
+  assert.equal(await ask(port), `1.0.0 console ${pid}`);
+});
+
 test('a port that is taken keeps nothing else from running, and is taken up when it is free', limited, async (t) => {
   const { server, port } = await occupied(t);
   const supervisor = supervise(t, await homeOf('console-c', { console: { port } }));
@@ -81,6 +98,32 @@ test('a port that is taken keeps nothing else from running, and is taken up when
   await supervisor.next('ready');
   assert.match(await ask(port), /^1\.1\.0 console/);
 });
+
+test(
+  'while an upgrade is steered from another host, a signpost answers, without the database’s address',
+  limited,
+  async (t) => {
+    const home = await homeOf('console-e');
+    const coordinator = { name: 'elsewhere-coordinator', kind: 'coordinator', host: 'elsewhere', release: '1.1.0' };
+    await desire('console-e');
+    const supervisor = supervise(t, home, { release: '1.1.0' });
+    const { port } = await supervisor.next('listening', ({ socket }) => socket === 'console');
+    await supervisor.next('ready');
+    await sql`insert into desired_process ${sql({ ...coordinator, state: 'running', settings: sql.json({}) })}`;
+    await sql`update desired_process set state = 'stopped' where host = 'console-e'`;
+    const { name, kind, release, pid } = await supervisor.next('started');
+    assert.deepEqual([name, kind, release], ['signpost', 'signpost', '1.1.0']);
+    await supervisor.next('ready');
+    assert.equal(await ask(port), `1.1.0 console ${pid}`);
+    const told = JSON.parse((await readFile(path.join(home, 'logs', 'signpost.log'), 'utf8')).split('\n')[0] ?? '');
+    assert.deepEqual([told.settings, told.database], [{ steeredFrom: 'elsewhere' }, null]);
+    const client = closedLoop(port);
+    await sql`delete from desired_process where host = 'elsewhere'`;
+    await sql`update desired_process set state = 'running' where host = 'console-e'`;
+    await client.until('1.0.0');
+    await client.stop();
+  },
+);
 
 async function occupied(t: TestContext) {
   const server = net.createServer().listen(0, '127.0.0.1');

@@ -28,14 +28,21 @@ const rowSchema = z.object({
 
 export type DesiredProcess = z.output<typeof rowSchema>;
 
+export interface Desired {
+  readonly processes: readonly DesiredProcess[];
+  /** Names of rows that this supervisor does not understand; their processes are left as they are. */
+  readonly unreadable: readonly string[];
+  /** The other host that an upgrade's coordinator is to run on, if there is one. */
+  readonly steeredFrom: string | null;
+}
+
 interface WatchOptions {
   host: string;
   /** Finds the database, and starts it if it is the embedded one; called again after each failure. */
   openDatabase: (signal: AbortSignal) => Promise<{ url: string; adopted: boolean; pid: number | null }>;
   /** The same database, entered as the role that looks. */
   ownAddress: (url: string) => string;
-  /** `unreadable` are names of rows that this supervisor does not understand; their processes are left as they are. */
-  onDesired: (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string) => void;
+  onDesired: (desired: Desired, url: string) => void;
   /** The supervisor's report about itself in the database. */
   self: SelfReport;
   /** Asked of each session before anything else. @throws BrambleError ERR_HOST_REMOVED */
@@ -131,26 +138,26 @@ async function report(
   return reportEveryMs;
 }
 
-async function look(session: Session, url: string, options: WatchOptions): Promise<void> {
+async function look(session: Session, url: string, { host, onDesired }: WatchOptions): Promise<void> {
   let rows: readonly Record<string, unknown>[];
   try {
     rows = await withDeadline(
       session.run(
         (sql) => sql<Record<string, unknown>[]>`
-          select name, kind, host, release, state, settings from desired_process where host = ${options.host} order by name`,
+          select name, kind, host, release, state, settings from desired_process
+           where host = ${host} or (kind = 'coordinator' and state = 'running') order by name`,
       ),
     );
   } catch (error) {
     if (isUndefinedTable(error)) return;
     throw error;
   }
-  const read = rows.map((row) => rowSchema.safeParse(row));
-  const unreadable = rows.filter((_, index) => read[index]?.success === false).map((row) => String(row['name']));
-  options.onDesired(
-    read.flatMap((row) => (row.success ? [row.data] : [])),
-    unreadable,
-    url,
-  );
+  const own = rows.filter((row) => row['host'] === host);
+  const steering = rows.find((row) => row['host'] !== host);
+  const read = own.map((row) => rowSchema.safeParse(row));
+  const processes = read.flatMap((row) => (row.success ? [row.data] : []));
+  const unreadable = own.filter((_, index) => read[index]?.success === false).map((row) => String(row['name']));
+  onDesired({ processes, unreadable, steeredFrom: steering === undefined ? null : String(steering['host']) }, url);
 }
 
 /** A stopped server (SIGSTOP), or one behind a cut cable, never answers. */

@@ -19,7 +19,7 @@ export interface ProcessSpec {
   readonly kind: string;
   readonly release: string;
   readonly settings: unknown;
-  /** null for routers, which have no database access. */
+  /** null for routers and signposts, which have no database access. */
   readonly databaseUrl: string | null;
   /** For an adopted process the database is known, but not the credential. */
   readonly credentialUnknown?: boolean;

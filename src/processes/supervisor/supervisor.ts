@@ -25,7 +25,7 @@ import { type AdoptionDesk, openAdoptionDesk } from './adoption-desk.ts';
 import { type BackupTimer, backupLog, startBackupTimer } from './backup-timer.ts';
 import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts';
 import { createConsoleSocket } from './console-socket.ts';
-import { type DesiredProcess, watchDesired } from './desired-state.ts';
+import { type Desired, watchDesired } from './desired-state.ts';
 import type { OnEvent } from './events.ts';
 import { assertAdmitted } from './host-admission.ts';
 import { createHostReleases, type HostReleases } from './host-releases.ts';
@@ -34,6 +34,7 @@ import { openSockets } from './open-sockets.ts';
 import { createSlot, type ProcessSlot } from './process-slot.ts';
 import { createRouterFiles, type RouterFiles } from './router-files.ts';
 import { createRouterPorts, type RouterPorts } from './router-ports.ts';
+import { signpostKind, withSignpost } from './signpost-place.ts';
 import type { StartEnvironment, SupervisedProcess } from './supervised-process.ts';
 import { claimHome } from './take-over.ts';
 
@@ -141,9 +142,10 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
       host: configuration.host,
       openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal, onEvent),
       ownAddress: (url) => urlForRole(url, credentials.get('supervisor')),
-      onDesired: (...desired) => {
-        again = () => signal.aborted || reconcile(...desired);
-        reconcile(...desired);
+      onDesired: ({ processes, unreadable, steeredFrom }, url) => {
+        const all = withSignpost(processes, steeredFrom, { host: configuration.host, release });
+        again = () => signal.aborted || reconcile({ processes: all, unreadable }, url);
+        reconcile({ processes: all, unreadable }, url);
       },
       self: { host: configuration.host, release, postgresBinaries },
       assertAdmitted: async (sql) => await assertAdmitted(sql, home, configuration.host),
@@ -310,7 +312,7 @@ function reconciler(
   options: SupervisorOptions,
 ) {
   const reported = new Set<string>();
-  return (processes: readonly DesiredProcess[], unreadable: readonly string[], url: string): void => {
+  return ({ processes, unreadable }: Pick<Desired, 'processes' | 'unreadable'>, url: string): void => {
     const all = [...new Set(processes.map((process) => process.release))];
     const ownUrl = urlForRole(url, credentials.get('supervisor'));
     releases.look(ownUrl, all);
@@ -321,7 +323,7 @@ function reconciler(
     for (const { name, kind, release, settings: own } of wanted.values()) {
       if (releases.awaits(release) || (kind === 'router' && !(canRoute && routerFiles.isThere(name)))) continue;
       const settings = kind === 'router' && balancers.length > 0 ? { ...Object(own), balancers } : own;
-      const databaseUrl = kind === 'router' ? null : addressFor(kind, url, credentials);
+      const databaseUrl = withoutDatabase.includes(kind) ? null : addressFor(kind, url, credentials);
       (slots.get(name) ?? newSlot(name)).want({ name, kind, release, settings, databaseUrl });
     }
     for (const [name, slot] of slots) {
@@ -342,6 +344,8 @@ function reconciler(
     }
   };
 }
+
+const withoutDatabase: readonly string[] = ['router', signpostKind];
 
 /** A kind without its own role gets the unchanged address. */
 function addressFor(kind: string, url: string, credentials: RoleCredentials): string {
