@@ -9,7 +9,7 @@ import { chmod, cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { inspect, promisify } from 'node:util';
 import { openTestCluster, testClusterVariable } from '../src/database/database-fixture.ts';
 import type { KnownBug } from './mutate/known-bug.ts';
 import { knownBugs } from './mutate/known-bugs.ts';
@@ -122,12 +122,14 @@ async function passesWithout(tree: string, bugs: readonly KnownBug[], options: O
     (one, index) => tests.findIndex(({ file, title }) => file === one.file && title === one.title) === index,
   );
   const began = performance.now();
-  const ends = await tryTests(tree, distinct, { ...options, atOnce: 2 });
+  const errors: string[] = [];
+  const onError = (test: NamedTest, error: unknown) => errors.push(`${textOf(test)}\n${inspect(error)}`);
+  const ends = await tryTests(tree, distinct, { ...options, atOnce: 2, onError });
   const wrong = distinct.flatMap((test, index) =>
     ends[index] === 'passed' ? [] : [`${ends[index]}: ${textOf(test)}`],
   );
   say(`${distinct.length - wrong.length} of ${distinct.length} tests pass without a bug, ${secondsSince(began)} s`);
-  for (const line of wrong) say(`  ${line}`);
+  for (const line of [...wrong, ...errors]) say(`  ${line}`);
   if (wrong.length > 0) say('Mend these tests first: what fails anyway sees no bug.');
   return wrong.length === 0;
 }

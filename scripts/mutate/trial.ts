@@ -28,13 +28,15 @@ export interface TrialOptions {
   readonly atOnce: number;
   readonly env: NodeJS.ProcessEnv;
   readonly signal: AbortSignal;
+  /** Is given the error of each test that did not pass. */
+  readonly onError?: (test: NamedTest, error: unknown) => void;
 }
 
 /** How each test ended, in the order in which they are given. Nothing but these tests runs. */
 export async function tryTests(
   tree: string,
   tests: readonly NamedTest[],
-  { limitMs, atOnce, env, signal }: TrialOptions,
+  { limitMs, atOnce, env, signal, onError }: TrialOptions,
 ): Promise<TestEnd[]> {
   const ends = new Map<string, TestEnd>();
   const deadline = AbortSignal.timeout(limitMs * tests.length + limitMs / 5 + 10_000);
@@ -50,7 +52,9 @@ export async function tryTests(
   });
   events.on('test:complete', ({ name, file, details }) => {
     const test = tests.find(({ title, file: own }) => title === name && file === join(tree, own));
-    if (test !== undefined) ends.set(keyOf(test), endOf(details));
+    if (test === undefined) return;
+    ends.set(keyOf(test), endOf(details));
+    if (!details.passed) onError?.(test, details.error?.cause ?? details.error);
   });
   events.resume();
   await new Promise((resolve) => events.once('close', resolve).once('end', resolve));
