@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { after, test } from 'node:test';
+import { after, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { isBrambleError } from '../../base/errors.ts';
 import { openDatabase } from '../../database/connection.ts';
@@ -17,6 +17,9 @@ const database = await createTestDatabase();
 const db = openDatabase(database.url, { applicationName: 'bramble/test', max: 3 });
 after(async () => await db.end({ timeout: 5 }));
 await insertTestDomain(db);
+
+const standAt = (release: string) => db.begin((tx) => setDomainRelease(tx, release));
+beforeEach(async () => void (await standAt('1.0.0')));
 
 const release = async () => (await db<{ release: string }[]>`select release from domain`)[0]?.release;
 const lateWrites = async () => (await db`select 1 from event where kind = 'late-write'`).length;
@@ -49,6 +52,7 @@ test('a stopped administration service with an open transaction cannot commit af
 });
 
 test('after the fence an administration service of the release before is refused, and one of the new release works', async () => {
+  await standAt('1.1.0');
   await assert.rejects(
     administrationTransaction(db, '1.0.0', (tx) => recordEvent(tx, { kind: 'late-write', message: '' })),
     (error) => isBrambleError(error, 'ERR_RELEASE_FENCED'),
@@ -58,6 +62,7 @@ test('after the fence an administration service of the release before is refused
 });
 
 test('the fence goes the other way round as well, and waits for a transaction that ends in the grace period', async () => {
+  await standAt('1.1.0');
   const { promise: opened, resolve: open } = Promise.withResolvers<void>();
   const { promise: finish, resolve: end } = Promise.withResolvers<void>();
   const write = administrationTransaction(db, '1.1.0', async (tx) => {
