@@ -78,7 +78,9 @@ test('an answer of another provider is refused: by its issuer, and by the addres
     const browser = newBrowser(domain);
     const url = new URL(await visit(browser));
     alter(url);
+    const before = provider.asked.length;
     assert.deepEqual(refusal(await finish(browser, url.href)), refused, url.href);
+    assert.equal(provider.asked.length, before, 'the code is given to nobody');
   }
 });
 
