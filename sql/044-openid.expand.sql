@@ -11,14 +11,15 @@ create table openid_provider (
   claim       text not null,                    -- which claim the rules look at
   rules       jsonb not null,                   -- who gets which role and groups, the first that fits; nobody gets anything without
   ca_pem      text,                             -- trusted instead of the system's
+  factor      boolean not null default false,   -- asks everybody for a second factor, also where its answers do not say so
   enabled     boolean not null default true,
   revision    bigint not null default 1,
   created_at  timestamptz not null default now(),
   created_by  text not null,
   check ((secret is null) = (key_id is null))
 );
-create trigger revised before insert or update of title, client_id, secret, scopes, name_claim, claim, rules, ca_pem, enabled
-  on openid_provider for each row execute function raise_revision();
+create trigger revised before insert or update of title, client_id, secret, scopes, name_claim, claim, rules, ca_pem, factor,
+  enabled on openid_provider for each row execute function raise_revision();
 
 -- An administrator who signs in at a provider, and nowhere else.
 create table administrator_identity (
@@ -30,7 +31,7 @@ create table administrator_identity (
 );
 
 select audit_attach('openid_provider', '{insert,update,delete}', '{}', 'array[r.name]',
-  '{name,title,issuer,client_id,scopes,name_claim,claim,rules,enabled,created_at,created_by}');
+  '{name,title,issuer,client_id,scopes,name_claim,claim,rules,factor,enabled,created_at,created_by}');
 select audit_attach('administrator_identity', '{insert,delete}', '{}',
   'array[(select a.name from administrator a where a.id = r.administrator_id), r.provider]',
   '{provider,subject,administrator_id,created_at}');

@@ -19,7 +19,10 @@ export function guard(operation: Operation): (request: FastifyRequest) => Promis
 }
 
 function factorOwed({ name, owes }: Actor): BrambleError {
-  const how = owes === 'enrolment' ? 'Set up an authenticator or a passkey' : 'Show your passkey or authenticator';
+  const how =
+    owes === 'enrolment'
+      ? 'Set up an authenticator or a passkey'
+      : 'Show your passkey or authenticator, or sign in again at your provider';
   return new BrambleError('ERR_SECOND_FACTOR', `A second factor is asked of ${name}. ${how} first, in the console.`, {
     details: { owes },
   });

@@ -41,6 +41,7 @@ const provider = z.object({
   claim: z.string(),
   rules: z.array(z.object({ value: z.string(), role: z.string(), groups: z.array(z.string()).nullable() })),
   caPem: z.string().nullable(),
+  asksFactor: z.boolean(),
   enabled: z.boolean(),
   returnPath: z
     .string()
@@ -54,6 +55,11 @@ export type ProviderView = z.output<typeof provider>;
 
 const secret = z.string().min(1).max(1000).describe('It is never shown again.');
 const caPem = z.string().max(100_000).nullable().describe('The CA that is trusted instead of the system’s.');
+const asksFactor = z
+  .boolean()
+  .describe(
+    'Whether it asks everybody for a second factor: taken for shown even where its answers do not say so (`mfa` in `amr`).',
+  );
 const title = typedText(60).min(1).describe('What the sign-in page calls it.');
 const clientId = typedText(500).min(1);
 
@@ -68,6 +74,7 @@ const newProvider = z.object({
   claim: claim.default('groups').describe(`What the rules look at. ${claimText}`),
   rules: rules.default([]),
   caPem: caPem.default(null),
+  asksFactor: asksFactor.default(false),
 });
 export type NewProvider = z.output<typeof newProvider>;
 
@@ -80,6 +87,7 @@ const change = z.object({
   claim: claim.optional(),
   rules: rules.optional(),
   caPem: caPem.optional(),
+  asksFactor: asksFactor.optional(),
   enabled: z.boolean().optional(),
 });
 export type ProviderChange = z.output<typeof change>;

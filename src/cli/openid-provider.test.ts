@@ -59,3 +59,15 @@ test('values are mapped to roles in their order, and what does not fit is named 
   const plain = ['add', 'plain', '--issuer', 'http://id.example.org', '--client-id', 'x'];
   assert.match((await bramble(plain)).errors, /--issuer .*must be https.*ERR_INPUT/);
 });
+
+test('who signs in at a provider is no invited one, and it is said where', async () => {
+  await admin.db.unsafe(`
+    insert into administrator (id, name, role, created_by)
+    values ('11111111-1111-4111-8111-111111111111', 'grace', 'security', 'staff'),
+           ('22222222-2222-4222-8222-222222222222', 'ada', 'security', 'first');
+    insert into administrator_identity (provider, subject, administrator_id)
+    values ('staff', 's-1', '11111111-1111-4111-8111-111111111111')`);
+  const { output } = await runBramble(admin, ['administrator', 'list']);
+  assert.match(output, /^grace +security +all +active +at staff /m);
+  assert.match(output, /^ada +security +all +invited +none /m);
+});

@@ -23,6 +23,7 @@ export interface StoredProvider {
   claim: string;
   rules: Rules;
   caPem: string | null;
+  asksFactor: boolean;
   enabled: boolean;
   revision: number;
 }
@@ -36,7 +37,7 @@ export async function offeredProviders(q: Queryable): Promise<{ name: string; ti
 export async function readProvider(q: Queryable, name: string): Promise<StoredProvider | undefined> {
   const [row] = await q<StoredProvider[]>`
     select name, title, issuer, client_id as "clientId", secret, key_id as "keyId", scopes, name_claim as "nameClaim", claim,
-           rules, ca_pem as "caPem", enabled, revision::float8 as revision
+           rules, ca_pem as "caPem", factor as "asksFactor", enabled, revision::float8 as revision
       from openid_provider where name = ${name}`;
   return row === undefined ? undefined : { ...row, rules: rulesShape.parse(row.rules) };
 }
@@ -47,7 +48,7 @@ type Row = Omit<ProviderView, 'rules' | 'returnPath'> & { rules: unknown };
 export async function listProviders(q: Queryable, name: string | null = null): Promise<ProviderView[]> {
   const rows = await q<Row[]>`
     select p.name, p.title, p.issuer, p.client_id as "clientId", p.secret is not null as "hasSecret", p.scopes,
-           p.name_claim as "nameClaim", p.claim, p.rules, p.ca_pem as "caPem", p.enabled, p.created_at as "createdAt",
+           p.name_claim as "nameClaim", p.claim, p.rules, p.ca_pem as "caPem", p.factor as "asksFactor", p.enabled, p.created_at as "createdAt",
            p.created_by as "createdBy", p.revision::float8 as revision,
            (select count(*)::int from administrator_identity i where i.provider = p.name) as administrators
       from openid_provider p ${name === null ? q`` : q`where p.name = ${name}`} order by p.name`;
@@ -72,7 +73,7 @@ export async function insertProvider(
   keys: MasterKeys,
   given: Omit<NewProvider, 'rules'> & { rules: Rules; createdBy: string },
 ): Promise<void> {
-  const { name, clientId, scopes, nameClaim, claim, rules, caPem, createdBy } = given;
+  const { name, clientId, scopes, nameClaim, claim, rules, caPem, asksFactor, createdBy } = given;
   const issuer = issuerOf(given.issuer);
   const [present] = await tx<{ count: number }[]>`select count(*)::int as count from openid_provider`;
   if ((present?.count ?? 0) >= maxProviders) {
@@ -80,9 +81,10 @@ export async function insertProvider(
   }
   const { secret, keyId } = sealed(keys, { name, issuer }, given.secret ?? null);
   const { count } = await tx`
-    insert into openid_provider (name, title, issuer, client_id, secret, key_id, scopes, name_claim, claim, rules, ca_pem, created_by)
+    insert into openid_provider (name, title, issuer, client_id, secret, key_id, scopes, name_claim, claim, rules, ca_pem, factor,
+                                 created_by)
     values (${name}, ${given.title ?? name}, ${issuer}, ${clientId}, ${secret}, ${keyId}, ${scopes}, ${nameClaim}, ${claim},
-            ${tx.json(rules)}, ${caPem}, ${createdBy})
+            ${tx.json(rules)}, ${caPem}, ${asksFactor}, ${createdBy})
     on conflict (name) do nothing`;
   if (count === 1) return;
   throw new BrambleError('ERR_NAME_TAKEN', `There is an OpenID provider ${name} already. Choose another name.`);
@@ -101,7 +103,7 @@ export async function changeProvider(
     update openid_provider
        set title = ${changed.title}, client_id = ${changed.clientId}, secret = ${secret}, key_id = ${keyId},
            scopes = ${changed.scopes}, name_claim = ${changed.nameClaim}, claim = ${changed.claim},
-           rules = ${tx.json(changed.rules)}, ca_pem = ${changed.caPem}, enabled = ${changed.enabled}
+           rules = ${tx.json(changed.rules)}, ca_pem = ${changed.caPem}, factor = ${changed.asksFactor}, enabled = ${changed.enabled}
      where name = ${present.name}`;
 }
 

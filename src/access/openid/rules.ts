@@ -36,6 +36,11 @@ export function valuesOf(claims: Claims, path: string): readonly string[] {
   );
 }
 
+/** Whether a second factor was shown there, as the answer says (RFC 8176). */
+export function saysFactor({ amr }: Claims): boolean {
+  return Array.isArray(amr) && amr.includes('mfa');
+}
+
 /** Names of claims may have dots of their own, as addresses do: what is there by the whole name comes first. */
 function memberAt(claims: unknown, path: string): unknown {
   if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) return undefined;

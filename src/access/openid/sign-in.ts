@@ -15,6 +15,7 @@ import { notFound } from '../../base/not-found.ts';
 import type { Queryable, Transaction } from '../../database/connection.ts';
 import type { SignInDesk } from '../sign-in/desk.ts';
 import type { Asking } from '../sign-in/own-pages.ts';
+import { asksFactor } from '../sign-in/second-factor-rule.ts';
 import { newSecret, secretDigest } from '../sign-in/secrets.ts';
 import { endSessionsOf } from '../sign-in/sessions.ts';
 import { openSession } from '../sign-in/start-session.ts';
@@ -23,7 +24,7 @@ import { noteFailure } from '../sign-in/tries.ts';
 import { admit, findIdentity, refusal } from './identities.ts';
 import { clockToleranceSeconds, type Provider, type ProviderClient, type Ties } from './provider-client.ts';
 import { lockProvider, readProvider, type StoredProvider } from './provider-store.ts';
-import { type Claims, grantOf, valuesOf } from './rules.ts';
+import { type Claims, grantOf, saysFactor, valuesOf } from './rules.ts';
 import { openClientSecret } from './sealed-client-secret.ts';
 
 const awayShape = z.object({
@@ -82,12 +83,12 @@ export async function finishOpenid(
     const present = await findIdentity(desk.db, identity);
     await openSession(desk, request, reply, present?.name ?? person.name, async (tx) => {
       await assertSame(tx, provider);
-      return {
-        administratorId: await admit(tx, identity, person),
-        method: `openid ${provider.name}`,
-        secondFactor: true,
-        provenAt,
-      };
+      const administratorId = await admit(tx, identity, person);
+      const secondFactor = provider.asksFactor || saysFactor(claims);
+      if (!secondFactor && (await isAskedFactor(tx, administratorId))) {
+        throw refusal(`A second factor is asked of you, and ${provider.title} does not say that it asked for one.`);
+      }
+      return { administratorId, method: `openid ${provider.name}`, secondFactor, provenAt };
     });
   } catch (error) {
     if (isBrambleError(error, 'ERR_OPENID_REFUSED')) await endAccess(desk, request, identity);
@@ -95,6 +96,10 @@ export async function finishOpenid(
   }
   desk.cookies.clear(reply, 'step');
   return away.returnTo;
+}
+
+async function isAskedFactor(tx: Transaction, id: string): Promise<boolean> {
+  return (await tx`select from administrator a where a.id = ${id} and ${asksFactor(tx)}`).length > 0;
 }
 
 /** Used up, if it is one for what this browser began. @throws BrambleError ERR_OPENID */

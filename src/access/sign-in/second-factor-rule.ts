@@ -12,21 +12,20 @@ export type OwedFactor = 'proof' | 'enrolment' | null;
 
 export const secondFactorSetting = 'second-factor';
 
-/** Of `administrator a`. Who signs in at an OpenID provider is asked there. */
+/** Of `administrator a`. */
 export const asksFactor = (q: Queryable) => {
   const rule = storedSetting(q, secondFactorSetting);
-  return q`
-    coalesce((${rule} -> 'everybody')::boolean or ${rule} -> 'roles' ? a.role, false)
-    and not exists (select from administrator_identity o where o.administrator_id = a.id)`;
+  return q`coalesce((${rule} -> 'everybody')::boolean or ${rule} -> 'roles' ? a.role, false)`;
 };
 
-/** Of `administrator a`. */
+/** Of `administrator a`. Who signs in at an OpenID provider sets it up there. */
 export const hasFactor = (q: Queryable) => q`
-  (a.totp_at is not null or exists (select from administrator_passkey p where p.administrator_id = a.id))`;
+  (a.totp_at is not null or exists (select from administrator_passkey p where p.administrator_id = a.id)
+    or exists (select from administrator_identity o where o.administrator_id = a.id))`;
 
 /** Of `administrator_session s` and its `administrator a`. */
 export const owedBy = (q: Queryable) => q`
-  case when s.second_factor or not (${asksFactor(q)}) then null
+  case when s.second_factor or not ${asksFactor(q)} then null
        when ${hasFactor(q)} then 'proof' else 'enrolment' end`;
 
 export async function readSecondFactorRule(q: Queryable): Promise<SecondFactorRule> {

@@ -13,7 +13,8 @@ import { showLink } from './shown-link.ts';
 
 type Administrator = AnswerOf<typeof administratorOperations.show>;
 
-export function factorsText({ asksTotp, passkeys, lacksFactor }: Administrator): string {
+export function factorsText({ asksTotp, passkeys, lacksFactor, provider }: Administrator): string {
+  if (provider !== null) return `at ${provider}`;
   const has = [
     ...(asksTotp ? ['authenticator'] : []),
     ...(passkeys === 0 ? [] : [passkeys === 1 ? 'passkey' : `${passkeys} passkeys`]),
@@ -49,7 +50,7 @@ function administratorText(
     ['role', one.role],
     ['groups', one.groups === null ? 'all' : cell(one.groups)],
     ['state', one.state],
-    ['password', one.hasPassword ? 'chosen' : 'to be chosen'],
+    ['password', one.provider !== null ? '-' : one.hasPassword ? 'chosen' : 'to be chosen'],
     ['second factor', factorsText(one)],
     ['sessions', String(one.sessions)],
     ['added', `${timeText(one.createdAt)}, by ${one.createdBy}`],

@@ -82,7 +82,8 @@ function addList(administrators: Command, frame: Frame): void {
             name: (row) => row.name,
             role: (row) => row.role,
             groups: (row) => row.groups?.join(', ') ?? 'all',
-            state: (row) => (row.state === 'active' && !row.hasPassword ? 'invited' : row.state),
+            state: (row) =>
+              row.state === 'active' && !row.hasPassword && row.provider === null ? 'invited' : row.state,
             'second factor': factorsText,
             sessions: (row) => String(row.sessions),
           }),

@@ -39,6 +39,7 @@ interface Flags {
   claim?: string;
   nameClaim?: string;
   ca?: string;
+  secondFactor?: boolean;
 }
 
 /** Those that can be changed. */
@@ -49,14 +50,16 @@ function withSettings(command: Command): Command {
     .option('--scopes <names>', 'what is asked for beside openid (default: profile)', collectNames)
     .option('--claim <name>', 'the claim that `map` looks at, such as realm_access.roles (default: groups)')
     .option('--name-claim <name>', 'the claim that names a new administrator (default: preferred_username)')
-    .option('--ca <file>', 'PEM file with the CA that is trusted instead of the system’s');
+    .option('--ca <file>', 'PEM file with the CA that is trusted instead of the system’s')
+    .option('--second-factor', 'it asks everybody for a second factor, also where its answers do not say so')
+    .option('--no-second-factor', 'only where an answer says so (mfa in amr) was one asked for');
 }
 
 async function settingsOf(frame: Frame, flags: Omit<Flags, 'issuer' | 'clientId'>) {
-  const { secretFile, title, scopes, claim, nameClaim, ca } = flags;
+  const { secretFile, title, scopes, claim, nameClaim, ca, secondFactor: asksFactor } = flags;
   const secret = secretFile === undefined ? undefined : await typedSecret(frame, secretFile);
   const caPem = ca === undefined ? undefined : await readInputFile(ca);
-  return { secret, title, scopes, claim, nameClaim, caPem };
+  return { secret, title, scopes, claim, nameClaim, caPem, asksFactor };
 }
 
 function addAdd(providers: Command, frame: Frame): void {
@@ -125,6 +128,7 @@ function providerText(provider: ProviderView, style: Style): string {
     ['roles by', provider.claim],
     ['own authority', cell(provider.caPem !== null)],
     ['redirect URI', `the console’s address, and ${provider.returnPath}`],
+    ['second factor', provider.asksFactor ? 'asked of everybody' : 'where it says so'],
     ['enabled', cell(provider.enabled)],
     ['administrators', String(provider.administrators)],
   ]);

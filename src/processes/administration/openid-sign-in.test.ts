@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { codeOf } from './administration-fixture.ts';
-import { clientSecret } from './openid-provider-fixture.ts';
+import { alteredToken, clientSecret } from './openid-provider-fixture.ts';
 import { newBrowser, rules, startOpenidDomain } from './openid-sign-in-fixture.ts';
 
 const domain = await startOpenidDomain();
@@ -118,6 +118,29 @@ test('who signs in at a provider has no other way in, and gives access only afte
   }
   const guess = { name: 'barbara', password: 'seven wet otters' };
   assert.deepEqual(refusal(await newBrowser(domain).call('POST', '/sign-in', guess)), [401, 'ERR_SIGN_IN']);
+});
+
+test('where the domain asks for a second factor, the provider has to say that it did', async () => {
+  const ask = async (rule: object) => assert.equal((await admin.call('PUT', '/second-factor', rule)).status, 200);
+  person('margaret', ['admins']);
+  const before = newBrowser(domain);
+  assert.equal((await signIn(before)).status, 200);
+  await ask({ roles: ['security'] });
+  assert.deepEqual(refusal(await before.call('GET', '/accounts')), [403, 'ERR_SECOND_FACTOR']);
+  assert.deepEqual(refusal(await signIn(newBrowser(domain))), refused);
+  assert.deepEqual(refusal(await before.call('GET', '/me')), [401, 'ERR_SESSION_ENDED']);
+  const withFactor = (claims: object) => ({ ...claims, amr: ['pwd', 'mfa'] });
+  provider.alter.set('/token', (answer) => ({ ...answer, id_token: alteredToken(answer['id_token'], withFactor) }));
+  const after = newBrowser(domain);
+  assert.equal((await signIn(after)).status, 200);
+  assert.equal((await after.call('GET', '/accounts')).status, 200);
+  provider.alter.delete('/token');
+  await change({ asksFactor: true });
+  assert.equal((await signIn(newBrowser(domain))).status, 200);
+  const { lacking } = (await admin.call('GET', '/second-factor')).body as { lacking: string[] };
+  assert.ok(!lacking.includes('margaret'));
+  await change({ asksFactor: false });
+  await ask({});
 });
 
 test('nobody gives by a rule what he could not give himself, nor says by whose word it is given', async () => {
