@@ -2,12 +2,15 @@
  * The console: who is signed in sees its pages, everybody else the door. Where a session ends by itself, the door stands before
  * the page, whose data is gone; what was typed there is still there for the same administrator.
  */
-import { type ComponentType, lazy, Suspense, useEffect, useRef, useState } from 'react';
+import { type ComponentType, lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react';
 import { Frame } from './frame.tsx';
 import { useContact } from './live/contact.ts';
 import { followStream } from './live/stream.ts';
 import { frameWords } from './messages/frame.ts';
 import { signInWords } from './messages/sign-in.ts';
+import { takeProviderAnswer } from './openid.ts';
+import { FactorGate } from './pages/factor-gate.tsx';
+import { FromProvider } from './pages/from-provider.tsx';
 import { OneTimeCode } from './pages/one-time-code.tsx';
 import { Overview } from './pages/overview.tsx';
 import { SignIn } from './pages/sign-in.tsx';
@@ -19,6 +22,7 @@ import { goTo, pageOf, usePlace } from './place.ts';
 import { type Me, MeContext, takeCode, useMe } from './session.ts';
 
 const codeOfAddress = takeCode();
+const answerOfAddress = takeProviderAnswer();
 
 /** Each is loaded when it is first opened. */
 const pages: Readonly<Record<string, ComponentType>> = {
@@ -31,6 +35,9 @@ const SetUp = lazy(async () => await import('./pages/set-up.tsx'));
 
 export function App() {
   const [code, setCode] = useState(codeOfAddress);
+  const [answer, setAnswer] = useState(answerOfAddress);
+  const forgetAnswer = useCallback(() => setAnswer(null), []);
+  if (answer !== null) return <FromProvider url={answer} onDone={forgetAnswer} />;
   return code === null ? <Inside /> : <OneTimeCode code={code} onDone={() => setCode(null)} />;
 }
 
@@ -53,7 +60,9 @@ function Inside() {
   return (
     <>
       <MeContext value={shown} key={shown.name}>
-        <Pages />
+        <FactorGate>
+          <Pages />
+        </FactorGate>
       </MeContext>
       {isSignedOut && <SignInAgain name={shown.name} />}
     </>

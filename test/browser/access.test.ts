@@ -5,8 +5,10 @@
  */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { Secret, TOTP } from 'otpauth';
 import type { AnswerOf } from '../../src/api/operation.ts';
 import type { roleOperations } from '../../src/api/roles.ts';
+import { clientSecret, startOpenidProvider } from '../../src/processes/administration/openid-provider-fixture.ts';
 import type { Page } from '../../src/testing/browser.ts';
 import {
   becomeFirstAdministrator,
@@ -143,12 +145,12 @@ test('an administrator is invited, limited, signed out, disabled, reset and remo
   await button(page, 'Enable').click();
   await inDialog(page).getByText('active').waitFor();
 
-  await button(page, 'Reset sign-in').click();
+  await button(page, 'Reset whole sign-in').click();
   await examine('reset');
   await button(page, 'Reset the sign-in').click();
   await inDialog(page).getByText('This is the only time it is shown.').waitFor();
   await button(page, 'Done').click();
-  await inDialog(page).getByText('has not signed in yet').waitFor();
+  await inDialog(page).getByText('not chosen yet').waitFor();
   await button(page, 'Change role and groups').click();
   await inDialog(page).getByLabel('the whole domain').check();
   await button(page, 'Save').click();
@@ -210,6 +212,94 @@ test(
     await row('nightly').waitFor();
   },
 );
+
+test('who owes a second factor sets one up before anything else', limited, async () => {
+  await site.admin.call('PUT', '/second-factor', { everybody: false, roles: ['junior-helpdesk'] });
+  const { body } = await site.admin.call('POST', '/administrators', { name: 'barbara', role: 'junior-helpdesk' });
+  await page.goto('/access');
+  await page.getByText('Still to be set up by barbara.').waitFor();
+  await button(page, 'Change second factor').click();
+  await inDialog(page).getByLabel('junior-helpdesk').waitFor();
+  await examine('second-factor-rule');
+  await button(page, 'Cancel').click();
+
+  const visitor = await site.newVisitor();
+  const barbaras = await visitor.newPage();
+  await barbaras.goto(`${site.url}/#code=${(body as { code: string }).code}`);
+  await barbaras.getByLabel('Password', { exact: true }).fill('a third fine sentence');
+  await button(barbaras, 'Sign in').click();
+  await heading(barbaras, 'Set up a second factor').waitFor();
+  await examine('second-factor-owed', barbaras);
+  await button(barbaras, 'Set up an authenticator').click();
+  await button(barbaras, 'Begin').click();
+  const secret = (await inDialog(barbaras).locator('code').textContent()) ?? '';
+  const code = new TOTP({ secret: Secret.fromBase32(secret) }).generate();
+  await barbaras.getByLabel('Code', { exact: true }).fill(code);
+  await button(barbaras, 'Confirm').click();
+  await button(barbaras, 'I have saved them').click();
+  await heading(barbaras, 'Example').waitFor();
+  await visitor.close();
+});
+
+test('a provider is added, tested, and signed in at; what gives access asks there once more', limited, async () => {
+  const provider = await startOpenidProvider([`${site.url}/sign-in/openid/staff`]);
+  await page.goto('/access/providers');
+  await page.getByText('There are none: everybody signs in by password or passkey.').waitFor();
+  await button(page, 'Add a provider').click();
+  const form = inDialog(page);
+  for (const [label, value] of [
+    ...[['Name on the sign-in page', 'Staff'] as const, ['Short name', 'staff'] as const],
+    ...[['Issuer', provider.issuer] as const, ['Client ID', 'bramble'] as const],
+    ...[['Client secret', clientSecret] as const, ['Certificate authority (PEM)', provider.caPem] as const],
+    ['Value of the claim', 'admins'] as const,
+  ]) {
+    await form.getByLabel(label, { exact: true }).fill(value);
+  }
+  await form.getByLabel('Role').selectOption('security');
+  await examine('new-provider');
+  await button(page, 'Add a provider').last().click();
+  await page.getByText(`${site.url}/sign-in/openid/staff`).waitFor();
+  await button(page, 'Test the connection').click();
+  await inDialog(page).getByRole('status').first().waitFor();
+  await examine('provider');
+  await button(page, 'Close').click();
+  await row('Staff').getByText('enabled').waitFor();
+
+  provider.person = { sub: 'edsger', claims: { preferred_username: 'edsger', groups: ['admins'] } };
+  const visitor = await site.newVisitor(provider.issuer);
+  const edsgers = await visitor.newPage();
+  await edsgers.goto('/access/tokens');
+  await button(edsgers, 'Sign in with Staff').waitFor();
+  await examine('sign-in-with-provider', edsgers);
+  await button(edsgers, 'Sign in with Staff').click();
+  await row('nightly', edsgers).waitFor();
+  assert.equal(new URL(edsgers.url()).pathname, '/access/tokens');
+  await button(edsgers, 'Create a token').click();
+  await inDialog(edsgers).getByLabel('Name').fill('of-edsger');
+  await site.admin.db`update administrator_session set proven_at = now() - interval '1 hour'`;
+  await button(edsgers, 'Create a token').last().click();
+  const [other] = await Promise.all([
+    visitor.waitForEvent('page'),
+    button(edsgers, 'Confirm at your identity provider').click(),
+  ]);
+  await heading(other, 'Example').waitFor();
+  await other.close();
+  await button(edsgers, 'Create a token').last().click();
+  await edsgers.getByText('This is the only time it is shown.').waitFor();
+  await button(edsgers, 'Done').click();
+  await edsgers.goto('/you');
+  await edsgers.getByText('You sign in at staff').waitFor();
+  await visitor.close();
+
+  provider.person = { sub: 'nobody', claims: { preferred_username: 'nobody', groups: [] } };
+  const refused = await (await site.newVisitor(provider.issuer)).newPage();
+  await refused.goto('/');
+  await button(refused, 'Sign in with Staff').click();
+  await heading(refused, 'You were not signed in').waitFor();
+  assert.equal(refused.url(), `${site.url}/`);
+  await examine('refused-by-provider', refused);
+  await refused.context().close();
+});
 
 test('a session is ended by keyboard alone', limited, async () => {
   await page.goto('/access/sessions');

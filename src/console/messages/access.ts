@@ -13,6 +13,13 @@ export const accessWords = {
   providers: 'Sign-in providers',
 } as const;
 
+interface WaysIn {
+  readonly hasPassword: boolean;
+  readonly asksTotp: boolean;
+  readonly passkeys: number;
+  readonly provider: string | null;
+}
+
 export const administratorWords = {
   lead: 'People who sign in to the console.',
   add: 'Add an administrator',
@@ -22,8 +29,16 @@ export const administratorWords = {
   sessions: 'Sessions',
   state: 'State',
   you: 'you',
-  signIn: (hasPassword: boolean, asksTotp: boolean) =>
-    hasPassword ? (asksTotp ? 'password and code' : 'password') : 'has not signed in yet',
+  /** What somebody signs in with. */
+  signIn: ({ hasPassword, asksTotp, passkeys, provider }: WaysIn) => {
+    const ways = [
+      ...(provider === null ? [] : [`at ${provider}`]),
+      ...(hasPassword ? [asksTotp ? 'password and code' : 'password'] : []),
+      ...(passkeys === 0 ? [] : [counted(passkeys, 'passkey')]),
+    ];
+    return ways.length === 0 ? 'has not signed in yet' : ways.join(', ');
+  },
+  lacksFactor: 'second factor missing',
   limitedTo: (groups: readonly string[]) =>
     groups.length === 0 ? 'limited to no group' : `limited to ${listed(groups)}`,
   manage: 'Manage',
@@ -43,11 +58,40 @@ export const manageWords = {
     title: 'Role and groups',
     act: 'Change',
     of: (name: string) => `Role and groups of ${name}`,
+    byProvider: (role: string, provider: string) => `${role}, decided by the rules of ${provider}`,
     save: 'Save',
     cost: (name: string) => `${name} is signed out and signs in again with the new rights.`,
   },
+  password: {
+    title: 'Password',
+    has: 'chosen',
+    hasNot: 'not chosen yet',
+    act: 'Reset',
+    question: (name: string) => `Reset the password of ${name}?`,
+    cost: (name: string) =>
+      `The password and all sessions of ${name} end. You get a link with which ${name} chooses a new one; the authenticator is asked for as before.`,
+    do: 'Reset the password',
+  },
+  authenticator: {
+    title: 'Authenticator',
+    has: 'set up',
+    hasNot: 'none',
+    act: 'Remove',
+    question: (name: string) => `Remove the authenticator of ${name}?`,
+    cost: (name: string) => `Its recovery codes and all sessions of ${name} end, too. ${name} can set up another one.`,
+    do: 'Remove the authenticator',
+  },
+  passkeys: {
+    title: 'Passkeys',
+    has: (count: number) => (count === 0 ? 'none' : counted(count, 'passkey')),
+    act: 'Remove all',
+    question: (name: string) => `Remove all passkeys of ${name}?`,
+    cost: (name: string) => `None of them lets ${name} in any more, and all sessions end.`,
+    do: 'Remove the passkeys',
+  },
   reset: {
-    title: 'Sign-in',
+    title: 'Whole sign-in',
+    hint: 'For somebody who cannot sign in any more, or whose sign-in somebody else may know.',
     act: 'Reset',
     question: (name: string) => `Reset the sign-in of ${name}?`,
     cost: (name: string) =>
@@ -234,4 +278,20 @@ export const sessionWords = {
   browsers: { Edg: 'Edge' } as Readonly<Record<string, string>>,
   systems: { 'Mac OS X': 'macOS' } as Readonly<Record<string, string>>,
   onSystem: (browser: string, system: string) => `${browser} on ${system}`,
+} as const;
+
+export const factorRuleWords = {
+  title: 'Second factor',
+  is: (everybody: boolean, roles: readonly string[], lacking: readonly string[]) =>
+    `Asked of ${everybody ? 'everybody' : roles.length === 0 ? 'nobody' : `the roles ${listed(roles)}`}.` +
+    (lacking.length === 0 ? '' : ` Still to be set up by ${listed(lacking)}.`),
+  change: 'Change',
+  question: 'Who needs a second factor?',
+  lead: 'A passkey, or an authenticator beside the password. Whoever has none can do nothing but set one up.',
+  of: 'Asked of',
+  nobody: 'nobody: each decides for himself',
+  someRoles: 'some roles',
+  everybody: 'everybody',
+  roles: 'Roles',
+  save: 'Save',
 } as const;

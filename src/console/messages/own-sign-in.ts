@@ -3,6 +3,8 @@
 export const ownWords = {
   title: 'Your sign-in',
   lead: (name: string, role: string) => `You are ${name}, with ${role === 'all rights' ? role : `the role ${role}`}.`,
+  atProvider: (provider: string) =>
+    `You sign in at ${provider}, where you also change your password and second factor.`,
   noPerson: 'You use a token, which has no sign-in of its own.',
   byPassword: 'Password and authenticator',
   password: 'Password',

@@ -7,6 +7,8 @@ export const signInWords = {
   sessionEnded: (name: string) => `Your session has ended. What you have typed is kept for ${name}.`,
   or: 'or',
   byPasskey: 'Sign in with a passkey',
+  byProvider: (name: string) => `Sign in with ${name}`,
+  providerRefused: 'You were not signed in',
   oneMoreStep: 'One more step',
   enterCode: 'Enter the six digits that your authenticator shows now.',
   orRecoveryCode: 'If you have lost it, enter one of your recovery codes.',
@@ -50,4 +52,21 @@ export const setUpWords = {
     'The topic of the certificate becomes the domain’s for good: devices keep the one that they enrolled with. Devices enrol ' +
     'without a certificate, too, but nothing wakes them. You can set it later: `bramble push --certificate FILE --key FILE`.',
   setCertificate: 'Set the certificate',
+} as const;
+
+/** What stands before the pages of who owes a second factor. */
+export const factorWords = {
+  title: 'Second factor',
+  show: 'One more step',
+  showLead: '**Show your second factor.** It is asked of you in this domain.',
+  continue: 'Continue',
+  setUp: 'Set up a second factor',
+  setUpLead: 'It is asked of you in this domain, beside your password. One of these is enough.',
+  authenticator: 'Authenticator',
+  authenticatorHint: 'An app on your phone shows a code that is asked for after the password.',
+  setUpAuthenticator: 'Set up an authenticator',
+  passkey: 'Passkey',
+  passkeyHint: 'Your device lets you in by its screen lock or a security key, without password and code.',
+  setUpPasskey: 'Set up a passkey',
+  signOut: 'Sign out',
 } as const;

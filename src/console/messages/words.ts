@@ -53,6 +53,8 @@ export const proofWords = {
   why: '**Confirm that it is you.** This gives access, and you last proved who you are more than 15 minutes ago.',
   password: 'Your password',
   byPasskey: 'Use a passkey instead',
+  byProvider: 'Confirm at your identity provider',
+  thenSend: 'It opens in another window. Come back afterwards, and send this again.',
 } as const;
 
 export const chartWords = {

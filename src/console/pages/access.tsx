@@ -5,6 +5,7 @@ import { PageHead } from '../parts/page-head.tsx';
 import { followLink, usePlace } from '../place.ts';
 import { useRight } from '../session.ts';
 import { Administrators } from './access/administrators.tsx';
+import { Providers } from './access/providers.tsx';
 import { Roles } from './access/roles.tsx';
 import { Sessions } from './access/sessions.tsx';
 import { Tokens } from './access/tokens.tsx';
@@ -20,6 +21,7 @@ const all: readonly Part[] = [
   { path: '/access', title: say.administrators, Part: Administrators },
   { path: '/access/roles', title: say.roles, Part: Roles },
   { path: '/access/tokens', title: say.tokens, Part: Tokens },
+  { path: '/access/providers', title: say.providers, Part: Providers },
   sessions,
 ];
 

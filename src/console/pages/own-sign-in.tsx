@@ -25,13 +25,13 @@ export default function OwnSignIn() {
   return (
     <>
       <PageHead title={say.title} lead={say.lead(me.displayName || me.name, me.role ?? frameWords.allRights)} />
-      {me.kind === 'administrator' ? (
+      {me.kind === 'administrator' && me.provider === null ? (
         <div className="stack">
           <PasswordAndCode me={me} />
           {hasPasskeys && <Passkeys />}
         </div>
       ) : (
-        <p>{say.noPerson}</p>
+        <p>{me.provider === null ? say.noPerson : say.atProvider(me.provider)}</p>
       )}
     </>
   );

@@ -78,7 +78,7 @@ export function Passkeys() {
   );
 }
 
-function AddPasskey({ onClose }: { onClose: () => void }) {
+export function AddPasskey({ onClose }: { onClose: () => void }) {
   const { values, change, drop } = useDraft('passkey', { name: '' });
   const end = (): void => {
     drop();

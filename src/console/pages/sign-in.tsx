@@ -1,13 +1,14 @@
 /** Signing in: by passkey, or by name and password, then a code where the administrator has an authenticator. */
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import { signInOperations } from '../../api/sign-in.ts';
 import { ask } from '../live/contact.ts';
 import { signInWords } from '../messages/sign-in.ts';
 import { words } from '../messages/words.ts';
+import { goToProvider } from '../openid.ts';
 import { Button, Failure } from '../parts/controls.tsx';
 import { CodeField, PasswordField, TextField } from '../parts/fields.tsx';
 import { Form } from '../parts/form.tsx';
-import { Icon } from '../parts/icon.tsx';
+import { Icon, type IconName } from '../parts/icon.tsx';
 import { useWork } from '../parts/work.ts';
 import { hasPasskeys, signInByPasskey } from '../passkeys.ts';
 import { beginSession } from '../session.ts';
@@ -39,24 +40,60 @@ export function SignIn({ knownName }: { knownName?: string }) {
         />
         <PasswordField label={words.password} value={password} onChange={setPassword} />
       </Form>
-      {hasPasskeys && <OtherWays />}
+      <OtherWays />
     </>
   );
 }
 
+/** What the service offers beside the password; until it has said so, what the browser can. */
 function OtherWays() {
-  const { busy, error, work } = useWork(async () => {
-    await signInByPasskey();
-    await beginSession();
-  });
+  const [providers, setProviders] = useState<readonly { name: string; title: string }[]>([]);
+  useEffect(() => {
+    let isShown = true;
+    void ask(signInOperations.ways, {}).then(
+      ({ openid }) => isShown && setProviders(openid),
+      // Who signs in otherwise is not kept from it.
+      () => undefined,
+    );
+    return () => {
+      isShown = false;
+    };
+  }, []);
+  if (!hasPasskeys && providers.length === 0) return null;
   return (
     <div className="other-ways">
       <p className="between">{signInWords.or}</p>
-      <Failure error={error} />
-      <Button busy={busy} onClick={work}>
-        <Icon name="key" /> {signInWords.byPasskey}
-      </Button>
+      {providers.map(({ name, title }) => (
+        <OtherWay
+          key={name}
+          text={signInWords.byProvider(title)}
+          icon="leave"
+          way={async () => await goToProvider(name, location.pathname + location.search)}
+        />
+      ))}
+      {hasPasskeys && (
+        <OtherWay
+          text={signInWords.byPasskey}
+          icon="key"
+          way={async () => {
+            await signInByPasskey();
+            await beginSession();
+          }}
+        />
+      )}
     </div>
+  );
+}
+
+function OtherWay({ text, icon, way }: { text: string; icon: IconName; way: () => Promise<void> }) {
+  const { busy, error, work } = useWork(way);
+  return (
+    <>
+      <Button busy={busy} onClick={work}>
+        <Icon name={icon} /> {text}
+      </Button>
+      <Failure error={error} />
+    </>
   );
 }
 

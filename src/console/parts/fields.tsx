@@ -75,29 +75,28 @@ interface PasswordFieldProps {
   onChange: (value: string) => void;
   isNew?: boolean;
   takesFocus?: boolean;
+  hint?: string;
+  isOptional?: boolean;
+  /** Not of who types it: no password manager keeps it. */
+  isOfOthers?: boolean;
 }
 
 /** It can be looked at. A new one is as long as its rule says, and nothing else is asked of it. */
-export function PasswordField({
-  label,
-  name = 'password',
-  value,
-  onChange,
-  isNew = false,
-  takesFocus,
-}: PasswordFieldProps) {
+export function PasswordField(props: PasswordFieldProps) {
+  const { label, name = 'password', value, onChange, isNew = false, takesFocus, isOptional = false } = props;
+  const { hint = isNew ? words.newPasswordRule(leastPasswordLength) : undefined, isOfOthers = false } = props;
   const [isShown, setShown] = useState(false);
   return (
-    <Field label={label} hint={isNew ? words.newPasswordRule(leastPasswordLength) : undefined} fault={useFault(name)}>
+    <Field label={label} hint={hint} fault={useFault(name)}>
       {(attributes) => (
         <span className="with-button">
           <input
             {...attributes}
             name={name}
             type={isShown ? 'text' : 'password'}
-            autoComplete={isNew ? 'new-password' : 'current-password'}
+            autoComplete={isOfOthers ? 'off' : isNew ? 'new-password' : 'current-password'}
             autoCapitalize="none"
-            required
+            required={!isOptional}
             minLength={isNew ? leastPasswordLength : undefined}
             maxLength={1000}
             spellCheck={false}

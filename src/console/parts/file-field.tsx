@@ -8,13 +8,16 @@ interface FileTextFieldProps {
   label: string;
   name: string;
   placeholder: string;
+  hint?: string;
+  isOptional?: boolean;
   value: string;
   onChange: (value: string) => void;
 }
 
 const maxLength = 100_000;
 
-export function FileTextField({ label, name, placeholder, value, onChange }: FileTextFieldProps) {
+export function FileTextField(props: FileTextFieldProps) {
+  const { label, name, placeholder, hint, isOptional = false, value, onChange } = props;
   const file = useId();
   const read = async (from: FileList | null): Promise<void> => {
     const text = await from?.[0]?.text();
@@ -26,13 +29,13 @@ export function FileTextField({ label, name, placeholder, value, onChange }: Fil
     void read(event.dataTransfer.files);
   };
   return (
-    <Field label={label} fault={useFault(name)}>
+    <Field label={label} hint={hint} fault={useFault(name)}>
       {(attributes) => (
         <>
           <textarea
             {...attributes}
             name={name}
-            required
+            required={!isOptional}
             spellCheck={false}
             autoComplete="off"
             maxLength={maxLength}

@@ -3,11 +3,13 @@ import { use, useState } from 'react';
 import { signInOperations } from '../../api/sign-in.ts';
 import { ask } from '../live/contact.ts';
 import { proofWords } from '../messages/words.ts';
+import { proveAtProvider } from '../openid.ts';
 import { hasPasskeys, proveByPasskey } from '../passkeys.ts';
 import { MeContext } from '../session.ts';
-import { Button, Notice } from './controls.tsx';
+import { Button, Failure } from './controls.tsx';
 import { CodeField, PasswordField } from './fields.tsx';
 import { Prose } from './prose.tsx';
+import { useWork } from './work.ts';
 
 interface Proof {
   readonly password: string;
@@ -35,29 +37,60 @@ export function useProof(): Proof {
   };
 }
 
-/** Shown once the service has asked for a proof. @param onProven after a proof of another kind than what is typed here */
-export function ProofFields({ proof, onProven }: { proof: Proof; onProven: () => void }) {
-  const asksTotp = use(MeContext)?.asksTotp ?? false;
-  const [failure, setFailure] = useState<Error | null>(null);
+interface ProofFieldsProps {
+  proof: Proof;
+  /** After a proof of another kind than what is typed here. */
+  onProven: () => void;
+  why?: string;
+}
+
+/** Shown once the service has asked for a proof. */
+export function ProofFields({ proof, onProven, why = proofWords.why }: ProofFieldsProps) {
+  const me = use(MeContext);
+  const provider = me?.provider ?? null;
   return (
     <div className="proof">
       <p>
-        <Prose text={proofWords.why} />
+        <Prose text={why} />
       </p>
-      <PasswordField
-        label={proofWords.password}
-        name="proof"
-        takesFocus
-        value={proof.password}
-        onChange={proof.setPassword}
-      />
-      {asksTotp && <CodeField takesFocus={false} value={proof.code} onChange={proof.setCode} />}
-      {hasPasskeys && (
-        <Button kind="plain" onClick={() => void proveByPasskey().then(onProven, setFailure)}>
-          {proofWords.byPasskey}
-        </Button>
+      {provider === null ? (
+        <>
+          <PasswordField
+            label={proofWords.password}
+            name="proof"
+            takesFocus
+            value={proof.password}
+            onChange={proof.setPassword}
+          />
+          {me?.asksTotp === true && <CodeField takesFocus={false} value={proof.code} onChange={proof.setCode} />}
+          {hasPasskeys && (
+            <OtherProof
+              text={proofWords.byPasskey}
+              prove={async () => {
+                await proveByPasskey();
+                onProven();
+              }}
+            />
+          )}
+        </>
+      ) : (
+        <>
+          <OtherProof text={proofWords.byProvider} prove={async () => await proveAtProvider(provider)} />
+          <p className="small">{proofWords.thenSend}</p>
+        </>
       )}
-      {failure !== null && <Notice tone="bad">{failure.message}</Notice>}
     </div>
+  );
+}
+
+function OtherProof({ text, prove }: { text: string; prove: () => Promise<void> }) {
+  const { busy, error, work } = useWork(prove);
+  return (
+    <>
+      <Button kind="plain" busy={busy} onClick={work}>
+        {text}
+      </Button>
+      <Failure error={error} />
+    </>
   );
 }

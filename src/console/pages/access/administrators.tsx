@@ -11,6 +11,7 @@ import { goTo, usePlace, withQuery } from '../../place.ts';
 import { MeContext, useRight } from '../../session.ts';
 import { InviteAdministrator } from './invite-administrator.tsx';
 import { type Administrator, ManageAdministrator } from './manage-administrator.tsx';
+import { SecondFactorRule } from './second-factor-rule.tsx';
 
 export function Administrators() {
   const { value, error } = useAnswer(administratorOperations.list, {}, { topics: ['events'] });
@@ -28,6 +29,7 @@ export function Administrators() {
         )
       }
     >
+      <SecondFactorRule />
       {value === undefined && <Unanswered error={error} />}
       {value !== undefined && <AdministratorTable administrators={value.administrators} mayChange={mayChange} />}
       {mayChange && <Managed administrators={value?.administrators} />}
@@ -101,8 +103,10 @@ function AdministratorTable({ administrators, mayChange }: AdministratorTablePro
         },
         {
           title: say.signsInBy,
-          cell: ({ hasPassword, asksTotp }) => (
-            <span className={hasPassword ? undefined : 'quiet'}>{say.signIn(hasPassword, asksTotp)}</span>
+          cell: (one) => (
+            <span className="row">
+              {say.signIn(one)} {one.lacksFactor && <Badge tone="warn">{say.lacksFactor}</Badge>}
+            </span>
           ),
         },
         { title: say.sessions, cell: ({ sessions }) => sessions },

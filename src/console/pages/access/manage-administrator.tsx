@@ -3,7 +3,6 @@ import { type ReactNode, use, useState } from 'react';
 import { administratorOperations } from '../../../api/administrators.ts';
 import type { AnswerOf } from '../../../api/operation.ts';
 import { signInOperations } from '../../../api/sign-in.ts';
-import { isBrambleError } from '../../../base/errors.ts';
 import { shellWord } from '../../../base/shell-word.ts';
 import { refresh } from '../../live/answers.ts';
 import { ask } from '../../live/contact.ts';
@@ -29,8 +28,8 @@ interface SimpleAct {
     readonly question: (name: string) => string;
     readonly cost: (name: string) => string;
   };
-  /** What does the same in a shell, with `NAME` in the place of the name. */
-  readonly command?: string;
+  /** Of the command, with `NAME` in the place of the name. */
+  readonly command: string;
   readonly work: (params: { name: string }) => Promise<Invitation | null>;
   readonly isHarmless?: true;
   /** The name has to be typed. */
@@ -38,6 +37,21 @@ interface SimpleAct {
 }
 
 const acts = {
+  password: {
+    words: say.password,
+    command: 'bramble administrator reset NAME --only password',
+    work: async (params) => await ask(administratorOperations.resetPassword, { params }),
+  },
+  authenticator: {
+    words: say.authenticator,
+    command: 'bramble administrator reset NAME --only totp',
+    work: async (params) => await ask(administratorOperations.removeTotp, { params }),
+  },
+  passkeys: {
+    words: say.passkeys,
+    command: 'bramble administrator reset NAME --only passkeys',
+    work: async (params) => await ask(administratorOperations.removePasskeys, { params }),
+  },
   reset: {
     words: say.reset,
     command: 'bramble administrator reset NAME',
@@ -45,7 +59,8 @@ const acts = {
   },
   sessions: {
     words: say.sessions,
-    work: endSessionsOf,
+    command: 'bramble session end --administrator NAME',
+    work: async (params) => await ask(administratorOperations.endSessions, { params }),
   },
   disable: {
     words: say.disable,
@@ -106,7 +121,7 @@ function OwnNote() {
 }
 
 function Acts({ one, onAct }: { one: Administrator; onAct: (act: Act) => void }) {
-  const { role, groups, hasPassword, asksTotp, sessions, state } = one;
+  const { role, groups, hasPassword, asksTotp, passkeys, provider, sessions, state } = one;
   const isActive = state === 'active';
   const limit = groups === null ? '' : ` · ${administratorWords.limitedTo(groups)}`;
   const line = (
@@ -127,8 +142,24 @@ function Acts({ one, onAct }: { one: Administrator; onAct: (act: Act) => void })
   );
   return (
     <Settings>
-      {line('role', say.role, role + limit)}
-      {line('reset', say.reset, administratorWords.signIn(hasPassword, asksTotp))}
+      {provider === null ? (
+        line('role', say.role, role + limit)
+      ) : (
+        <Setting title={say.role.title} hint={say.role.byProvider(role + limit, provider)} />
+      )}
+      {provider === null && (
+        <>
+          {line('password', say.password, hasPassword ? say.password.has : say.password.hasNot, hasPassword)}
+          {line(
+            'authenticator',
+            say.authenticator,
+            asksTotp ? say.authenticator.has : say.authenticator.hasNot,
+            asksTotp,
+          )}
+          {line('passkeys', say.passkeys, say.passkeys.has(passkeys), passkeys > 0)}
+        </>
+      )}
+      {line('reset', say.reset, provider === null ? say.reset.hint : administratorWords.signIn(one))}
       {line('sessions', say.sessions, say.sessions.open(sessions), sessions > 0)}
       {line(
         isActive ? 'disable' : 'enable',
@@ -138,17 +169,6 @@ function Acts({ one, onAct }: { one: Administrator; onAct: (act: Act) => void })
       {line('remove', say.remove, say.remove.hint, true, say.remove.of(one.name))}
     </Settings>
   );
-}
-
-async function endSessionsOf({ name }: { name: string }): Promise<null> {
-  const { sessions } = await ask(signInOperations.listSessions, { query: { administrator: name } });
-  for (const { id } of sessions) {
-    await ask(signInOperations.endSession, { params: { id } }).catch((error: unknown) => {
-      // It ended by itself meanwhile.
-      if (!isBrambleError(error, 'ERR_NOT_FOUND')) throw error;
-    });
-  }
-  return null;
 }
 
 async function refreshAll(): Promise<void> {
@@ -171,7 +191,7 @@ function DoAct({ act, name, onBack, onEnd }: DoActProps) {
       act={texts.do}
       danger={isHarmless !== true}
       {...(isFinal === true ? { typed: name } : {})}
-      {...(command === undefined ? {} : { command: command.replace('NAME', shellWord(name)) })}
+      command={command.replace('NAME', shellWord(name))}
       onCancel={onBack}
       onAct={async () => {
         const made = await work({ name });

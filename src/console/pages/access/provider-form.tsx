@@ -1,0 +1,272 @@
+/** What an OpenID provider is asked, and what its answers mean: who gets which role. */
+import { useState } from 'react';
+import { openidProviderOperations, type ProviderView } from '../../../api/openid-providers.ts';
+import { refresh } from '../../live/answers.ts';
+import { ask } from '../../live/contact.ts';
+import { providerWords as say } from '../../messages/providers.ts';
+import { setUpWords } from '../../messages/sign-in.ts';
+import { words } from '../../messages/words.ts';
+import { Button } from '../../parts/controls.tsx';
+import { Dialog } from '../../parts/dialog.tsx';
+import { useDraft } from '../../parts/draft.ts';
+import { PasswordField, TextField } from '../../parts/fields.tsx';
+import { FileTextField } from '../../parts/file-field.tsx';
+import { Form } from '../../parts/form.tsx';
+import { RoleAndGroups, type Scope, wholeDomain } from './role-and-groups.tsx';
+
+interface Rule {
+  /** Of the form only: what stays the same while rules come and go. */
+  readonly key: number;
+  readonly value: string;
+  readonly role: string;
+  readonly scope: Scope;
+}
+
+interface Values {
+  readonly name: string;
+  readonly title: string;
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly claim: string;
+  readonly nameClaim: string;
+  /** Empty: as the system trusts. */
+  readonly caPem: string;
+  readonly rules: readonly Rule[];
+}
+
+const newRule = (key: number): Rule => ({ key, value: '', role: 'junior-helpdesk', scope: wholeDomain });
+const empty: Values = {
+  ...{ name: '', title: '', issuer: '', clientId: '', claim: 'groups', nameClaim: 'preferred_username', caPem: '' },
+  rules: [newRule(0)],
+};
+
+export function NewProvider({ onClose, onMade }: { onClose: () => void; onMade: (name: string) => void }) {
+  const { values, change, drop } = useDraft('provider', empty);
+  const [secret, setSecret] = useState('');
+  const { name, title, issuer } = values;
+  return (
+    <Dialog title={say.add} isWide onClose={onClose}>
+      <Form
+        act={say.add}
+        isReady={isComplete(values)}
+        other={{
+          text: words.cancel,
+          onClick: () => {
+            drop();
+            onClose();
+          },
+        }}
+        onSend={async () => {
+          const body = { name, issuer, ...settingsOf(values), ...(secret === '' ? {} : { secret }) };
+          await ask(openidProviderOperations.add, { body });
+          await refresh(openidProviderOperations.list);
+          drop();
+          onMade(name);
+        }}
+      >
+        <div className="pair">
+          <TextField
+            label={say.shownTitle}
+            name="title"
+            maxLength={60}
+            value={title}
+            onChange={(typed) => change({ title: typed })}
+          />
+          <TextField
+            label={say.name}
+            name="name"
+            hint={say.nameHint}
+            maxLength={40}
+            value={name}
+            onChange={(typed) => change({ name: typed })}
+          />
+        </div>
+        <TextField
+          label={say.issuer}
+          name="issuer"
+          hint={say.issuerHint}
+          maxLength={500}
+          value={issuer}
+          onChange={(typed) => change({ issuer: typed })}
+        />
+        <Settings values={values} change={change} secret={secret} onSecret={setSecret} hasSecret={false} />
+      </Form>
+    </Dialog>
+  );
+}
+
+export function ChangeProvider({
+  one,
+  onClose,
+  onBack,
+}: {
+  one: ProviderView;
+  onClose: () => void;
+  onBack: () => void;
+}) {
+  const { name } = one;
+  const { values, change, drop } = useDraft<Values>(`provider:${name}`, {
+    ...one,
+    caPem: one.caPem ?? '',
+    rules: one.rules.map(({ groups, ...rule }, key) => ({
+      ...rule,
+      key,
+      scope: groups === null ? wholeDomain : { isLimited: true, groups },
+    })),
+  });
+  const [secret, setSecret] = useState('');
+  const back = (): void => {
+    drop();
+    onBack();
+  };
+  return (
+    <Dialog title={say.changeTitle(one.title)} isWide onClose={onClose}>
+      <Form
+        act={say.save}
+        isReady={isComplete(values)}
+        other={{ text: words.back, onClick: back }}
+        onSend={async () => {
+          const body = { ...settingsOf(values), ...(secret === '' ? {} : { secret }) };
+          await ask(openidProviderOperations.change, { params: { name }, body });
+          await refresh(openidProviderOperations.list);
+          back();
+        }}
+      >
+        <TextField
+          label={say.shownTitle}
+          name="title"
+          maxLength={60}
+          value={values.title}
+          onChange={(typed) => change({ title: typed })}
+        />
+        <Settings values={values} change={change} secret={secret} onSecret={setSecret} hasSecret={one.hasSecret} />
+        <p className="small soft">{say.saveCost}</p>
+      </Form>
+    </Dialog>
+  );
+}
+
+function settingsOf({ title, clientId, claim, nameClaim, caPem, rules }: Values) {
+  return {
+    ...{ title, clientId, claim, nameClaim, caPem: caPem === '' ? null : caPem },
+    rules: rules.map(({ value, role, scope }) => ({ value, role, groups: scope.isLimited ? scope.groups : null })),
+  };
+}
+
+function isComplete({ rules }: Values): boolean {
+  return rules.every(({ scope }) => !scope.isLimited || scope.groups.length > 0);
+}
+
+interface SettingsProps {
+  values: Values;
+  change: (change: Partial<Values>) => void;
+  secret: string;
+  onSecret: (secret: string) => void;
+  hasSecret: boolean;
+}
+
+function Settings({ values, change, secret, onSecret, hasSecret }: SettingsProps) {
+  const { clientId, claim, nameClaim, caPem, rules } = values;
+  return (
+    <>
+      <div className="pair">
+        <TextField
+          label={say.clientId}
+          name="clientId"
+          maxLength={500}
+          value={clientId}
+          onChange={(typed) => change({ clientId: typed })}
+        />
+        <PasswordField
+          label={say.secret}
+          name="secret"
+          hint={hasSecret ? say.secretKept : say.secretHint}
+          isOptional
+          isOfOthers
+          value={secret}
+          onChange={onSecret}
+        />
+        <TextField
+          label={say.claim}
+          name="claim"
+          hint={say.claimHint}
+          maxLength={200}
+          value={claim}
+          onChange={(typed) => change({ claim: typed })}
+        />
+        <TextField
+          label={say.nameClaim}
+          name="nameClaim"
+          hint={say.nameClaimHint}
+          maxLength={200}
+          value={nameClaim}
+          onChange={(typed) => change({ nameClaim: typed })}
+        />
+      </div>
+      <FileTextField
+        label={say.ca}
+        name="caPem"
+        hint={say.caHint}
+        placeholder={setUpWords.pemPlaceholder}
+        isOptional
+        value={caPem}
+        onChange={(typed) => change({ caPem: typed })}
+      />
+      <fieldset className="rules">
+        <legend>{say.rules}</legend>
+        <p className="hint">{say.rulesHint}</p>
+        {rules.map((rule, index) => (
+          <RuleFields
+            key={rule.key}
+            rule={rule}
+            number={index + 1}
+            onChange={(changed) => change({ rules: rules.map((other) => (other === rule ? changed : other)) })}
+            onRemove={() => change({ rules: rules.filter((other) => other !== rule) })}
+          />
+        ))}
+        <Button
+          kind="small"
+          onClick={() => change({ rules: [...rules, newRule(1 + Math.max(-1, ...rules.map(({ key }) => key)))] })}
+        >
+          {say.addRule}
+        </Button>
+      </fieldset>
+    </>
+  );
+}
+
+interface RuleFieldsProps {
+  rule: Rule;
+  number: number;
+  onChange: (rule: Rule) => void;
+  onRemove: () => void;
+}
+
+function RuleFields({ rule, number, onChange, onRemove }: RuleFieldsProps) {
+  return (
+    <fieldset className="rule">
+      <legend>{say.rule(number)}</legend>
+      <div className="pair">
+        <TextField
+          label={say.value}
+          name={`value-${rule.key}`}
+          maxLength={300}
+          value={rule.value}
+          onChange={(value) => onChange({ ...rule, value })}
+        />
+        <div className="stack-tight">
+          <RoleAndGroups
+            role={rule.role}
+            scope={rule.scope}
+            onRole={(role) => onChange({ ...rule, role })}
+            onScope={(scope) => onChange({ ...rule, scope })}
+          />
+        </div>
+      </div>
+      <Button kind="plain" onClick={onRemove}>
+        {say.removeRule}
+        <span className="hidden-text">{say.ofRule(number)}</span>
+      </Button>
+    </fieldset>
+  );
+}
