@@ -5,10 +5,13 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { accountOperations } from './accounts.ts';
 import { auditOperations } from './audit.ts';
-import { AnsweredError, type ClientOptions, chooseInOrder, createAdministrationClient } from './client.ts';
+import { type ClientOptions, chooseInOrder, createAdministrationClient } from './client.ts';
 import { deliveryOperations } from './deliveries.ts';
 import { deviceOperations } from './devices.ts';
+import { domainOperations } from './domain.ts';
+import { AnsweredError } from './exchange.ts';
 import { groupOperations } from './groups.ts';
+import { signInOperations } from './sign-in.ts';
 
 const limited = { timeout: 60_000 };
 type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
@@ -203,11 +206,90 @@ test('an answer that does not come in time is given up, and one that nobody wait
   const { url } = await listen(context, () => undefined);
   await assert.rejects(clientOf([url], { timeoutMs: 50 }).call(groupOperations.list, {}), {
     code: 'ERR_ADMIN_UNREACHABLE',
-    message: /did not answer in time/,
+    message: /did not answer within 0\.05 s.*Try again/,
   });
   const reason = new Error('stopped');
   const stopped = clientOf([url], { signal: AbortSignal.abort(reason) });
   await assert.rejects(stopped.call(groupOperations.list, {}), reason);
+});
+
+/** Answers the question before a stream, and nothing else. */
+const deaf: Handler = (request, ...rest) => {
+  if (request.url?.startsWith(`/api/v1${deliveryOperations.showBudget.path}`)) json({})(request, ...rest);
+};
+const unreachable = (message: RegExp) => ({ code: 'ERR_ADMIN_UNREACHABLE', message });
+
+test('a stream that a service does not take, or does not answer, is given up', limited, async (context) => {
+  const { url } = await listen(context, deaf);
+  const client = clientOf([url], { silenceMs: 50 });
+  const short = new Blob(['{"name":"ada"}\n']).stream();
+  await assert.rejects(
+    client.upload(accountOperations.import, short),
+    unreachable(/ within 0\.05 s.* It is unknown whether the request was carried out/),
+  );
+  const server = createServer((request, response) => {
+    if (request.method === 'GET') deaf(request, response, '');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  context.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const unread = clientOf([`http://127.0.0.1:${(server.address() as AddressInfo).port}`], { silenceMs: 50 });
+  const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(65_536)) });
+  await assert.rejects(unread.upload(accountOperations.import, endless), unreachable(/took nothing within 0\.05 s/));
+});
+
+test('a stream that does not begin, or stands still, is given up', limited, async (context) => {
+  const { url } = await listen(context, deaf);
+  const patient = clientOf([url], { timeoutMs: 50 });
+  const query = { after: 0 };
+  await assert.rejects(
+    patient.download(auditOperations.export, { query }),
+    unreachable(/did not answer within 0\.05 s/),
+  );
+  await assert.rejects(
+    patient.follow(domainOperations.listEvents, {}, null),
+    unreachable(/did not answer within 0\.05 s.*Try again/),
+  );
+  const halting = await listen(context, (_request, response) => void response.write('{"one":1}\n'));
+  const lines = await clientOf([halting.url], { silenceMs: 50 }).download(auditOperations.export, { query });
+  await assert.rejects(new Response(lines).text(), unreachable(/sent nothing more within 0\.05 s/));
+});
+
+test('what a service takes later is sent again: questions, and changes with the same key', limited, async (context) => {
+  const keys: unknown[] = [];
+  const asked: string[] = [];
+  const { url } = await listen(context, (request, response, body) => {
+    asked.push(`${request.method}`);
+    keys.push(request.headers['idempotency-key']);
+    if (asked.length % 3 === 0) return json(account)(request, response, body);
+    response.setHeader('retry-after', '0');
+    json({ code: 'ERR_RATE_LIMIT', message: 'too many', details: {} }, 429)(request, response, body);
+  });
+  const rests: number[] = [];
+  const client = clientOf([url], { limitedMs: 60_000, onLimited: (restMs) => rests.push(restMs) });
+  await client.call(accountOperations.show, { params: { name: 'ada' } });
+  await client.call(accountOperations.create, { body: { name: 'ada' } });
+  assert.deepEqual(asked, ['GET', 'GET', 'GET', 'POST', 'POST', 'POST']);
+  assert.deepEqual([rests.length, new Set(keys.slice(3)).size], [4, 1]);
+  assert.equal(typeof keys[3], 'string');
+  // No service keeps a key of a password: what is without one is not sent again.
+  const body = { name: 'ada', password: 'x' };
+  await assert.rejects(client.call(signInOperations.password, { body }), { code: 'ERR_RATE_LIMIT', status: 429 });
+  assert.deepEqual([asked.length, keys[6]], [7, undefined]);
+});
+
+test('nobody waits longer for a service that is asked too often than he said', limited, async (context) => {
+  const { url, asked } = await listen(context, (request, response, body) => {
+    response.setHeader('retry-after', '61');
+    json({ code: 'ERR_RATE_LIMIT', message: 'too many', details: {} }, 429)(request, response, body);
+  });
+  for (const limitedMs of [60_000, undefined]) {
+    const client = clientOf([url], limitedMs === undefined ? {} : { limitedMs });
+    await assert.rejects(client.call(groupOperations.list, {}), { code: 'ERR_RATE_LIMIT', retryAfterMs: 61_000 });
+  }
+  assert.equal(asked.length, 2);
 });
 
 test(

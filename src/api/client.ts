@@ -3,23 +3,22 @@
  * answers are typed by the operations' shapes. Invariant: a change that may have been carried out is never resent, unless
  * the services keep its idempotency key, or the caller declares all of its changes repeatable.
  */
-import * as z from 'zod';
-import { type ErrorCode, isReceivedCode } from '../base/error-codes.ts';
-import { BrambleError, isBrambleError, messageOf } from '../base/errors.ts';
-import { jsonOrUndefined } from '../base/shallow-json.ts';
+import { BrambleError, isBrambleError } from '../base/errors.ts';
 import { deliveryOperations } from './deliveries.ts';
 import { readStream, type StreamMessage } from './event-stream.ts';
+import {
+  AnsweredError,
+  type Asked,
+  askedOf,
+  exchange,
+  isLate,
+  jsonOf,
+  keyHeader,
+  type ServiceAccess,
+  unanswered,
+} from './exchange.ts';
 import type { AnswerOf, Operation, RequestOf } from './operation.ts';
-
-/** One administration service, and the token for it. */
-export interface ServiceAccess {
-  /** Without a slash at the end; empty in a browser that the service itself has sent the page to. */
-  readonly url: string;
-  /** Empty in a browser whose cookie says who asks. */
-  readonly token: string;
-  /** Whether it carries out a change once, however often that is sent with the same idempotency key. */
-  readonly keepsKeys?: boolean;
-}
+import { bodyTakenIn, bytesComingIn, createPatience, type Patience, pause } from './patience.ts';
 
 export interface ClientOptions {
   /**
@@ -28,11 +27,17 @@ export interface ClientOptions {
    */
   choose(passOver: ReadonlySet<string>): Promise<ServiceAccess>;
   fetch?: typeof fetch;
-  /** For an answer that is not a stream; default one minute. */
+  /** For an answer, or the beginning of one that is a stream; default one minute. */
   timeoutMs?: number;
+  /** How long a stream may stand still by the service's doing; default five minutes. */
+  silenceMs?: number;
   signal?: AbortSignal;
   /** Whether changes may be resent to another service after an interrupted request. Default false. */
   repeatable?: boolean;
+  /** How long, all in all, a request may wait until a service that is asked too often takes it; default not at all. */
+  limitedMs?: number;
+  /** Told each time before it waits. */
+  onLimited?: (restMs: number) => void;
   /** Says more about a failure that a service answered. */
   explain?: (error: AnsweredError, access: ServiceAccess) => Promise<AnsweredError>;
 }
@@ -42,9 +47,9 @@ export interface AdministrationClient {
   call<Op extends Operation>(operation: Op, request: RequestOf<Op>): Promise<AnswerOf<Op>>;
   /** The same with the raw answer, including what only the service's release knows. {@link readAnswer} reads it. */
   send<Op extends Operation>(operation: Op, request: RequestOf<Op>): Promise<unknown>;
-  /** Sends a stream, without a deadline. */
+  /** Sends a stream, for as long as the service takes it. */
   upload<Op extends Operation & { consumes: string }>(operation: Op, body: ReadableStream): Promise<AnswerOf<Op>>;
-  /** The bytes of an answer as they arrive, without a deadline. */
+  /** The bytes of an answer as they arrive, for as long as they do. */
   download<Op extends Operation & { produces: string }>(
     operation: Op,
     request: RequestOf<Op>,
@@ -61,75 +66,123 @@ export interface AdministrationClient {
   ): Promise<AsyncIterable<StreamMessage>>;
 }
 
-/** A failure reported by the service. */
-export class AnsweredError extends BrambleError {
-  readonly status: number;
-  /** Of the service. */
-  readonly url: string;
-  /** Method and path, such as `GET /accounts`. */
-  readonly asked: string;
-
-  constructor(
-    answered: Pick<AnsweredError, 'status' | 'url' | 'asked'>,
-    code: ErrorCode,
-    message: string,
-    details: Readonly<Record<string, unknown>>,
-  ) {
-    super(code, message, { details });
-    this.status = answered.status;
-    this.url = answered.url;
-    this.asked = answered.asked;
-  }
-}
-
 /** In an answer: what a service does that releases before 1.5 did not, such as `idempotency-key`. */
 export const abilitiesHeader = 'bramble-abilities';
-const keyHeader = 'idempotency-key';
 
 export function keepsKeys(headers: Headers): boolean {
   return (headers.get(abilitiesHeader) ?? '').split(/, ?/).includes(keyHeader);
 }
 
-const defaultTimeoutMs = 60_000;
-const root = '/api/v1';
 /** A request that every service answers with few bytes. */
 const smallQuestion = askedOf(deliveryOperations.showBudget, {});
 
 export function createAdministrationClient(options: ClientOptions): AdministrationClient {
-  const { choose, timeoutMs = defaultTimeoutMs, repeatable = false } = options;
+  const { timeoutMs = 60_000, silenceMs = 300_000, explain } = options;
   const fetchIt = options.fetch ?? fetch;
+  const whole = inTurn(options);
 
-  async function exchange(access: ServiceAccess, asked: Asked, limitMs?: number): Promise<Response> {
-    const limits = [options.signal, limitMs === undefined ? undefined : AbortSignal.timeout(limitMs)];
-    const signals = limits.filter((signal) => signal !== undefined);
+  const ask = async (access: ServiceAccess, asked: Asked, { signal: late }: Patience): Promise<Response> => {
+    const signal = options.signal === undefined ? late : AbortSignal.any([options.signal, late]);
+    return await exchange(access, asked, { fetchIt, signal, explain });
+  };
+  /** Until it has begun to answer. */
+  const began = async (access: ServiceAccess, asked: Asked, patience: Patience): Promise<Response> => {
+    patience.begin(timeoutMs, 'did not answer');
     try {
-      const response = await fetchIt(`${access.url}${root}${asked.path}`, {
-        method: asked.method,
-        // No service answers so: whoever does would be sent what was asked, with its secrets.
-        redirect: 'error',
-        headers: { accept: 'application/json', ...authorizationBy(access), ...asked.headers },
-        ...(asked.body === undefined ? {} : { body: asked.body }),
-        ...(asked.body instanceof ReadableStream ? { duplex: 'half' } : {}),
-        ...(signals.length === 0 ? {} : { signal: AbortSignal.any(signals) }),
-      } as RequestInit);
-      if (response.ok) return response;
-      const failure = await failureOf(response, access.url, asked);
-      throw options.explain === undefined ? failure : await options.explain(failure, access);
-    } catch (cause) {
-      throw isBrambleError(cause) ? cause : unanswered(cause, access.url, asked.method);
+      return await ask(access, asked, patience);
+    } finally {
+      patience.end();
     }
-  }
+  };
+  const answered = async (access: ServiceAccess, asked: Asked, patience = createPatience()): Promise<unknown> => {
+    try {
+      if (!(asked.body instanceof ReadableStream)) patience.begin(timeoutMs, 'did not answer');
+      return await jsonOf(await ask(access, asked, patience), access.url, asked);
+    } finally {
+      patience.close();
+    }
+  };
+  const send: AdministrationClient['send'] = async (operation, request) => {
+    const asked = askedOf(operation, request);
+    return await whole(asked, async (access) => await answered(access, asked));
+  };
 
-  /** Asks one service after another, as long as the previous one cannot have done anything, or the next one would know. */
-  async function ask<Answer>(
+  return {
+    send,
+    call: async (operation, request) => readAnswer(operation, await send(operation, request)),
+    upload: async (operation, body) => {
+      // A stream can be sent only once: a small request first finds a service that accepts it, rather than a
+      // coordinator.
+      const access = await whole(smallQuestion, async (candidate) => {
+        await answered(candidate, smallQuestion);
+        return candidate;
+      });
+      const patience = createPatience();
+      const taken = bodyTakenIn(patience, body, silenceMs);
+      const headers = { 'content-type': operation.consumes };
+      const asked = { ...askedOf(operation, undefined), body: taken, headers };
+      return readAnswer(operation, await answered(access, asked, patience));
+    },
+    download: async (operation, request) => {
+      const asked = askedOf(operation, request);
+      return await whole(asked, async (access) => {
+        const patience = createPatience();
+        const response = await began(access, asked, patience);
+        return bytesComingIn(patience, response, silenceMs, (cause) => unanswered(cause, access.url, asked.method));
+      });
+    },
+    follow: async (operation, request, after) => {
+      const resumed: Record<string, string> = after === null ? {} : { 'last-event-id': after };
+      const asked = { ...askedOf(operation, request), headers: { accept: operation.stream, ...resumed } };
+      return await whole(asked, async (access) => {
+        const patience = createPatience();
+        const response = await began(access, asked, patience);
+        if (response.headers.get('content-type')?.startsWith(operation.stream) === true)
+          return readStream(untilSilent(bytesComingIn(patience, response, liveSilenceMs, asError)));
+        await response.body?.cancel();
+        throw new BrambleError(
+          'ERR_ADMIN_ANSWER',
+          `${access.url} tells nothing live: its release is older. Ask again once the domain is upgraded.`,
+        );
+      });
+    },
+  };
+}
+
+/** A service gives a sign of life every 15 s; one that does not is frozen, or unreachable without anybody saying so. */
+const liveSilenceMs = 45_000;
+
+/** Ends where nothing comes any more, and where the connection is lost. */
+async function* untilSilent(bytes: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = bytes.getReader();
+  try {
+    for (;;) {
+      const read = await reader.read().catch(() => undefined);
+      if (read?.value === undefined) return;
+      yield read.value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(String(cause));
+}
+
+/** Asks one service after another, as long as the previous one cannot have done anything, or the next one would know. */
+function inTurn(options: ClientOptions) {
+  const { choose, repeatable = false, limitedMs = 0 } = options;
+  return async <Answer>(
     { method, headers }: Pick<Asked, 'method' | 'headers'>,
     work: (access: ServiceAccess) => Promise<Answer>,
-  ): Promise<Answer> {
+  ): Promise<Answer> => {
     const passOver = new Set<string>();
     const askedTwice = new Set<string>();
     const isKeyed = headers?.[keyHeader] !== undefined;
     let failure: unknown;
     let mayBeDone = false;
+    let waitedMs = 0;
     for (;;) {
       const access = await choose(passOver).catch((error: unknown) => {
         throw failure ?? error;
@@ -139,6 +192,13 @@ export function createAdministrationClient(options: ClientOptions): Administrati
         return await work(access);
       } catch (error) {
         options.signal?.throwIfAborted();
+        const restMs = method === 'GET' || isKeyed ? restOf(error) : undefined;
+        if (restMs !== undefined && waitedMs + restMs <= limitedMs) {
+          waitedMs += restMs;
+          options.onLimited?.(restMs);
+          await pause(restMs, options.signal);
+          continue;
+        }
         // A fenced service wrote nothing, and an interrupted read can be repeated: another service, of the domain's
         // release, may be there.
         const fenced = isBrambleError(error, 'ERR_RELEASE_FENCED');
@@ -153,77 +213,14 @@ export function createAdministrationClient(options: ClientOptions): Administrati
         (isOnceMore ? askedTwice : passOver).add(access.url);
       }
     }
-  }
-
-  const send: AdministrationClient['send'] = async (operation, request) => {
-    const asked = askedOf(operation, request);
-    return await ask(
-      asked,
-      async (access) => await jsonOf(await exchange(access, asked, timeoutMs), access.url, asked),
-    );
-  };
-
-  return {
-    send,
-    call: async (operation, request) => readAnswer(operation, await send(operation, request)),
-    upload: async (operation, body) => {
-      // A stream can be sent only once: a small request first finds a service that accepts it, rather than a
-      // coordinator.
-      const access = await ask(smallQuestion, async (candidate) => {
-        await (await exchange(candidate, smallQuestion, timeoutMs)).arrayBuffer();
-        return candidate;
-      });
-      const asked = { ...askedOf(operation, undefined), body, headers: { 'content-type': operation.consumes } };
-      return readAnswer(operation, await jsonOf(await exchange(access, asked), access.url, asked));
-    },
-    download: async (operation, request) => {
-      const asked = askedOf(operation, request);
-      const response = await ask(asked, async (access) => await exchange(access, asked));
-      return bodyOf(response);
-    },
-    follow: async (operation, request, after) => {
-      const resumed: Record<string, string> = after === null ? {} : { 'last-event-id': after };
-      const asked = { ...askedOf(operation, request), headers: { accept: operation.stream, ...resumed } };
-      return await ask(asked, async (access) => {
-        const response = await exchange(access, asked);
-        if (response.headers.get('content-type')?.startsWith(operation.stream) === true) {
-          return readStream(untilSilent(bodyOf(response)));
-        }
-        await response.body?.cancel();
-        throw new BrambleError(
-          'ERR_ADMIN_ANSWER',
-          `${access.url} tells nothing live: its release is older. Ask again once the domain is upgraded.`,
-        );
-      });
-    },
   };
 }
 
-function bodyOf({ body }: Response): ReadableStream<Uint8Array> {
-  return body ?? new ReadableStream({ start: (controller) => controller.close() });
-}
-
-/** A service gives a sign of life every 15 s; one that does not is frozen, or unreachable without anybody saying so. */
-const silenceMs = 45_000;
-
-/** Ends where nothing comes any more, and where the connection is lost. */
-async function* untilSilent(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  try {
-    for (;;) {
-      const silence = new Promise<undefined>((resolve) => {
-        timer = setTimeout(resolve, silenceMs, undefined);
-      });
-      const read = await Promise.race([reader.read().catch(() => undefined), silence]);
-      clearTimeout(timer);
-      if (read?.value === undefined) return;
-      yield read.value;
-    }
-  } finally {
-    clearTimeout(timer);
-    await reader.cancel().catch(() => {});
-  }
+/** How long a service that was asked too often wants not to be asked; it has done nothing. */
+function restOf(error: unknown): number | undefined {
+  if (!(error instanceof AnsweredError) || error.status !== 429 || error.retryAfterMs === undefined) return undefined;
+  // Whoever comes again at once finds what it found.
+  return Math.max(error.retryAfterMs, 100);
 }
 
 /**
@@ -256,95 +253,4 @@ export function chooseInOrder(
       `No administration service answers at ${urls.join(', ') || 'any address that is known'}. Is it running?`,
     );
   };
-}
-
-function authorizationBy({ token }: ServiceAccess): Record<string, string> {
-  return token === '' ? {} : { authorization: `Bearer ${token}` };
-}
-
-interface Asked {
-  method: string;
-  /** With its query. */
-  path: string;
-  body?: string | ReadableStream;
-  headers?: Readonly<Record<string, string>>;
-}
-
-interface AnyRequest {
-  readonly params?: Readonly<Record<string, unknown>>;
-  readonly query?: Readonly<Record<string, unknown>>;
-  readonly body?: unknown;
-}
-
-function askedOf(operation: Operation, request: unknown): Asked {
-  const { params = {}, query = {}, body } = (request ?? {}) as AnyRequest;
-  const path = operation.path.replace(/:(\w+)/g, (_all, key: string) => segment(String(params[key])));
-  const asked = { method: operation.method, path: path + queryText(query) };
-  const isKeyed = operation.method !== 'GET' && operation.consumes === undefined;
-  const headers = {
-    ...(isKeyed ? { [keyHeader]: crypto.randomUUID() } : {}),
-    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-  };
-  return body === undefined ? { ...asked, headers } : { ...asked, headers, body: JSON.stringify(body) };
-}
-
-/** A path segment. One that would climb the path gets a leading blank, which the service strips. */
-function segment(text: string): string {
-  return encodeURIComponent(text === '.' || text === '..' ? ` ${text}` : text);
-}
-
-/** `?a=1&b=2` of what is given; empty without anything. */
-function queryText(query: Readonly<Record<string, unknown>>): string {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined);
-  if (given.length === 0) return '';
-  return `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)])).toString()}`;
-}
-
-function isLate(cause: unknown): boolean {
-  return cause instanceof Error && cause.name === 'TimeoutError';
-}
-
-function unanswered(cause: unknown, url: string, method: string): BrambleError {
-  return new BrambleError(
-    'ERR_ADMIN_UNREACHABLE',
-    `${url} ${isLate(cause) ? 'did not answer in time' : `closed the connection (${messageOf(cause)})`}.` +
-      (method === 'GET' ? '' : ' It is unknown whether the request was carried out: check before you try again.'),
-    { cause },
-  );
-}
-
-async function jsonOf(response: Response, url: string, asked: Asked): Promise<unknown> {
-  const text = await response.text().catch((cause: unknown) => {
-    throw unanswered(cause, url, asked.method);
-  });
-  if (text === '') return null;
-  const value = jsonOrUndefined(text);
-  if (value === undefined) throw notOurs(response, url, asked);
-  return value;
-}
-
-const errorShape = z.object({
-  code: z.custom<ErrorCode>(isReceivedCode),
-  message: z.string(),
-  details: z.record(z.string(), z.unknown()).default({}),
-});
-
-async function failureOf(response: Response, url: string, asked: Asked): Promise<AnsweredError> {
-  const parsed = errorShape.safeParse(jsonOrUndefined(await response.text()));
-  if (!parsed.success) return notOurs(response, url, asked);
-  const { code, message, details } = parsed.data;
-  return new AnsweredError({ status: response.status, url, asked: textOf(asked) }, code, message, details);
-}
-
-function notOurs({ status }: Response, url: string, asked: Asked): AnsweredError {
-  return new AnsweredError(
-    { status, url, asked: textOf(asked) },
-    'ERR_ADMIN_ANSWER',
-    `${url} answered ${status} without an explanation. It may not be a Bramble administration service.`,
-    {},
-  );
-}
-
-function textOf({ method, path }: Asked): string {
-  return `${method} ${path.split('?')[0]}`;
 }

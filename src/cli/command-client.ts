@@ -2,26 +2,38 @@
  * The client that commands use: it finds a service, and says so if that service's release is why an operation is
  * missing.
  */
-import {
-  type AdministrationClient,
-  AnsweredError,
-  createAdministrationClient,
-  type ServiceAccess,
-} from '../api/client.ts';
+import { type AdministrationClient, createAdministrationClient } from '../api/client.ts';
 import { domainOperations } from '../api/domain.ts';
+import { AnsweredError, type ServiceAccess } from '../api/exchange.ts';
+import { counted } from '../base/counted.ts';
 import { compareReleases, upgradePath } from '../base/release-number.ts';
 import { thisRelease } from '../release/this-release.ts';
 import type { AdministrationAccess } from './administration-access.ts';
 import { trustOnly } from './own-authority.ts';
 import { serviceFinder } from './service-finder.ts';
 
-/** `onWaiting` is told once when no service has answered for two seconds. */
+/** How long, all in all, a request waits at a service that is asked too often. */
+const limitedMs = 60_000;
+
+interface CommandClientOptions {
+  /** Told once when no service has answered for two seconds, and each time that a service wants to be asked later. */
+  readonly onWaiting?: (text: string) => void;
+  readonly signal?: AbortSignal;
+}
+
 export function createCommandClient(
   access: AdministrationAccess,
-  onWaiting?: (text: string) => void,
+  { onWaiting, signal }: CommandClientOptions = {},
 ): AdministrationClient {
   if (access.ca !== undefined) trustOnly(access.ca);
-  return createAdministrationClient({ choose: serviceFinder(access, onWaiting), explain });
+  return createAdministrationClient({
+    choose: serviceFinder(access, onWaiting),
+    explain,
+    limitedMs,
+    onLimited: (restMs) =>
+      onWaiting?.(`The service is asked too often. Waiting ${counted(Math.ceil(restMs / 1000), 'second')} …`),
+    ...(signal === undefined ? {} : { signal }),
+  });
 }
 
 /** What the service's release lacks. */

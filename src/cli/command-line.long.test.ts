@@ -227,10 +227,11 @@ test('a service that is alive but slow is waited for, also beside one that never
     }),
   );
   try {
-    const client = createCommandClient({ urls, token: 'any' }, (text) => {
+    const onWaiting = (text: string) => {
       assert.match(text, /^Waiting for an administration service at http/);
       waiting.resolve();
-    });
+    };
+    const client = createCommandClient({ urls, token: 'any' }, { onWaiting });
     assert.deepEqual(await client.send(domainOperations.status, {}), {});
   } finally {
     for (const server of [frozen, slow]) {

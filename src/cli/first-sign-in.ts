@@ -34,7 +34,7 @@ async function ask({ home, write, signal }: FirstSignInOptions): Promise<void> {
   while (!signal.aborted) {
     try {
       const access = await resolveAccess({}, environment);
-      const made = await createCommandClient(access).call(administratorOperations.inviteFirst, {});
+      const made = await createCommandClient(access, { signal }).call(administratorOperations.inviteFirst, {});
       const url = await signInLink(home, made.code, access.urls[0] ?? '');
       write(`\nSign in as the first administrator, once and within 15 minutes:\n  ${url}\n\n`);
       return;

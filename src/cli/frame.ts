@@ -3,7 +3,8 @@
  * answer.
  */
 import type { Command } from 'commander';
-import { type AdministrationClient, AnsweredError, readAnswer } from '../api/client.ts';
+import { type AdministrationClient, readAnswer } from '../api/client.ts';
+import { AnsweredError } from '../api/exchange.ts';
 import type { AnswerOf, Operation, RequestOf } from '../api/operation.ts';
 import type { BrambleError } from '../base/errors.ts';
 import { shownJson, shownLines, shownValue } from '../base/shown-text.ts';
@@ -77,11 +78,11 @@ export function createFrame(streams: CommandStreams): Frame {
     print,
     client: async (command) => {
       const access = await resolveAccess(flagsOf(command), streams.environment);
-      const client = createCommandClient(access, (text) => {
+      const onWaiting = (text: string): void => {
         if (streams.errors.isTTY !== true) return;
         streams.errors.write(`${paragraphs(styleFor(streams.errors, streams.environment), text)}\n`);
-      });
-      return withTypedWords(client, command);
+      };
+      return withTypedWords(createCommandClient(access, { onWaiting }), command);
     },
     wantsJson: (command) => flagsOf(command).json === true,
     show: (command, value, text) => {

@@ -1,6 +1,6 @@
 /** The tree of commands, and the handling of their failures: one message on the error stream, one exit code. */
 import { Command } from 'commander';
-import { AnsweredError } from '../api/client.ts';
+import { AnsweredError } from '../api/exchange.ts';
 import { isBrambleError, messageOf } from '../base/errors.ts';
 import { shownJson, shownLines, shownText } from '../base/shown-text.ts';
 import { thisRelease } from '../release/this-release.ts';

@@ -2,7 +2,8 @@
  * Which administration service `bramble` asks. All addresses are asked for /healthz at once and the first that answers
  * is used: a stopped or frozen service is skipped, and a slow but live one is waited for.
  */
-import { type ClientOptions, keepsKeys, type ServiceAccess } from '../api/client.ts';
+import { type ClientOptions, keepsKeys } from '../api/client.ts';
+import { isLate, type ServiceAccess } from '../api/exchange.ts';
 import { BrambleError } from '../base/errors.ts';
 import type { AdministrationAccess } from './administration-access.ts';
 
@@ -24,7 +25,7 @@ export function serviceFinder(
     const found = await firstAnswering(urls, () =>
       onWaiting(`Waiting for an administration service at ${urls.join(', ')} …`),
     );
-    if (found.service === undefined) throw noneFound(access, found.other);
+    if (found.service === undefined) throw noneFound(access, found);
     chosen = found.service;
     return { ...chosen, token };
   };
@@ -32,12 +33,15 @@ export function serviceFinder(
 
 type FoundService = Omit<ServiceAccess, 'token'>;
 
-function noneFound(access: AdministrationAccess, other: SomethingElse | undefined): BrambleError {
+function noneFound(access: AdministrationAccess, { other, isSilent }: Omit<Found, 'service'>): BrambleError {
   return other === undefined
     ? new BrambleError(
         'ERR_ADMIN_UNREACHABLE',
-        `No administration service answers at ${access.urls.join(', ')}. Look at \`bramble component list\` or the ` +
-          'logs in BRAMBLE_HOME/logs; start one with `bramble up`, or give the address of another with --url.',
+        isSilent === true
+          ? `${access.urls.join(', ')} did not answer within ${probeMs / 1000} s: the service there hangs, has too much to do, or is ` +
+              'cut off. Look at the logs in BRAMBLE_HOME/logs and restart it, or give the address of another with --url.'
+          : `No administration service answers at ${access.urls.join(', ')}. Look at \`bramble component list\` or the ` +
+              'logs in BRAMBLE_HOME/logs; start one with `bramble up`, or give the address of another with --url.',
       )
     : new BrambleError(
         'ERR_ADMIN_ANSWER',
@@ -49,11 +53,16 @@ function noneFound(access: AdministrationAccess, other: SomethingElse | undefine
       );
 }
 
-/** The first live administration service; otherwise another live service, if any. */
-async function firstAnswering(
-  urls: readonly string[],
-  onQuiet: () => void,
-): Promise<{ service?: FoundService; other?: SomethingElse }> {
+interface Found {
+  /** The first live administration service. */
+  readonly service?: FoundService;
+  /** Without one, another live service. */
+  readonly other?: SomethingElse;
+  /** Without either, whether something was waited for. */
+  readonly isSilent?: boolean;
+}
+
+async function firstAnswering(urls: readonly string[], onQuiet: () => void): Promise<Found> {
   const settled = new AbortController();
   const quiet = setTimeout(onQuiet, quietMs);
   const signal = AbortSignal.any([settled.signal, AbortSignal.timeout(probeMs)]);
@@ -62,7 +71,7 @@ async function firstAnswering(
   } catch (error) {
     const reasons: unknown[] = error instanceof AggregateError ? error.errors : [];
     const other = reasons.find((reason) => reason instanceof SomethingElse);
-    return other === undefined ? {} : { other };
+    return other === undefined ? { isSilent: reasons.some(isLate) } : { other };
   } finally {
     clearTimeout(quiet);
     settled.abort();

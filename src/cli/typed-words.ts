@@ -3,7 +3,7 @@
  * is mapped back to the option or argument that its value came from, and the message names that instead.
  */
 import type { Argument, Command, Option } from 'commander';
-import { AnsweredError } from '../api/client.ts';
+import { AnsweredError } from '../api/exchange.ts';
 import type { Operation } from '../api/operation.ts';
 import { collectTexts, collectValues, fileText } from './arguments.ts';
 

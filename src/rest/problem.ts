@@ -13,6 +13,9 @@ import { errorAnswer } from './http-errors.ts';
 
 type Problem = z.output<typeof problem>;
 
+/** After which who found too much at once may come again, where nobody knows better. */
+const busySeconds = 5;
+
 /** The answer for whatever was thrown while the request of this identifier was handled. */
 export function problemOf(error: unknown, requestId: string): Problem {
   const { status, code, message, details } = errorAnswer(error);
@@ -47,7 +50,7 @@ export function answerProblems(app: FastifyInstance, log: { error(fields: object
 }
 
 function sendProblem(reply: FastifyReply, body: Problem): FastifyReply {
-  const { retryAfterSeconds } = body.details;
+  const { retryAfterSeconds = body.status === 429 ? busySeconds : undefined } = body.details;
   if (typeof retryAfterSeconds === 'number') reply.header('retry-after', retryAfterSeconds);
   return reply.headers(apiHeaders).status(body.status).type(problemMediaType).send(body);
 }

@@ -4,13 +4,9 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
-import {
-  type AdministrationClient,
-  AnsweredError,
-  chooseInOrder,
-  createAdministrationClient,
-} from '../../src/api/client.ts';
+import { type AdministrationClient, chooseInOrder, createAdministrationClient } from '../../src/api/client.ts';
 import { domainOperations } from '../../src/api/domain.ts';
+import { AnsweredError } from '../../src/api/exchange.ts';
 import { addArrayTypes } from '../../src/database/array-types.ts';
 import { stopEmbedded } from '../../src/database/embedded/server.ts';
 import { prepareHome } from '../../src/setup/prepare-home.ts';

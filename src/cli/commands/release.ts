@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { AnsweredError } from '../../api/client.ts';
+import { AnsweredError } from '../../api/exchange.ts';
 import { releaseSignerOperations } from '../../api/release-signer.ts';
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
 import type { Manifest } from '../../release/manifest.ts';

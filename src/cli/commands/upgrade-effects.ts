@@ -1,7 +1,8 @@
 /** `bramble upgrade effects`: what the new release sent and wrote, and its repair after a reversal. */
 import type { Command } from 'commander';
 import type * as z from 'zod';
-import { type AdministrationClient, AnsweredError } from '../../api/client.ts';
+import type { AdministrationClient } from '../../api/client.ts';
+import { AnsweredError } from '../../api/exchange.ts';
 import { type EffectCounts, type UpgradeEffects, upgradeEffectOperations } from '../../api/upgrade-effects.ts';
 import { counted } from '../../base/counted.ts';
 import { BrambleError } from '../../base/errors.ts';

@@ -3,7 +3,8 @@
  * everything that is stale says the same.
  */
 import { useSyncExternalStore } from 'react';
-import { type AnsweredError, createAdministrationClient } from '../../api/client.ts';
+import { createAdministrationClient } from '../../api/client.ts';
+import type { AnsweredError } from '../../api/exchange.ts';
 import type { AnswerOf, Operation, RequestOf } from '../../api/operation.ts';
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
 import { words } from '../messages/words.ts';

@@ -18,6 +18,8 @@ type Word = { kind: 'state'; told: Told } | { kind: 'topic'; topic: string | und
 const name = 'bramble-stream';
 const address = '/api/v1/events';
 const retryMs = 3000;
+/** A service that accepts a connection and never answers looks like one that is about to. */
+const openMs = 15_000;
 let told: Told = { state: 'connecting', since: Date.now() };
 const listeners = new Set<() => void>();
 let channel: BroadcastChannel | undefined;
@@ -64,20 +66,35 @@ export function followStream(): () => void {
 async function readUntil(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const source = new EventSource(address);
+    let opening: number | undefined;
     await new Promise<void>((resolve) => {
+      const awaitOpening = (): void => {
+        window.clearTimeout(opening);
+        opening = window.setTimeout(() => {
+          lose();
+          resolve();
+        }, openMs);
+      };
+      awaitOpening();
       signal.addEventListener('abort', () => resolve(), { once: true });
+      source.addEventListener('open', () => window.clearTimeout(opening));
       source.addEventListener('message', ({ data }: MessageEvent<string>) => understand(data));
       source.addEventListener('error', () => {
-        if (told.state !== 'lost') {
-          tell({ state: 'lost', since: Date.now() });
-          // Perhaps the service is gone: what is asked now says so at once, and who answers instead.
-          tellTopic(undefined);
-        }
+        lose();
+        awaitOpening();
         if (source.readyState === EventSource.CLOSED) window.setTimeout(resolve, retryMs);
       });
     });
+    window.clearTimeout(opening);
     source.close();
   }
+}
+
+function lose(): void {
+  if (told.state === 'lost') return;
+  tell({ state: 'lost', since: Date.now() });
+  // Perhaps the service is gone: what is asked now says so at once, and who answers instead.
+  tellTopic(undefined);
 }
 
 function understand(data: string): void {

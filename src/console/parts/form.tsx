@@ -5,7 +5,7 @@
  * Invariant: whatever the answer is, nothing that was typed is lost.
  */
 import { type ReactNode, type RefObject, useEffect, useRef, useState } from 'react';
-import type { AnsweredError } from '../../api/client.ts';
+import type { AnsweredError } from '../../api/exchange.ts';
 import type { ErrorCode } from '../../base/error-codes.ts';
 import { isBrambleError } from '../../base/errors.ts';
 import { words } from '../messages/words.ts';
