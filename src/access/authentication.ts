@@ -6,6 +6,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { allRights } from '../api/rights.ts';
+import { noteKnown } from '../base/console-origin.ts';
 import { BrambleError, isBrambleError } from '../base/errors.ts';
 import type { Queryable } from '../database/connection.ts';
 import { hasTable } from '../database/has-table.ts';
@@ -41,6 +42,7 @@ export function authenticate(app: FastifyInstance, q: Queryable, desk: SignInDes
     });
     request.administrator = request.actor.name;
     limits.countAdministrator(request);
+    noteKnown(request.raw);
   });
 
   async function identify(request: FastifyRequest): Promise<Actor> {

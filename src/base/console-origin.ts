@@ -12,16 +12,26 @@ export interface ConsoleOrigin {
   readonly names: readonly string[];
 }
 
-const arrivals = new WeakMap<object, ConsoleOrigin>();
+interface Arrival {
+  readonly origin: ConsoleOrigin;
+  /** Called when it turns out that an administrator, or a program of one, sent the request. */
+  readonly onKnown: () => void;
+}
+
+const arrivals = new WeakMap<object, Arrival>();
 
 /** @param request as Node.js has it */
-export function markArrival(request: object, origin: ConsoleOrigin): void {
-  arrivals.set(request, origin);
+export function markArrival(request: object, arrival: Arrival): void {
+  arrivals.set(request, arrival);
 }
 
 /** Undefined for requests that came to another listener. */
 export function arrivedAt(request: object): ConsoleOrigin | undefined {
-  return arrivals.get(request);
+  return arrivals.get(request)?.origin;
+}
+
+export function noteKnown(request: object): void {
+  arrivals.get(request)?.onKnown();
 }
 
 /** @param host of a Host header: a name or an address, perhaps with a port */

@@ -6,6 +6,7 @@
  * silence nor an occasional byte holds anything for ever, whatever arrived before, and a large body that keeps arriving
  * has all the time it needs. The server's own processing time does not count.
  */
+import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
@@ -33,14 +34,17 @@ export const defaultBodyPatience: BodyPatience = { graceMs: 30_000, bytesPerSeco
 
 /** Call it before the routes are registered. */
 export function limitBodyTime(app: FastifyInstance, patience: BodyPatience): void {
-  app.addHook('preParsing', async ({ headers }, _reply, payload) => {
-    const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-    return hasBody ? Readable.from(patientChunks(payload as Readable, patience), { objectMode: false }) : payload;
-  });
+  app.addHook('preParsing', async (request, _reply, payload) =>
+    hasBody(request) ? Readable.from(patientChunks(payload as Readable, patience), { objectMode: false }) : payload,
+  );
   // The rest of the body would be read as the next request.
   app.addHook('onSend', async (_request, reply) => {
     if (reply.statusCode === 408) reply.header('connection', 'close');
   });
+}
+
+export function hasBody({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
 /**

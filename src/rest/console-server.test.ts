@@ -6,8 +6,10 @@ import { request } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { after, test } from 'node:test';
 import { arrivedAt } from '../base/console-origin.ts';
+import { until } from '../testing/condition.ts';
 import { createConsoleServer } from './console-server.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'bramble-console-'));
@@ -166,4 +168,18 @@ test('who was accepted just before the end is still heard and answered', async (
   await once(socket, 'end');
   await closed;
   assert.match(text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*connection: close\r\n[\s\S]*late/i);
+});
+
+test('one address has not all connections, and what is never whole has an end', async () => {
+  const sockets = Array.from({ length: 300 }, () => connect({ port, host: '127.0.0.1' }));
+  for (const socket of sockets) socket.on('error', () => undefined).resume();
+  try {
+    await until('some are closed', 30_000, () => sockets.filter(({ closed }) => closed).length >= 300 - 256);
+    const other = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+    other.write('GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n');
+    // The body never comes, and the connection ends with the answer.
+    assert.match(await textOf(other), /^HTTP\/1\.1 200 OK\r\n[\s\S]*connection: close\r\n[\s\S]*own/i);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
 });

@@ -6,10 +6,12 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
-import { Server as NetServer, type Socket } from 'node:net';
 import { type ConsoleOrigin, isOwnName, markArrival } from '../base/console-origin.ts';
+import { hasBody } from './body-deadline.ts';
+import { shareConnections } from './connection-shares.ts';
 import { type ConsoleFiles, consoleFiles } from './console-files.ts';
 import { commonHeaders, inertHeaders, pageAnswer } from './console-headers.ts';
+import { closeServerInOrder, endInOrder } from './orderly-close.ts';
 
 interface Certificate {
   readonly cert: string;
@@ -37,11 +39,18 @@ interface ConsoleServer {
   close(graceMs?: number): Promise<void>;
 }
 
-/** More than a browser has connections, fewer than a stranger would need to exhaust the process. */
-const maxConnections = 512;
-const headersTimeoutMs = 15_000;
-const keepAliveMs = 75_000;
-const underWayMs = 5000;
+/** Fewer than would exhaust the process; of one address, more than the browsers of an office behind one have. */
+const connections = { all: 512, each: 256 };
+const limits = {
+  headersTimeout: 15_000,
+  // How often the server looks for headers that are late.
+  connectionsCheckingInterval: 5000,
+  // None for whole requests: the API has its own for bodies, and imports are long.
+  requestTimeout: 0,
+  keepAliveTimeout: 75_000,
+};
+/** In which a page or a file has to be taken. */
+const takingMs = 60_000;
 const tls = { minVersion: 'TLSv1.2', handshakeTimeout: 10_000 } as const;
 
 /** It does not listen yet. */
@@ -49,49 +58,25 @@ export function createConsoleServer(options: ConsoleServerOptions): ConsoleServe
   const { certificate = null } = options;
   const origin: ConsoleOrigin = { scheme: certificate === null ? 'http' : 'https', names: options.names };
   const files = consoleFiles(options.folders);
-  const open = new Set<ServerResponse>();
-  /** Connections that have been answered before, and may now be idle. */
-  const heard = new Set<Socket>();
-  let closing = false;
-  // No limit for whole requests: the API has its own for bodies, and imports are long.
-  const limits = { headersTimeout: headersTimeoutMs, requestTimeout: 0, keepAliveTimeout: keepAliveMs };
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
-    const { socket } = request;
-    open.add(response);
-    response.once('close', () => open.delete(response));
-    if (!heard.has(socket)) socket.once('close', () => heard.delete(socket));
-    heard.add(socket);
-    if (closing) response.setHeader('connection', 'close');
     setHeaders(response, { ...commonHeaders(origin.scheme), 'bramble-served-by': options.servedBy });
+    // Nobody reads it, so it may take as long as a stranger likes.
+    if (hasBody(request) && isRead(request)) response.setHeader('connection', 'close');
     if (!isOfApi(request)) return void answerPage(request, response, files, origin);
     setHeaders(response, inertHeaders);
-    markArrival(request, origin);
+    markArrival(request, { origin, onKnown: () => shares.keep(request.socket) });
     options.app.routing(request, response);
   };
   const secure = certificate && createSecureServer({ ...limits, ...tls, ...certificate }, answer);
   const server = secure ?? createServer(limits, answer);
-  server.maxConnections = maxConnections;
+  endInOrder(server);
+  const shares = shareConnections(server, connections);
   return {
     server,
     scheme: origin.scheme,
     renew: (renewed) => secure?.setSecureContext({ ...tls, ...renewed }),
-    close: async (graceMs = underWayMs) => {
-      closing = true;
-      for (const response of open) if (!response.headersSent) response.setHeader('connection', 'close');
-      const late = setTimeout(() => server.closeAllConnections(), graceMs);
-      if (server.listening) {
-        // Not the server's own way, which also cuts off who was accepted just now and has not been heard yet.
-        const closed = new Promise((resolve) => NetServer.prototype.close.call(server, resolve));
-        for (const socket of heard) if (!isAnswering(socket, open)) socket.end();
-        await closed;
-      }
-      clearTimeout(late);
-    },
+    close: async (graceMs) => await closeServerInOrder(server, graceMs),
   };
-}
-
-function isAnswering(socket: Socket, open: ReadonlySet<ServerResponse>): boolean {
-  return [...open].some((response) => response.req.socket === socket);
 }
 
 /** By /healthz a program sees that this is a service of a domain. */
@@ -106,7 +91,8 @@ async function answerPage(
   origin: ConsoleOrigin,
 ): Promise<void> {
   const { method, url = '/', headers } = request;
-  if (method !== 'GET' && method !== 'HEAD') return refuse(response, 405, 'Only GET and HEAD are answered here.');
+  response.setTimeout(takingMs);
+  if (!isRead(request)) return refuse(response, 405, 'Only GET and HEAD are answered here.');
   if (!isOwnName(headers.host, origin)) {
     return refuse(response, 421, 'The console is not known by this name: add it to `console.names` in config.json.');
   }
@@ -134,6 +120,10 @@ async function answerPage(
     'cache-control': file.immutable ? 'public, max-age=31536000, immutable' : 'no-cache',
   });
   response.end(method === 'HEAD' ? undefined : file.bytes);
+}
+
+function isRead({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD';
 }
 
 function refuse(response: ServerResponse, status: number, text: string): void {

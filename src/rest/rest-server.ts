@@ -10,7 +10,7 @@ import { abilitiesHeader } from '../api/client.ts';
 import type { BrambleError } from '../base/errors.ts';
 import { type BodyPatience, defaultBodyPatience, limitBodyTime } from './body-deadline.ts';
 import { apiHeaders } from './console-headers.ts';
-import { endConnectionsOnClose, orderlyClose } from './orderly-close.ts';
+import { endInOrder, orderlyClose } from './orderly-close.ts';
 import { answerProblems, answersBeforeRoutes } from './problem.ts';
 import { takeStrictInput } from './strict-input.ts';
 import { answerUnknownPaths } from './unknown-paths.ts';
@@ -40,6 +40,7 @@ export function createRestServer(options: RestServerOptions): FastifyInstance {
     bodyLimit: options.maxBodyBytes,
     logger: false,
   });
+  endInOrder(app.server);
   app.addHook('onRequest', async (_request, reply) => void reply.headers(apiHeaders));
   answerProblems(app, options.log);
   const { abilities = [] } = options;
@@ -48,7 +49,6 @@ export function createRestServer(options: RestServerOptions): FastifyInstance {
   negotiateVersion(app, options.release);
   answerUnknownPaths(app, options.unknownPath);
   takeStrictInput(app);
-  endConnectionsOnClose(app);
   limitBodyTime(app, options.bodyPatience ?? defaultBodyPatience);
   app.setSerializerCompiler(serializerCompiler);
   return app;
