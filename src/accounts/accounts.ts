@@ -48,6 +48,12 @@ export async function getAccount(q: Queryable, name: string): Promise<Account | 
   return row;
 }
 
+/** The same, as it stays until the transaction ends, its groups included. */
+export async function lockedAccount(tx: Transaction, name: string): Promise<Account | undefined> {
+  await tx`select from account where name = ${name} for update`;
+  return await getAccount(tx, name);
+}
+
 /** Of account `a` and its instance `i`. */
 export function accountColumns(q: Queryable): SqlFragment {
   return q`

@@ -113,6 +113,8 @@ export const deviceOperations = {
     right: 'devices.read',
     scope: 'device',
     ...{ method: 'GET', path: '/devices/:id', tag, summary: 'Show a device with its options and inventory' },
+    revised: true,
+    revisedBy: ['id', 'account', 'state', 'suspendedAt', 'removingSince', 'tlsRequiredSince', 'serialNumber'],
     params: byId,
     answer: deviceDetails,
   },
@@ -120,6 +122,7 @@ export const deviceOperations = {
     right: 'devices.remove',
     scope: 'device',
     ...{ method: 'DELETE', path: '/devices/:id', tag },
+    revised: true,
     summary: 'Remove a device: told to leave (its enrolment ends when it answers), or silently and at once',
     params: byId,
     query: z.object({
@@ -141,6 +144,7 @@ export const deviceOperations = {
   clearTlsIdentity: {
     right: 'devices.identities',
     ...{ method: 'DELETE', path: '/devices/:id/tls-identity', tag },
+    revised: true,
     summary: 'Let a device authenticate by signature alone until it has used TLS on three more days',
     params: byId,
     status: 204,

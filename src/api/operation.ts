@@ -34,6 +34,8 @@ export interface Operation {
   readonly body?: z.ZodType;
   /** What it shows has an ETag, or what it changes does, and it takes `If-Match`. */
   readonly revised?: true;
+  /** Members of what it shows that stand for a revision, where the thing has none. */
+  readonly revisedBy?: readonly string[];
   /** Of an answer that is no error; default 200. */
   readonly status?: 201 | 204;
   /**

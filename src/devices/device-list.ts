@@ -1,8 +1,8 @@
 /** Devices as administrators see them. No token, wake address or certificate leaves here. */
 import { type AccountChoice, type AccountConditions, chooseAccounts } from '../accounts/account-choice.ts';
 import type { Device, DeviceDetails } from '../api/devices.ts';
-import { isUuid } from '../base/ids.ts';
-import type { Queryable, SqlFragment } from '../database/connection.ts';
+import { type DeviceId, isUuid } from '../base/ids.ts';
+import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { type KeyColumn, type Keyed, type PageAsked, pageOf, type Sorts } from '../database/keyset.ts';
 import { identitySettingsSchema } from '../domain/identity-settings.ts';
 import { readSetting } from '../domain/settings.ts';
@@ -10,6 +10,7 @@ import { commandStates } from '../states/command-states.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { isSuspended } from '../states/device-states.ts';
 import { column } from '../states/stored-names.ts';
+import { lockAccountOf } from './device-fence.ts';
 import { identityRenewal, type RenewalFacts, renewalFacts } from './renewal-report.ts';
 import { handOutsShown } from './unanswered-commands.ts';
 
@@ -110,6 +111,12 @@ export async function findDevice(q: Queryable, id: string): Promise<DeviceDetail
       ${counted(q)}
      where d.id = ${id}`;
   return (await shown(q, rows))[0];
+}
+
+/** The same, as it stays until the transaction ends. */
+export async function lockedDevice(tx: Transaction, id: DeviceId): Promise<DeviceDetails | undefined> {
+  await lockAccountOf(tx, tx`d.id = ${id}`, 'no key update');
+  return await findDevice(tx, id);
 }
 
 type Stored<Row> = Omit<Row, 'identityRenewal'> & { renewal: RenewalFacts };

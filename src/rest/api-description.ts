@@ -46,7 +46,7 @@ const textSchema = { type: 'string' };
 const headers = {
   RequestId: { description: 'Of this request; a change has it in the audit.', schema: textSchema },
   Release: { description: 'The release that answers.', schema: textSchema },
-  ETag: { description: 'Of what is shown, for `If-Match`.', schema: textSchema },
+  ETag: { description: 'Of what is shown, for `If-Match` and `If-None-Match`.', schema: textSchema },
   RetryAfter: { description: 'Seconds.', schema: { type: 'integer' } },
 };
 const parameters = {
@@ -56,7 +56,11 @@ const parameters = {
   },
   IfMatch: {
     ...{ name: 'If-Match', in: 'header', schema: textSchema, example: '"48"' },
-    description: 'The ETag that was shown: what was changed since is not changed.',
+    description: 'The ETag that was shown, or its revision in quotation marks: what was changed since is not changed.',
+  },
+  IfNoneMatch: {
+    ...{ name: 'If-None-Match', in: 'header', schema: textSchema, example: '"48.mWq0o6r3kT1xYc9v2hZbNw"' },
+    description: 'The ETag of what one has: it is not sent again.',
   },
   IdempotencyKey: {
     ...{ name: 'Idempotency-Key', in: 'header', schema: { type: 'string', maxLength: 202 } },
@@ -125,7 +129,13 @@ function completeOperation(described: Json, operation: Operation, operationId: s
   const own = (described['parameters'] ?? []) as Json[];
   const isConditional = revised === true && isWrite(operation) && status !== 201;
   const isKeyed = isWrite(operation) && isGuarded(operation) && !operation.consumes && !operation.takesPassword;
-  const taken = ['Version', ...(isConditional ? ['IfMatch'] : []), ...(isKeyed ? ['IdempotencyKey'] : [])];
+  const isShown = revised === true && !isWrite(operation);
+  const taken = [
+    'Version',
+    ...(isConditional ? ['IfMatch'] : []),
+    ...(isShown ? ['IfNoneMatch'] : []),
+    ...(isKeyed ? ['IdempotencyKey'] : []),
+  ];
   const done = ((described['responses'] ?? {}) as Record<string, Json>)[status];
   return {
     operationId,
@@ -135,6 +145,7 @@ function completeOperation(described: Json, operation: Operation, operationId: s
     parameters: [...own, ...taken.map((name) => ({ $ref: `#/components/parameters/${name}` }))],
     responses: {
       [status]: { ...done, description: 'Done.', headers: headersOf(revised === true ? ['ETag'] : []) },
+      ...(isShown ? { 304: { description: 'It is what one has.', headers: headersOf(['ETag']) } } : {}),
       ...Object.fromEntries(
         Object.entries(failures)
           .filter(([, { when }]) => when(operation))

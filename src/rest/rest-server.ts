@@ -10,6 +10,7 @@ import { abilitiesHeader } from '../api/client.ts';
 import type { BrambleError } from '../base/errors.ts';
 import { type BodyPatience, defaultBodyPatience, limitBodyTime } from './body-deadline.ts';
 import { apiHeaders } from './console-headers.ts';
+import { answerUnchanged } from './etag.ts';
 import { endInOrder, orderlyClose } from './orderly-close.ts';
 import { answerProblems, answersBeforeRoutes } from './problem.ts';
 import { takeStrictInput } from './strict-input.ts';
@@ -49,6 +50,7 @@ export function createRestServer(options: RestServerOptions): FastifyInstance {
   negotiateVersion(app, options.release);
   answerUnknownPaths(app, options.unknownPath);
   takeStrictInput(app);
+  answerUnchanged(app);
   limitBodyTime(app, options.bodyPatience ?? defaultBodyPatience);
   app.setSerializerCompiler(serializerCompiler);
   return app;

@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type * as z from 'zod';
 import type { AnswerOf, Operation, Scope, Unchanged } from '../api/operation.ts';
 import type { SmallList } from '../api/paging.ts';
-import { etagOfRevision, refuseCondition } from './etag.ts';
+import { etagOfMembers, etagOfRevision, refuseCondition } from './etag.ts';
 import { withPage } from './pages.ts';
 
 type Part<Op extends Operation, Key extends 'params' | 'query' | 'body'> = Op extends {
@@ -39,7 +39,7 @@ export function serve<Op extends Operation>(
   handler: (request: ServedRequest<Op>, reply: FastifyReply) => Answered<Op>,
 ): void {
   const { method, path, tag, summary, description, params, query, body, status = 200, answer } = operation;
-  const { consumes, produces, revised, list } = operation;
+  const { consumes, produces, revised, revisedBy, list } = operation;
   app.route({
     method,
     url: path,
@@ -67,6 +67,7 @@ export function serve<Op extends Operation>(
       if (produces !== undefined) reply.type(produces);
       const shown = revised === true ? (answered as { revision?: number } | undefined)?.revision : undefined;
       if (shown !== undefined) reply.header('etag', etagOfRevision(shown));
+      if (revisedBy !== undefined) reply.header('etag', etagOfMembers(revisedBy, answered as object));
       return await reply.status(status).send(answered ?? null);
     },
   });

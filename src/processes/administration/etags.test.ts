@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { Operation } from '../../api/operation.ts';
 import { resources } from '../../api/operations.ts';
+import type { InstanceId } from '../../base/ids.ts';
+import { seedDevice } from '../../devices/device-fixture.ts';
 import { startAdministration } from './administration-fixture.ts';
 
 const admin = await startAdministration();
@@ -11,12 +13,18 @@ after(async () => await admin.close());
 const headersOf = (etag: string) => ({ 'if-match': etag });
 const codeOf = (answer: { body: unknown }) => (answer.body as { code?: string } | null)?.code;
 
-async function etagOf(path: string): Promise<string> {
-  const { headers } = await fetch(`${admin.url}/api/v1${path}`, {
-    headers: { authorization: `Bearer ${admin.token}` },
+async function show(path: string, known: Record<string, string> = {}): Promise<Response> {
+  return await fetch(`${admin.url}/api/v1${path}`, {
+    headers: { authorization: `Bearer ${admin.token}`, ...known },
   });
-  return headers.get('etag') ?? '';
 }
+
+async function etagOf(path: string): Promise<string> {
+  return (await show(path)).headers.get('etag') ?? '';
+}
+
+const [instance] = await admin.db<{ id: InstanceId }[]>`select id from instance where name = 'one'`;
+const { deviceId } = await seedDevice(admin.db, instance?.id as InstanceId, 'ada');
 
 const key = `whsec_${Buffer.alloc(32, 'k').toString('base64')}`;
 /** A change of each that has an ETag; what it changes is there. */
@@ -41,6 +49,9 @@ const changes: Readonly<Record<string, readonly [path: string, body?: unknown]>>
   'DELETE /notice-targets/:name': ['/notice-targets/hook'],
   'DELETE /mail-server': ['/mail-server'],
   'DELETE /release-signer': ['/release-signer'],
+  'DELETE /devices/:id/tls-identity': [`/devices/${deviceId}/tls-identity`],
+  'DELETE /devices/:id': [`/devices/${deviceId}?tell=false`],
+  'DELETE /accounts/:name': ['/accounts/ada'],
 };
 
 async function make(): Promise<void> {
@@ -50,6 +61,7 @@ async function make(): Promise<void> {
   const hook = { channel: 'webhook', name: 'hook', url: 'https://hooks.example.org/x', key };
   await admin.call('POST', '/notice-targets', hook);
   await admin.call('POST', '/openid-providers', { name: 'staff', issuer: 'https://id.example.org', clientId: 'x' });
+  await admin.db`update device set tls_days = 3, tls_required_at = now() where id = ${deviceId}`;
 }
 
 test('every change of what has an ETag is refused with another one, and carried out with its own', async () => {
@@ -71,7 +83,7 @@ test('every change of what has an ETag is refused with another one, and carried 
 
 /** Where one thing is shown by its header, of those of lists by their member. */
 async function revisionOf(path: string): Promise<string> {
-  const own = await etagOf(path.replace(/\/key$/, ''));
+  const own = await etagOf(path.replace(/\/(key|tls-identity)$|\?.*/, ''));
   if (own !== '') return own;
   const [, list = '', name = ''] = path.split('/');
   const { body } = await admin.call('GET', `/${list}`);
@@ -83,7 +95,7 @@ async function revisionOf(path: string): Promise<string> {
 test('what is deleted and made again has another ETag, and what nobody else changed keeps its own', async () => {
   await admin.call('POST', '/it-policies', { name: 'again', rules: {} });
   const first = await etagOf('/it-policies/again');
-  assert.match(first, /^"\d+"$/);
+  assert.match(first, /^"\d+\.[\w-]{22}"$/);
   await admin.call('GET', '/it-policies/again');
   assert.equal(await etagOf('/it-policies/again'), first);
   assert.equal((await admin.call('DELETE', '/it-policies/again', undefined, headersOf(first))).status, 200);
@@ -115,4 +127,39 @@ test('a condition that cannot hold is refused, and one that is none', async () =
   assert.equal(codeOf(await create('1')), 'ERR_INPUT');
   assert.equal((await admin.call('PUT', '/budget', { perInstance: 9 }, headersOf('W/"1"'))).status, 412);
   assert.equal((await admin.call('PUT', '/budget', { perInstance: 9 }, headersOf('*'))).status, 200);
+});
+
+test('what somebody has is not sent again, and what is shown otherwise is, whether it was changed or not', async () => {
+  await make();
+  await admin.call('POST', '/accounts', { name: 'grace', instance: 'one' });
+  const { deviceId: other } = await seedDevice(admin.db, instance?.id as InstanceId, 'alan');
+  const shown = ['/accounts/grace', `/devices/${other}`, '/it-policies/again', '/budget', '/push', '/retention'];
+  for (const path of shown) {
+    const etag = await etagOf(path);
+    const again = await show(path, { 'if-none-match': `"x", W/${etag}` });
+    assert.deepEqual([again.status, await again.text(), again.headers.get('etag')], [304, '', etag], path);
+    assert.equal(again.headers.get('content-type'), null);
+    assert.equal((await show(path, { 'if-none-match': '"x"' })).status, 200, path);
+    const head = await fetch(`${admin.url}/api/v1${path}`, {
+      ...{ method: 'HEAD', headers: { authorization: `Bearer ${admin.token}` } },
+    });
+    assert.equal(head.headers.get('etag'), etag, path);
+  }
+  const [account, device] = [await etagOf('/accounts/grace'), await etagOf(`/devices/${other}`)];
+  await admin.db`update device set last_seen_at = now() where id = ${other}`;
+  // It is shown otherwise, and nobody changed it.
+  assert.equal((await show(`/devices/${other}`, { 'if-none-match': device })).status, 200);
+  const removed = await admin.call('DELETE', `/devices/${other}?tell=false`, undefined, headersOf(device));
+  assert.equal(removed.status, 200);
+  await admin.call('PUT', '/groups/sales/members/grace');
+  const stale = await admin.call('DELETE', '/accounts/grace', undefined, headersOf(account));
+  assert.deepEqual([stale.status, codeOf(stale)], [412, 'ERR_STALE']);
+});
+
+test('an account that was deleted and made again has another ETag', async () => {
+  await admin.call('POST', '/accounts', { name: 'edsger', instance: 'one' });
+  const first = await etagOf('/accounts/edsger');
+  await admin.call('DELETE', '/accounts/edsger');
+  await admin.call('POST', '/accounts', { name: 'edsger', instance: 'one' });
+  assert.equal(codeOf(await admin.call('DELETE', '/accounts/edsger', undefined, headersOf(first))), 'ERR_STALE');
 });

@@ -4,7 +4,7 @@ import type { FastifyPluginAsync } from 'fastify';
 import { actorOf } from '../../../access/actor.ts';
 import type { AccountSkip } from '../../../accounts/account-import.ts';
 import { listAccounts } from '../../../accounts/account-list.ts';
-import { createAccount, deleteAccount, getAccount } from '../../../accounts/accounts.ts';
+import { createAccount, deleteAccount, getAccount, lockedAccount } from '../../../accounts/accounts.ts';
 import { setActivationPassword } from '../../../activation/activation-password.ts';
 import { accountOperations } from '../../../api/accounts.ts';
 import { accountNameOf } from '../../../base/account-name.ts';
@@ -12,6 +12,7 @@ import type { ErrorCode } from '../../../base/error-codes.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
 import { readDomain } from '../../../domain/domain.ts';
+import { refuseChanged } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { listInstancesOnTrial } from '../../../upgrade/state/upgrade-store.ts';
 import { conditionsOf } from '../account-conditions.ts';
@@ -62,7 +63,9 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
 
     serve(app, accountOperations.delete, async (request) => {
       await write(context, async (tx) => {
-        const outcome = await deleteAccount(tx, accountNameOf(request.params.name));
+        const name = accountNameOf(request.params.name);
+        await refuseChanged(request, accountOperations.show.revisedBy, () => lockedAccount(tx, name));
+        const outcome = await deleteAccount(tx, name);
         if (outcome === 'not-found') throw notFound('account', request.params.name);
       });
     });

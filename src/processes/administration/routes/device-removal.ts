@@ -4,11 +4,12 @@ import { deviceOperations } from '../../../api/devices.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import { type CommandId, type DeviceId, newId } from '../../../base/ids.ts';
 import { notFound } from '../../../base/not-found.ts';
-import { findDevice } from '../../../devices/device-list.ts';
+import { findDevice, lockedDevice } from '../../../devices/device-list.ts';
 import { removeDevice } from '../../../devices/device-removal.ts';
 import { type Domain, readDomain } from '../../../domain/domain.ts';
 import { recordEvent } from '../../../domain/events.ts';
 import type { Platforms } from '../../../platforms/port.ts';
+import { refuseChanged } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
@@ -19,6 +20,7 @@ export function deviceRemovalRoutes(context: AdministrationContext): FastifyPlug
       const domain = await readDomain(context.db);
       const tell = request.query.tell === 'true';
       const outcome = await write(context, async (tx) => {
+        await refuseChanged(request, deviceOperations.show.revisedBy, () => lockedDevice(tx, deviceId));
         const device = await findDevice(tx, deviceId);
         if (device === undefined) throw notFound('device', deviceId);
         const removed = await removeDevice(tx, {

@@ -4,7 +4,9 @@ import { deviceOperations } from '../../../api/devices.ts';
 import { BrambleError } from '../../../base/errors.ts';
 import type { DeviceId } from '../../../base/ids.ts';
 import { notFound } from '../../../base/not-found.ts';
+import { lockedDevice } from '../../../devices/device-list.ts';
 import { clearTlsIdentities, clearTlsIdentity, countTlsIdentities } from '../../../devices/tls-identity.ts';
+import { refuseChanged } from '../../../rest/etag.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
@@ -15,7 +17,9 @@ export function tlsIdentityRoutes(context: AdministrationContext): FastifyPlugin
   return async (app) => {
     serve(app, deviceOperations.clearTlsIdentity, async (request) => {
       await write(context, async (tx) => {
-        const outcome = await clearTlsIdentity(tx, request.params.id as DeviceId);
+        const id = request.params.id as DeviceId;
+        await refuseChanged(request, deviceOperations.show.revisedBy, () => lockedDevice(tx, id));
+        const outcome = await clearTlsIdentity(tx, id);
         if (outcome === 'not-found') throw notFound('device', request.params.id);
         if (outcome === 'unneeded') {
           throw new BrambleError(
