@@ -82,6 +82,8 @@ const exceptions: readonly Exception[] = [
   ...published('rest/stream-hub.ts', 'topic', 'topics'),
   ...published('rest/topic-look.ts', 'topic', 'topics'),
   ...published('rest/stream-listener.ts', 'topic', 'topics'),
+  // Examples name members as they are published.
+  ...published('rest/example-words.ts', 'topic', 'topics', 'udid', 'DeviceLock'),
   ...published('console/live/answers.ts', 'topic', 'topics'),
   ...published('console/live/stream.ts', 'topic'),
   ...published('console/session.ts', 'topics'),

@@ -11,6 +11,8 @@ import * as z from 'zod';
 import type { Operation } from '../api/operation.ts';
 import { resources } from '../api/operations.ts';
 import { problem, problemMediaType } from '../api/shapes.ts';
+import { withExamples } from './api-examples.ts';
+import { mapValues } from './map-values.ts';
 import { closedSchema } from './strict-input.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -37,6 +39,7 @@ const failures: Readonly<Record<string, { readonly text: string; readonly when: 
     415: { text: 'The body is of another media type.', when: isWrite },
     422: { text: 'The idempotency key was used for another request.', when: isWrite },
     429: { text: 'Too many requests, or too much at once; `Retry-After` says when to come again.', when: () => true },
+    431: { text: 'The headers, of which the address is one, are too large.', when: () => true },
     500: { text: 'A fault of the service; its log has the cause.', when: () => true },
     502: { text: 'The OpenID provider gave no answer that can be used.', when: asksProvider },
     503: { text: 'The database does not answer at the moment.', when: () => true },
@@ -108,7 +111,9 @@ function completeDescription(document: Description, session: string): Descriptio
     paths: mapValues(document.paths ?? {}, (methods, path) =>
       mapValues(methods, (described, method) => {
         const found = byRoute.get(`${method.toUpperCase()} ${path}`);
-        return found === undefined ? described : completeOperation(described, found.operation, found.operationId);
+        if (found === undefined) return described;
+        const { operation, operationId } = found;
+        return completeOperation(withExamples(described, operation.path, operationId), operation, operationId);
       }),
     ),
     components: {
@@ -199,11 +204,4 @@ function hasBody({ body }: Operation): boolean {
 
 function withoutDialect({ $schema: _, ...schema }: z.core.JSONSchema.BaseSchema): Json {
   return schema;
-}
-
-function mapValues<Value, Result>(
-  record: Readonly<Record<string, Value>>,
-  change: (value: Value, key: string) => Result,
-): Record<string, Result> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value, key)]));
 }

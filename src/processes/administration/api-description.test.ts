@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
+import type * as z from 'zod';
 import type { Operation } from '../../api/operation.ts';
 import { resources } from '../../api/operations.ts';
 import { startAdministration } from './administration-fixture.ts';
@@ -11,10 +12,11 @@ interface Described {
   summary: string;
   description?: string;
   security: object[];
-  parameters: { $ref?: string; name?: string; in?: string; required?: boolean }[];
-  requestBody?: object;
-  responses: Record<string, { $ref?: string; description?: string; headers?: object; content?: object }>;
+  parameters: { $ref?: string; name?: string; in?: string; required?: boolean; example?: unknown }[];
+  requestBody?: { content: Content };
+  responses: Record<string, { $ref?: string; description?: string; headers?: object; content?: Content }>;
 }
+type Content = Record<string, { example?: unknown }>;
 
 const admin = await startAdministration();
 const text = await (await fetch(`${admin.url}/api/v1/openapi.json`)).text();
@@ -57,3 +59,30 @@ test('each operation says who may ask, what it takes besides, and how it fails',
     assert.ok(responses[String(status)]?.description, where);
   }
 });
+
+test('what each operation takes and answers has an example, which is of its shape', () => {
+  const faults: string[] = [];
+  for (const operation of operations) {
+    const { method, path, status = 200, body, answer } = operation;
+    const { parameters, requestBody, responses } = describedOf(operation);
+    const where = `${method} ${path}`;
+    const fits = (shape: z.ZodType, example: unknown, part: string) => {
+      const { error } = shape.safeParse(example);
+      if (error !== undefined) faults.push(`${where}, ${part}: ${error.message}: ${JSON.stringify(example)}`);
+    };
+    for (const part of ['path', 'query'] as const) {
+      const shape = part === 'path' ? operation.params : operation.query;
+      const given = parameters.filter((each) => each.in === part).map(({ name, example }) => [name, example]);
+      if (shape !== undefined) fits(shape, Object.fromEntries(given), part);
+    }
+    if (body !== undefined) fits(body, exampleIn(requestBody?.content, where), 'body');
+    if (status !== 204) fits(answer, exampleIn(responses[String(status)]?.content, where), 'answer');
+  }
+  assert.deepEqual(faults, []);
+});
+
+function exampleIn(content: Content | undefined, where: string): unknown {
+  const [media] = Object.values(content ?? {});
+  assert.ok(media !== undefined && 'example' in media, where);
+  return media.example;
+}
