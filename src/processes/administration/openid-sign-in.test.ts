@@ -1,6 +1,9 @@
 /** Signing in at a real OpenID provider over TLS, and what the domain makes of who comes from there. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readProvider } from '../../access/openid/provider-store.ts';
+import { openClientSecret, sealedClientSecrets } from '../../access/openid/sealed-client-secret.ts';
+import { createMasterKeys } from '../../database/sealed-value.ts';
 import { codeOf } from './administration-fixture.ts';
 import { alteredToken, clientSecret } from './openid-provider-fixture.ts';
 import { newBrowser, rules, startOpenidDomain } from './openid-sign-in-fixture.ts';
@@ -30,6 +33,19 @@ test('the sign-in page is told which providers there are, and nobody the secret'
   const [stored] = await admin.db<{ text: string }[]>`
     select p::text || (select string_agg(r::text, ' ') from audit_record r) as text from openid_provider p`;
   assert.ok(!(stored?.text ?? clientSecret).includes(clientSecret));
+});
+
+test('the secret is sealed for its issuer, and again by a rotation of the master key', async () => {
+  const { masterKeys } = admin.context;
+  const next = createMasterKeys();
+  const both = { current: next.current, keys: new Map([...masterKeys.keys, ...next.keys]) };
+  await admin.db.begin((tx) => sealedClientSecrets.sealAgain(tx, both, null));
+  const stored = await readProvider(admin.db, 'staff');
+  assert.ok(stored);
+  assert.equal(openClientSecret(next, stored), clientSecret);
+  const elsewhere = { ...stored, issuer: 'https://other.example' };
+  assert.throws(() => openClientSecret(next, elsewhere), { code: 'ERR_SEALED_VALUE' });
+  await admin.db.begin((tx) => sealedClientSecrets.sealAgain(tx, { ...both, current: masterKeys.current }, null));
 });
 
 test('whom a rule fits signs in, and is an administrator with its role and groups', async () => {

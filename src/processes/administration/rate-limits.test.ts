@@ -69,3 +69,10 @@ test('the cookie of a session that ended is a stranger’s', async () => {
     await own.close();
   }
 });
+
+test('who signs in at an OpenID provider has a stranger’s share, since each time it may be asked something', async () => {
+  const begin = () => openBrowser(admin.url).call('POST', '/sign-in/openid', { provider: 'none' });
+  const seen: number[] = [];
+  while (seen.length < 6) seen.push((await begin()).status);
+  assert.deepEqual(seen, [404, 404, 404, 404, 429, 429]);
+});

@@ -85,6 +85,16 @@ test('a passkey opens one, once for each challenge', async () => {
   assert.deepEqual(refusal(replayed), [401, 'ERR_PASSKEY']);
 });
 
+test('no OpenID provider is offered or asked there', async () => {
+  const staff = { name: 'staff', title: 'Staff', issuer: 'https://id.example.org', clientId: 'bramble' };
+  assert.equal((await admin.call('POST', '/openid-providers', staff)).status, 201);
+  const ways = async (at: string) => (await openBrowser(at).call('GET', '/sign-in')).body;
+  assert.deepEqual(await ways(here), { password: true, passkey: true, openid: [{ name: 'staff', title: 'Staff' }] });
+  assert.deepEqual(await ways(there), { password: true, passkey: true, openid: [] });
+  const begun = await openBrowser(there).call('POST', '/sign-in/openid', { provider: 'staff' });
+  assert.deepEqual(refusal(begun), [409, 'ERR_RELEASE_FENCED']);
+});
+
 test('guesses count for both services, and a browser that has signed in before is not locked out', async () => {
   const known = openBrowser(there);
   assert.equal((await known.call('POST', '/sign-in', signIn)).status, 200);
