@@ -87,7 +87,8 @@ for (const release of ['1.1.0', '1.2.1', '1.3.0', '1.4.0']) {
     assert.deepEqual([stranger.code, stranger.output], [6, '']);
     const limitedRun = await run(program, create(`of-${release}`), { token: limitedToken });
     assert.match(limitedRun.errors, /^error: .+ \(ERR_RIGHT_MISSING\)\n$/);
-    assert.deepEqual([limitedRun.code, limitedRun.output], [6, '']);
+    // They know no rights: it is a failure like any other.
+    assert.deepEqual([limitedRun.code, limitedRun.output], [1, '']);
     const late = await run(program, create(`of-${release}`), { url: busyUrl });
     assert.match(late.errors, /^error: Too many requests\. Come again in 7 s.* \(ERR_RATE_LIMIT\)\n$/);
     assert.deepEqual([late.code, late.output], [1, '']);
