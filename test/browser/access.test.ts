@@ -31,6 +31,7 @@ await site.admin.call('POST', '/tokens', { name: 'old' });
 
 const examine = async (name: string, on = page) => await examineOf(name, on);
 const row = (name: string, on = page) => on.getByRole('row', { name: new RegExp(`^${name}`) });
+const focused = async () => await page.evaluate(() => document.activeElement?.textContent?.trim());
 const closed = async (on = page) => await on.locator('dialog[open]').waitFor({ state: 'detached' });
 
 test(
@@ -175,6 +176,7 @@ test('a refusal, Escape and a proof that is asked for lose nothing that was type
   await name.fill('nightly');
   await page.keyboard.press('Escape');
   await closed();
+  assert.equal(await focused(), 'Create a token', 'the keyboard is where it was before');
   await button(page, 'Create a token').click();
   assert.equal(await name.inputValue(), 'nightly');
   await site.admin.db`update administrator_session set proven_at = now() - interval '1 hour'`;
@@ -301,7 +303,28 @@ test('a provider is added, tested, and signed in at; what gives access asks ther
   await refused.context().close();
 });
 
-test('a session is ended by keyboard alone', limited, async () => {
+test('the page of a new release waits until the form in use is sent or given up', limited, async () => {
+  await page.goto('/access/tokens');
+  await button(page, 'Create a token').click();
+  await inDialog(page).getByLabel('Name').fill('monthly');
+  await page.route('**/api/v1/me', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: { ...(await response.json()), release: '99.0.0' } });
+  });
+  await page.getByText('Release 99.0.0 administers the domain now.').waitFor();
+  assert.equal(await inDialog(page).getByLabel('Name').inputValue(), 'monthly');
+  await Promise.all([page.waitForEvent('load'), button(page, 'Cancel').click()]);
+  await page.unroute('**/api/v1/me');
+  await row('nightly').waitFor();
+});
+
+test('rows are gone through by j and k, and a session is ended by keyboard alone', limited, async () => {
+  await page.goto('/access/tokens');
+  await button(page, 'Revoke the token first').focus();
+  await page.keyboard.press('j');
+  assert.equal(await focused(), 'Revoke the token nightly');
+  await page.keyboard.press('k');
+  assert.equal(await focused(), 'Revoke the token first');
   await page.goto('/access/sessions');
   await page.getByText('this browser').waitFor();
   await examine('sessions');

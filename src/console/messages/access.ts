@@ -289,7 +289,7 @@ export const factorRuleWords = {
   question: 'Who needs a second factor?',
   lead: 'A passkey, or an authenticator beside the password. Whoever has none can do nothing but set one up.',
   of: 'Asked of',
-  nobody: 'nobody: each decides for himself',
+  nobody: 'nobody; it is up to each',
   someRoles: 'some roles',
   everybody: 'everybody',
   roles: 'Roles',

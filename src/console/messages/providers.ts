@@ -50,6 +50,8 @@ export const providerWords = {
   claimHint: 'For example groups, or realm_access.roles.',
   nameClaim: 'Claim with the name',
   nameClaimHint: 'A new administrator is named after it.',
+  asksFactor: 'Asks everybody for a second factor',
+  asksFactorHint: 'Tick it if the provider does so but does not say so in its answers (`mfa` in `amr`).',
   ca: 'Certificate authority (PEM)',
   caHint: 'Only for a provider whose certificate is not publicly trusted.',
   rules: 'Who gets which role',

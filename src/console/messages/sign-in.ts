@@ -64,9 +64,10 @@ export const factorWords = {
   setUpLead: 'It is asked of you in this domain, beside your password. One of these is enough.',
   authenticator: 'Authenticator',
   authenticatorHint: 'An app on your phone shows a code that is asked for after the password.',
-  setUpAuthenticator: 'Set up an authenticator',
+  setUpAct: 'Set up',
+  anAuthenticator: ' an authenticator',
   passkey: 'Passkey',
   passkeyHint: 'Your device lets you in by its screen lock or a security key, without password and code.',
-  setUpPasskey: 'Set up a passkey',
+  aPasskey: ' a passkey',
   signOut: 'Sign out',
 } as const;

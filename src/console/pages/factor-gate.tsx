@@ -69,13 +69,15 @@ function SetUpFactor({ onDone }: { onDone: () => void }) {
       <Settings>
         <Setting title={say.authenticator} hint={say.authenticatorHint}>
           <Button kind="small" onClick={() => setOpened('totp')}>
-            {say.setUpAuthenticator}
+            {say.setUpAct}
+            <span className="hidden-text">{say.anAuthenticator}</span>
           </Button>
         </Setting>
         {hasPasskeys && (
           <Setting title={say.passkey} hint={say.passkeyHint}>
             <Button kind="small" onClick={() => setOpened('passkey')}>
-              {say.setUpPasskey}
+              {say.setUpAct}
+              <span className="hidden-text">{say.aPasskey}</span>
             </Button>
           </Setting>
         )}

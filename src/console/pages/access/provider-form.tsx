@@ -12,6 +12,7 @@ import { useDraft } from '../../parts/draft.ts';
 import { PasswordField, TextField } from '../../parts/fields.tsx';
 import { FileTextField } from '../../parts/file-field.tsx';
 import { Form } from '../../parts/form.tsx';
+import { Prose } from '../../parts/prose.tsx';
 import { RoleAndGroups, type Scope, wholeDomain } from './role-and-groups.tsx';
 
 interface Rule {
@@ -29,6 +30,7 @@ interface Values {
   readonly clientId: string;
   readonly claim: string;
   readonly nameClaim: string;
+  readonly asksFactor: boolean;
   /** Empty: as the system trusts. */
   readonly caPem: string;
   readonly rules: readonly Rule[];
@@ -36,7 +38,16 @@ interface Values {
 
 const newRule = (key: number): Rule => ({ key, value: '', role: 'junior-helpdesk', scope: wholeDomain });
 const empty: Values = {
-  ...{ name: '', title: '', issuer: '', clientId: '', claim: 'groups', nameClaim: 'preferred_username', caPem: '' },
+  ...{
+    name: '',
+    title: '',
+    issuer: '',
+    clientId: '',
+    claim: 'groups',
+    nameClaim: 'preferred_username',
+    caPem: '',
+    asksFactor: false,
+  },
   rules: [newRule(0)],
 };
 
@@ -146,9 +157,9 @@ export function ChangeProvider({
   );
 }
 
-function settingsOf({ title, clientId, claim, nameClaim, caPem, rules }: Values) {
+function settingsOf({ title, clientId, claim, nameClaim, caPem, asksFactor, rules }: Values) {
   return {
-    ...{ title, clientId, claim, nameClaim, caPem: caPem === '' ? null : caPem },
+    ...{ title, clientId, claim, nameClaim, caPem: caPem === '' ? null : caPem, asksFactor },
     rules: rules.map(({ value, role, scope }) => ({ value, role, groups: scope.isLimited ? scope.groups : null })),
   };
 }
@@ -166,7 +177,7 @@ interface SettingsProps {
 }
 
 function Settings({ values, change, secret, onSecret, hasSecret }: SettingsProps) {
-  const { clientId, claim, nameClaim, caPem, rules } = values;
+  const { clientId, claim, nameClaim, caPem, asksFactor, rules } = values;
   return (
     <>
       <div className="pair">
@@ -202,6 +213,19 @@ function Settings({ values, change, secret, onSecret, hasSecret }: SettingsProps
           value={nameClaim}
           onChange={(typed) => change({ nameClaim: typed })}
         />
+      </div>
+      <div className="stack-tight">
+        <label className="choice">
+          <input
+            type="checkbox"
+            checked={asksFactor}
+            onChange={({ target }) => change({ asksFactor: target.checked })}
+          />
+          {say.asksFactor}
+        </label>
+        <p className="hint">
+          <Prose text={say.asksFactorHint} />
+        </p>
       </div>
       <FileTextField
         label={say.ca}

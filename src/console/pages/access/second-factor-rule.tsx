@@ -62,13 +62,13 @@ function ChangeRule({ rule, onClose }: { rule: ShownSecondFactorRule; onClose: (
           value={of}
           options={[
             { value: 'nobody', text: say.nobody },
-            { value: 'roles', text: say.someRoles },
             { value: 'everybody', text: say.everybody },
+            { value: 'roles', text: say.someRoles },
           ]}
           onChange={(value) => setOf(value as Of)}
         >
           {of === 'roles' && (
-            <fieldset className="inner checks">
+            <fieldset className="checks">
               <legend className="hidden-text">{say.roles}</legend>
               {roles.map(({ name }) => (
                 <label key={name} className="choice">
