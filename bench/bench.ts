@@ -15,7 +15,7 @@ import { benchConnectDomain, describeConnect } from './connect-domain.ts';
 import { benchConsole } from './console.ts';
 import { benchCost, describeCost } from './cost/cost.ts';
 import { benchGates, describeGoals } from './gates/gates.ts';
-import { benchIdle, describeIdle } from './idle.ts';
+import { benchIdle, describeIdle, type IdleReport } from './idle.ts';
 import { candidates } from './measured-domain.ts';
 import { benchMemory, describeMemory } from './memory.ts';
 import { benchMigrations, describeMigrations } from './migrations.ts';
@@ -44,7 +44,7 @@ const usage = `npm run bench [-- <name>] [options]
   gates     how often a gate is wrong about a wave: simulated traffic, good and bad; ends with 1 when a goal is missed
             --waves 1000 --seed SEED
   idle      transactions, statements, connections and processor time of a domain in which nobody does anything
-            --seconds 60
+            --seconds 60 --sealed
   backup    how long a backup takes, trying and restoring it, the export to an external database, and what devices notice
             --accounts 100000
   rehearsal how long a backup of a large domain takes, and the rehearsal of the upgrade with it
@@ -213,9 +213,13 @@ async function runCost(): Promise<unknown> {
 }
 
 async function runIdle(): Promise<unknown> {
-  const report = await benchIdle({ seconds: number(values.seconds, 60), say });
-  say(describeIdle(report));
-  return report;
+  const reports: Record<string, IdleReport> = {};
+  for (const { name, archive } of await candidates(values.sealed)) {
+    const report = await benchIdle({ archive, seconds: number(values.seconds, 60), say });
+    say(describeIdle(report, name));
+    reports[name] = report;
+  }
+  return reports;
 }
 
 async function runMemory(): Promise<unknown> {

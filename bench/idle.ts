@@ -6,7 +6,6 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { until } from '../src/testing/condition.ts';
-import { workingTreeArchive } from '../test/harness/archives.ts';
 import { isAnswering, type RunningDomain, startDomain } from '../test/harness/domain.ts';
 import { type ProcessCpu, readProcessCpu } from './process-cpu.ts';
 
@@ -25,10 +24,13 @@ export interface IdleReport {
 const settlingMs = 75_000;
 const lookMs = 5000;
 
-export async function benchIdle(options: { seconds: number; say: (text: string) => void }): Promise<IdleReport> {
-  const { file } = await workingTreeArchive();
+export async function benchIdle(options: {
+  archive: string;
+  seconds: number;
+  say: (text: string) => void;
+}): Promise<IdleReport> {
   const domain = await startDomain({
-    archive: file,
+    archive: options.archive,
     instances: 1,
     databaseSettings: { log_statement: 'all', log_line_prefix: '%a ' },
   });
@@ -107,14 +109,14 @@ function rounded(value: number): number {
   return Math.round(value * 100) / 100;
 }
 
-export function describeIdle(report: IdleReport): string {
+export function describeIdle(report: IdleReport, name: string): string {
   const sum = (record: Record<string, number>) => Object.values(record).reduce((total, value) => total + value, 0);
   const parts = (record: Record<string, number>) =>
     Object.entries(record)
       .map(([what, value]) => `${what} ${value}`)
       .join(', ');
   return [
-    `an idle domain, over ${report.seconds} s (goals: 5 transactions/s, 12 connections)`,
+    `an idle domain, ${name}, over ${report.seconds} s (goals: 5 transactions/s, 12 connections)`,
     `  transactions/s  ${report.transactionsPerSecond}`,
     `  statements/s    ${report.statementsPerSecond}`,
     `  connections     ${sum(report.connections)}, ${report.mostConnections} at the most: ${parts(report.connections)}`,
