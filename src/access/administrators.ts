@@ -5,6 +5,7 @@
 import { BrambleError } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
+import { assertStillAllowed } from './audited-request.ts';
 import { removeRecoveryCodes } from './sign-in/recovery-codes.ts';
 import { asksFactor, hasFactor } from './sign-in/second-factor-rule.ts';
 import { endSessionsOf, isOpen } from './sign-in/sessions.ts';
@@ -38,16 +39,20 @@ async function insertGroups(q: Queryable, id: string, groups: readonly string[])
     select ${id}, g from unnest(${[...groups]}::uuid[]) g on conflict do nothing`;
 }
 
-/** Ends every session but the one that asks for it, and forgets the browsers that were known. */
+/**
+ * Ends every session but the one that asks for it, and forgets the browsers that were known, but for the one that asks.
+ * @param keep the session, and the digest of the browser if it was known
+ */
 export async function setPassword(
   tx: Transaction,
   id: string,
   password: string,
-  keep: string | null = null,
+  keep: { session: string | null; browser: Buffer | null } = { session: null, browser: null },
 ): Promise<void> {
   await tx`update administrator set password = ${password}, password_at = now() where id = ${id}`;
-  await endSessionsOf(tx, id, keep);
-  await tx`delete from administrator_browser where administrator_id = ${id}`;
+  await endSessionsOf(tx, id, keep.session);
+  await tx`
+    delete from administrator_browser where administrator_id = ${id} and digest is distinct from ${keep.browser}::bytea`;
 }
 
 interface ListedAdministrator {
@@ -82,6 +87,15 @@ export async function listAdministrators(q: Queryable, name: string | null = nul
            a.created_at as "createdAt", a.created_by as "createdBy"
       from administrator a ${name === null ? q`` : q`where lower(a.name) = lower(${name})`}
      order by lower(a.name)`;
+}
+
+/**
+ * Holds off whoever takes something from him, until what he changes of his own access is committed.
+ * @throws BrambleError ERR_SESSION_ENDED where that was done before
+ */
+export async function holdOwnAccess(tx: Transaction, id: string): Promise<void> {
+  await tx`select from administrator where id = ${id} for no key update`;
+  await assertStillAllowed(tx);
 }
 
 export async function findAdministrator(q: Queryable, name: string): Promise<{ id: string } | undefined> {

@@ -1,18 +1,24 @@
 /**
  * The author of the change being written, kept for the duration of a request: the one function through which routes write
  * records it, so no route can forget to. For administration service and coordinator alike.
+ *
+ * Invariant: whoever lost his access after he was let in writes nothing, however long his request was on its way.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { BrambleError } from '../base/errors.ts';
-import type { Transaction } from '../database/connection.ts';
+import type { Queryable, Transaction } from '../database/connection.ts';
+import type { Actor } from './actor.ts';
 import { type Operation, recorded } from './audit/record.ts';
 import { type KeyedRequest, type KeyKeeper, keyedRequest, once } from './idempotency.ts';
+import { assertStanding } from './standing.ts';
 
 /** Text of arbitrary length from a request is truncated to this. */
 const maxText = 200;
 
 interface Asking {
+  /** Null where the operation answers anybody. */
+  readonly actor: Actor | null;
   readonly operation: Operation;
   /** Null where the request has no key, or nobody keeps it. */
   readonly keyed: { readonly request: KeyedRequest; readonly keeper: KeyKeeper } | null;
@@ -40,16 +46,16 @@ export function auditRequests(
  * Runs `work` in the transaction, recorded as the operation of the current request; with an idempotency key once, and
  * otherwise returns what it returned then.
  * @param as what of it the request itself does not say, such as who it was found to be of
- * @throws BrambleError ERR_INTERNAL outside of a request: nothing is written without an author.
+ * @throws BrambleError ERR_INTERNAL outside of a request: nothing is written without an author; as for `assertStillAllowed`
  */
 export async function recordedRequest<Result>(
   tx: Transaction,
   work: (tx: Transaction) => Promise<Result>,
   as: Stated = {},
 ): Promise<Result> {
-  const request = asking.getStore();
-  if (request === undefined) throw new BrambleError('ERR_INTERNAL', 'A change was attempted outside of a request.');
+  const request = currentRequest();
   const { operation } = request;
+  await assertStillAllowed(tx);
   const stated = { ...operation, ...as, from: { ...operation.from, ...as.from } };
   const change = async () => await recorded(tx, stated, work);
   request.steps += 1;
@@ -57,10 +63,26 @@ export async function recordedRequest<Result>(
   return keyed === null ? await change() : await once(tx, keyed.keeper, keyed.request, steps, change);
 }
 
+/**
+ * Asked before each transaction; by what takes long, within it again.
+ * @throws BrambleError ERR_TOKEN_INVALID, ERR_SESSION_ENDED, ERR_CONFLICT
+ */
+export async function assertStillAllowed(q: Queryable): Promise<void> {
+  const { actor } = currentRequest();
+  if (actor !== null) await assertStanding(q, actor);
+}
+
+function currentRequest(): Asking {
+  const request = asking.getStore();
+  if (request !== undefined) return request;
+  throw new BrambleError('ERR_INTERNAL', 'A change was attempted outside of a request.');
+}
+
 function askingOf(request: FastifyRequest, by: { component: string; host: string }, keeper: KeyKeeper | null): Asking {
   const operation = operationOf(request, by);
   const keyed = keeper === null ? null : keyedRequest(request, operation.operation);
-  return { operation, keyed: keyed === null || keeper === null ? null : { request: keyed, keeper }, steps: 0 };
+  const { actor } = request;
+  return { actor, operation, keyed: keyed === null || keeper === null ? null : { request: keyed, keeper }, steps: 0 };
 }
 
 function operationOf(request: FastifyRequest, by: { component: string; host: string }): Operation {

@@ -86,11 +86,17 @@ export async function noteUse(q: Queryable, sessionId: string): Promise<void> {
  * @param secondFactor whether the proof had one
  */
 export async function noteProof(q: Queryable, sessionId: string, secondFactor: boolean): Promise<string> {
+  await q`
+    update administrator_session set proven_at = now(), second_factor = second_factor or ${secondFactor}
+     where id = ${sessionId}`;
+  return await renewSecret(q, sessionId);
+}
+
+/** The same where nothing was proved by it. */
+export async function renewSecret(q: Queryable, sessionId: string): Promise<string> {
   const secret = newSecret();
   await q`
-    update administrator_session set digest = ${secretDigest(secret)}, proven_at = now(), seen_at = now(),
-           second_factor = second_factor or ${secondFactor}
-     where id = ${sessionId}`;
+    update administrator_session set digest = ${secretDigest(secret)}, seen_at = now() where id = ${sessionId}`;
   return secret;
 }
 
@@ -129,12 +135,16 @@ export async function endSession(q: Queryable, sessionId: string, of: string | n
   return count === 1;
 }
 
-/** All of an administrator's, or all but the one that asks for it. */
+/**
+ * All of an administrator's, or all but the one that asks for it, and sign-ins that wait for their next step. These first: one
+ * that is just being finished is waited for, and then its session ends too.
+ */
 export async function endSessionsOf(
   q: Queryable,
   administratorId: string,
   except: string | null = null,
 ): Promise<void> {
+  await q`delete from sign_in_challenge where administrator_id = ${administratorId}`;
   await q`
     update administrator_session set ended_at = now()
      where administrator_id = ${administratorId} and ended_at is null and id is distinct from ${except}::uuid`;

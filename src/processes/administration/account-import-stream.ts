@@ -1,8 +1,9 @@
 /**
  * Accounts as a stream of JSON lines, in one administration transaction: rows are inserted as they arrive, and nothing
  * is committed before the stream's orderly end. Invariant: a client that disconnects in the middle, a line that is not
- * an account, and a release fence in between each leave the database as it was.
+ * an account, a release fence in between, and the end of its author's access each leave the database as it was.
  */
+import { assertStillAllowed } from '../../access/audited-request.ts';
 import { importAccounts, type NewAccount } from '../../accounts/account-import.ts';
 import type { Within } from '../../accounts/account-scope.ts';
 import { type ImportResult, newAccount } from '../../api/accounts.ts';
@@ -30,11 +31,13 @@ export async function importAccountStream(
   return await write(context, async (tx) => {
     const result: ImportResult = { created: 0, skipped: [] };
     for await (const rows of accountBatches(stream)) {
+      await assertStillAllowed(tx);
       for (const outcome of await importAccounts(tx, rows, listInstancesOnTrial, within)) {
         if (outcome.kind === 'created') result.created++;
         else result.skipped.push({ name: outcome.name, reason: outcome.reason });
       }
     }
+    await assertStillAllowed(tx);
     return result;
   });
 }

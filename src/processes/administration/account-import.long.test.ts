@@ -11,10 +11,10 @@ after(async () => {
   await admin.close();
 });
 
-function beginImport(): ClientRequest {
+function beginImport(token = admin.token): ClientRequest {
   const sending = request(`${admin.url}/api/v1/accounts/import`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${admin.token}`, 'content-type': 'application/x-ndjson' },
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/x-ndjson' },
   });
   sending.on('error', () => {});
   return sending;
@@ -69,6 +69,18 @@ test('a client that goes away in the middle leaves nothing and gives the release
   sending.destroy();
   await until('the release lock is free', 60_000, async () => !(await lockHeld()));
   assert.equal(await countOf('lost-%'), 0);
+});
+
+test('an import whose token was revoked on the way is refused at its next rows, and nothing of it stands', async () => {
+  const { body } = await admin.call('POST', '/tokens', { name: 'importer', role: 'enterprise' });
+  const sending = beginImport((body as { token: string }).token);
+  sending.write(line('revoked-1'));
+  await until('rows are written', 60_000, writesOpen);
+  const answer = answerOf(sending);
+  assert.equal((await admin.call('DELETE', '/tokens/importer')).status, 204);
+  sending.write(line('revoked-2'));
+  assert.equal((await answer).status, 401);
+  assert.equal(await countOf('revoked-%'), 0);
 });
 
 test('an import whose transaction was ended by the release fence answers 503, and nothing of it stands', async () => {

@@ -1,13 +1,13 @@
 /** One-time codes taken and passwords chosen: not at the coordinator, where one signs in with what one has. */
 import type { FastifyPluginAsync } from 'fastify';
 import { signedInActor } from '../../../access/actor.ts';
-import { insertAdministrator, setPassword } from '../../../access/administrators.ts';
+import { holdOwnAccess, insertAdministrator, setPassword } from '../../../access/administrators.ts';
 import { assertUsable } from '../../../access/routes/sign-in.ts';
 import type { SignInDesk } from '../../../access/sign-in/desk.ts';
 import { findCode, useCode } from '../../../access/sign-in/one-time-code.ts';
 import { assertGoodPassword } from '../../../access/sign-in/password-rules.ts';
 import { checkPassword } from '../../../access/sign-in/password-sign-in.ts';
-import { noteProof } from '../../../access/sign-in/sessions.ts';
+import { noteProof, renewSecret } from '../../../access/sign-in/sessions.ts';
 import { openSession } from '../../../access/sign-in/start-session.ts';
 import { beginStep } from '../../../access/sign-in/steps.ts';
 import { giveTryBack } from '../../../access/sign-in/try-limits.ts';
@@ -56,15 +56,18 @@ export function ownAccessRoutes(desk: SignInDesk): FastifyPluginAsync {
     });
 
     serve(app, signInOperations.setPassword, async (request, reply) => {
-      const { id, name, session } = signedInActor(request);
+      const actor = signedInActor(request);
+      const { id, name, session } = actor;
       const { current, password } = request.body;
-      const { trying } = await checkPassword(desk, request, reply, { name, password: current });
+      const { found, trying } = await checkPassword(desk, request, reply, { name, password: current });
       assertGoodPassword(password, [name, 'bramble']);
       const digest = await desk.passwords.digest(password, trying.network);
       const secret = await desk.write(async (tx) => {
+        await holdOwnAccess(tx, actor.id);
         await giveTryBack(tx, trying);
-        await setPassword(tx, id, digest, session);
-        return await noteProof(tx, session, false);
+        await setPassword(tx, id, digest, { session, browser: trying.browser });
+        // Where a second factor is asked for, a password alone proves nothing.
+        return found.asksTotp ? await renewSecret(tx, session) : await noteProof(tx, session, false);
       });
       desk.cookies.set(reply, 'session', secret);
     });

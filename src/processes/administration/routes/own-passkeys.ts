@@ -1,6 +1,7 @@
 /** One's own passkeys: added, listed and removed. */
 import type { FastifyPluginAsync } from 'fastify';
 import { signedInActor } from '../../../access/actor.ts';
+import { holdOwnAccess } from '../../../access/administrators.ts';
 import { assertSignsInHere } from '../../../access/openid/identities.ts';
 import type { SignInDesk } from '../../../access/sign-in/desk.ts';
 import { insertPasskey, listPasskeys, removePasskey } from '../../../access/sign-in/own-passkeys.ts';
@@ -57,6 +58,7 @@ export function ownPasskeyRoutes(desk: SignInDesk): FastifyPluginAsync {
       const { name, credential } = request.body;
       const read = readRegistration(credential, ceremony);
       const made = await desk.write(async (tx) => {
+        await holdOwnAccess(tx, actor.id);
         const own = ceremony.administratorId === actor.id && (await endStep(tx, ceremony.stepId));
         const added = own
           ? await insertPasskey(tx, { ...read, administratorId: actor.id, rpId: ceremony.rpId, name })

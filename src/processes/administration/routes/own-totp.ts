@@ -1,6 +1,7 @@
 /** One's own authenticator: set up, removed, and the recovery codes that stand in for it. */
 import type { FastifyPluginAsync } from 'fastify';
 import { signedInActor } from '../../../access/actor.ts';
+import { holdOwnAccess } from '../../../access/administrators.ts';
 import { assertSignsInHere } from '../../../access/openid/identities.ts';
 import type { SignInDesk } from '../../../access/sign-in/desk.ts';
 import { assertProven } from '../../../access/sign-in/proof.ts';
@@ -24,17 +25,22 @@ export function ownTotpRoutes(desk: SignInDesk): FastifyPluginAsync {
       await assertSignsInHere(desk.db, actor.name);
       const { name: domain } = await readDomain(desk.db);
       const keys = await desk.masterKeys();
-      const begun = await desk.write((tx) => beginTotp(tx, keys, { id: actor.id, name: actor.name, domain }));
+      const begun = await desk.write(async (tx) => {
+        await holdOwnAccess(tx, actor.id);
+        return await beginTotp(tx, keys, { id: actor.id, name: actor.name, domain });
+      });
       if (begun !== null) return begun;
       throw new BrambleError('ERR_CONFLICT', 'An authenticator is asked for already: remove that first.');
     });
 
     serve(app, signInOperations.confirmTotp, async (request, reply) => {
-      const { id, name, session } = signedInActor(request);
+      const actor = signedInActor(request);
+      const { id, name, session } = actor;
       const trying = tryingCodes(await tryingOf(desk, request, name), id);
       await takeTryOf(desk, reply, trying);
       const keys = await desk.masterKeys();
       const recoveryCodes = await desk.write(async (tx) => {
+        await holdOwnAccess(tx, actor.id);
         if (!(await takeTotp(tx, keys, id, request.body.code))) {
           throw new BrambleError(
             'ERR_SIGN_IN',
@@ -69,7 +75,11 @@ export function ownTotpRoutes(desk: SignInDesk): FastifyPluginAsync {
       if (own?.asksTotp !== true) {
         throw new BrambleError('ERR_CONFLICT', 'Recovery codes stand in for an authenticator, and none is asked for.');
       }
-      return { recoveryCodes: await desk.write((tx) => makeRecoveryCodes(tx, actor.id, actor.name)) };
+      const recoveryCodes = await desk.write(async (tx) => {
+        await holdOwnAccess(tx, actor.id);
+        return await makeRecoveryCodes(tx, actor.id, actor.name);
+      });
+      return { recoveryCodes };
     });
   };
 }
