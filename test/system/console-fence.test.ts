@@ -4,15 +4,18 @@
  * while says who upgrades, and goes on with the next release's own page.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { administratorOperations } from '../../src/api/administrators.ts';
 import { upgradeOperations } from '../../src/api/upgrade.ts';
+import { recordEvent } from '../../src/domain/events.ts';
 import { thisRelease } from '../../src/release/this-release.ts';
 import { type Browser, type Page, startBrowser } from '../../src/testing/browser.ts';
 import { until } from '../../src/testing/condition.ts';
-import { nextArchive, sharedFolderVariable, workingTreeArchive } from '../harness/archives.ts';
+import { exitWithin } from '../../src/testing/process.ts';
+import { nextArchive, sharedFolderVariable, workingTreeArchive, workingTreeProgram } from '../harness/archives.ts';
 import { type ConsolePoll, pollConsole } from '../harness/console-poll.ts';
 import { type RunningDomain, startDomain } from '../harness/domain.ts';
 import { openGate, untilUpgrade } from '../harness/upgrade.ts';
@@ -23,6 +26,7 @@ describe('the console’s origin', { timeout: 400_000 }, () => {
   let browser: Browser;
   let page: Page;
   let next: string;
+  let followed: Followed;
 
   before(async () => {
     domain = await startDomain({ archive: (await workingTreeArchive()).file, instances: 1 });
@@ -37,6 +41,7 @@ describe('the console’s origin', { timeout: 400_000 }, () => {
     );
   });
   after(async () => {
+    followed?.end();
     await browser?.close();
     await Promise.all((polls ?? []).map(async (poll) => await poll.stop()));
     await domain?.stop();
@@ -58,8 +63,14 @@ describe('the console’s origin', { timeout: 400_000 }, () => {
     await until(`the ${name} answers`, 60_000, async () => polls.every(({ servedBy }) => servedBy.at(-1) === name));
   }
 
+  async function happens(message: string): Promise<void> {
+    await recordEvent(domain.sql as never, { kind: 'test', message });
+  }
+
   test('is answered before, over and after the fence, and in reversal', async () => {
     await untilServedBy('administration');
+    followed = await followEvents(domain.home);
+    await happens('before the fence');
     await signIn();
     await page.getByText(`Release ${thisRelease.release} ·`).waitFor();
     // What the page says while it lasts is waited for from before it can begin.
@@ -69,11 +80,18 @@ describe('the console’s origin', { timeout: 400_000 }, () => {
       domain.api.call(upgradeOperations.start, { body: { overrides: ['backup'] } }),
       untilServedBy('coordinator'),
     ]);
+    await happens('behind the fence');
     await untilUpgrade(domain, ['moving', 'soaking']);
     await untilServedBy('administration');
     await page.getByText(`Release ${next} ·`).waitFor();
+    // From now on the coordinator has a supervisor that did not start it, and asks that one for the socket.
+    const former = domain.supervisor;
+    await domain.startSupervisor('--take-over');
+    await exitWithin(former, 60_000, 'the former supervisor');
+    await happens('between the fences');
     const back = page.getByText(`Going back to release ${thisRelease.release}, `).waitFor();
     await Promise.all([back, domain.api.call(upgradeOperations.reverse, {}), untilServedBy('coordinator')]);
+    await happens('behind the fence again');
     await untilUpgrade(domain, ['reversed']);
     await untilServedBy('administration');
     await page.getByText(`Release ${thisRelease.release} ·`).waitFor();
@@ -88,4 +106,48 @@ describe('the console’s origin', { timeout: 400_000 }, () => {
       );
     }
   });
+
+  test('who follows events was told each once, in order, over both fences', async () => {
+    await happens('after it all');
+    await until('the last is told', 60_000, () => followed.lines().some(({ message }) => message === 'after it all'));
+    const told = followed.lines().filter(({ topic }) => topic === 'events');
+    const happened = await domain.sql<{ id: number; message: string }[]>`
+      select id::int as id, message from event where transaction is not null order by transaction, id`;
+    const [from, to] = [told[0], told.at(-1)].map((one) => happened.findIndex(({ id }) => id === one?.event));
+    const expected = happened.slice(from, (to ?? 0) + 1);
+    assert.deepEqual(
+      told.map(({ event }) => event),
+      expected.map(({ id }) => id),
+    );
+    for (const when of ['before the fence', 'behind the fence', 'between the fences', 'behind the fence again'])
+      assert.equal(told.filter(({ message }) => message === when).length, 1, when);
+  });
 });
+
+interface Followed {
+  lines(): { topic: string; kind?: string; event?: number; message?: string }[];
+  end(): void;
+}
+
+/** `bramble events --follow` as a program reads it, which is told of what happens from now on. */
+async function followEvents(home: string): Promise<Followed> {
+  const child = spawn(
+    process.execPath,
+    [await workingTreeProgram(), 'events', '--follow', '--json', '--topic', 'events'],
+    {
+      env: { ...process.env, BRAMBLE_HOME: home },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const lines = () =>
+    output
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => JSON.parse(line));
+  await until('it is live', 60_000, () => lines().some(({ kind }) => kind === 'ready'));
+  return { lines, end: () => void child.kill('SIGKILL') };
+}

@@ -3,7 +3,7 @@
  * their devices are being served, and what they left is upgraded in place when the upgrade is finalized.
  */
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { upgradeOperations } from '../../src/api/upgrade.ts';
@@ -55,6 +55,19 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
     });
   }
 
+  /** At the console's address of the further host: who answers what. */
+  async function askConsoleThere(): Promise<{
+    by: string | null;
+    status: number;
+    body: { detail?: string; code?: string };
+  }> {
+    const { url } = JSON.parse(await readFile(join(berlin.home, 'console.json'), 'utf8')) as { url: string };
+    const headers = { authorization: `Bearer ${domain.token}` };
+    const answered = await fetch(`${url}/api/v1/upgrade`, { headers });
+    const body = (await answered.json()) as { detail?: string; code?: string };
+    return { by: answered.headers.get('bramble-served-by'), status: answered.status, body };
+  }
+
   test('a host that nobody knows is refused before anything changes', async () => {
     const planned = { instances: { 'server-1': { host: 'nowhere' } } };
     await assert.rejects(startUpgrade(domain, next, planned), {
@@ -77,6 +90,11 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
     assert.deepEqual({ ...component }, { host: 'berlin', release: next.release });
     const [late] = await domain.sql`select state from desired_process where name = 'administration-2'`;
     assert.equal(late?.['state'], 'stopped', 'the supervisor of its host is of the release before');
+    const [coordinator] = await domain.sql<{ host: string }[]>`
+      select host from desired_process where kind = 'coordinator'`;
+    const { by, status, body } = await askConsoleThere();
+    assert.deepEqual([by, status, body.code], ['signpost', 409, 'ERR_RELEASE_FENCED']);
+    assert.match(body.detail ?? '', new RegExp(`steered from the host ${coordinator?.host}`));
   });
 
   test('finalizing waits for the supervisor of each host by its name, upgrades the first in place, and loses nothing', async () => {
@@ -102,6 +120,11 @@ describe('a phased upgrade over two hosts', { timeout: 600_000 }, () => {
       [next.release],
     );
     await untilAlive('administration-2', next.release);
+    await until(
+      'it answers at its host’s console',
+      60_000,
+      async () => (await askConsoleThere()).by === 'administration',
+    );
     await assertNothingLost(domain, fleet);
     assert.deepEqual(failuresIn((await readEvidence(fleet)).journal), [], 'no request of a device failed');
   });
