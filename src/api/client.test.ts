@@ -11,6 +11,7 @@ import { deviceOperations } from './devices.ts';
 import { domainOperations } from './domain.ts';
 import { AnsweredError } from './exchange.ts';
 import { groupOperations } from './groups.ts';
+import { openidProviderOperations } from './openid-providers.ts';
 import { signInOperations } from './sign-in.ts';
 
 const limited = { timeout: 60_000 };
@@ -66,6 +67,18 @@ test('what is asked goes where the operation says, with token, query and body', 
   ]);
   assert.deepEqual(seen.slice(-2), ['Bearer secret', '{"name":"ada"}']);
   assert.deepEqual(made.createdAt, new Date('2026-11-01T10:00:00Z'));
+});
+
+test('what was decided by what was shown is sent with its ETag', limited, async (context) => {
+  const seen: unknown[] = [];
+  const { url } = await listen(context, (request, response, body) => {
+    seen.push(request.headers['if-match']);
+    json({})(request, response, body);
+  });
+  const change = { params: { name: 'staff' }, body: { title: 'Staff' } };
+  await clientOf([url]).send(openidProviderOperations.change, { ...change, revision: 48 });
+  await clientOf([url]).send(openidProviderOperations.change, change);
+  assert.deepEqual(seen, ['"48"', undefined]);
 });
 
 test('a later release may answer more, and an earlier one less', limited, async (context) => {

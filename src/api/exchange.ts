@@ -67,14 +67,16 @@ interface AnyRequest {
   readonly params?: Readonly<Record<string, unknown>>;
   readonly query?: Readonly<Record<string, unknown>>;
   readonly body?: unknown;
+  readonly revision?: number;
 }
 
 export function askedOf(operation: Operation, request: unknown): Asked {
-  const { params = {}, query = {}, body } = (request ?? {}) as AnyRequest;
+  const { params = {}, query = {}, body, revision } = (request ?? {}) as AnyRequest;
   const path = operation.path.replace(/:(\w+)/g, (_all, key: string) => segment(String(params[key])));
   const asked = { method: operation.method, path: path + queryText(query) };
   const headers = {
     ...(isKept(operation) ? { [keyHeader]: crypto.randomUUID() } : {}),
+    ...(revision === undefined ? {} : { 'if-match': `"${revision}"` }),
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
   };
   return body === undefined ? { ...asked, headers } : { ...asked, headers, body: JSON.stringify(body) };

@@ -75,8 +75,13 @@ type Part<Op extends Operation, Key extends 'params' | 'query' | 'body'> = Op ex
   ? Member<Key, z.input<Shape>>
   : unknown;
 
+/** What a change was decided by: refused if somebody has changed it since. */
+type Shown<Op extends Operation> = Op extends { readonly revised: true }
+  ? { readonly revision?: number | undefined }
+  : unknown;
+
 /** Input of a client: path parameters, query and body, if the operation has them. */
-export type RequestOf<Op extends Operation> = Part<Op, 'params'> & Part<Op, 'query'> & Part<Op, 'body'>;
+export type RequestOf<Op extends Operation> = Part<Op, 'params'> & Part<Op, 'query'> & Part<Op, 'body'> & Shown<Op>;
 
 /** The answer, times as `Date`. */
 export type AnswerOf<Op extends Operation> = z.output<Op['answer']>;

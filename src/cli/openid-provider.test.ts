@@ -52,6 +52,10 @@ test('values are mapped to roles in their order, and what does not fit is named 
     mapped.output,
     /^REALM_ACCESS\.ROLES +ROLE +GROUPS\nadmins +security +all\ndesk:berlin +junior-helpdesk +berlin$/m,
   );
+  const at = (value: string) => bramble(['map', 'staff', value, '--role', 'user-only']);
+  const done = (await Promise.all(['one', 'two', 'three'].map(at))).filter(({ code }) => code === 0);
+  const left = JSON.parse((await bramble(['show', 'staff', '--json'])).output) as { rules: unknown[] };
+  assert.equal(left.rules.length, 2 + done.length, 'nobody overwrites what another has added');
   const unmapped = await bramble(['unmap', 'staff', 'admins']);
   assert.doesNotMatch(unmapped.output, /admins/);
   assert.match((await bramble(['map', 'staff', 'x', '--role', 'no-role'])).errors, /role "no-role".*ERR_NOT_FOUND/);

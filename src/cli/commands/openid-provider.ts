@@ -156,7 +156,7 @@ function addSet(providers: Command, frame: Frame): void {
 
 type Rules = NonNullable<ProviderChange['rules']>;
 
-/** The rules as they are, changed. Sessions that began there end. */
+/** The rules as they are, changed; refused if somebody else changes them meanwhile. Sessions that began there end. */
 async function changeRules(
   frame: Frame,
   command: Command,
@@ -165,7 +165,7 @@ async function changeRules(
 ): Promise<void> {
   const client = await frame.client(command);
   const provider = await client.call(openidProviderOperations.show, { params: { name } });
-  const request = { params: { name }, body: { rules: changed(provider.rules) } };
+  const request = { params: { name }, body: { rules: changed(provider.rules) }, revision: provider.revision };
   await frame.ask(command, openidProviderOperations.change, request, rulesText);
 }
 
