@@ -213,9 +213,15 @@ test('while nobody answers, what is shown says since when, and goes on by itself
 
 test('signing out and in again takes a keyboard and nothing else', limited, async () => {
   await page.setViewportSize({ width: 1440, height: 900 });
+  const other = await ada.newPage();
+  await other.goto('/');
+  await heading('Example', other).waitFor();
   await button('Sign out ada').focus();
   await page.keyboard.press('Enter');
   await heading('Sign in').waitFor();
+  await heading('Sign in again', other).waitFor();
+  assert.doesNotMatch(await other.content(), /Example/, 'what was shown is gone, in other tabs too');
+  await other.close();
   await examine('sign-in');
   const signIn = async (typed: string) => {
     await page.getByLabel('Name', { exact: true }).focus();
