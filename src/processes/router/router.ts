@@ -121,9 +121,10 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     now: clock.now,
   });
   const counter = new OutcomeCounter();
+  const { reportOutcomesEveryMs } = options;
   const outcomes = createOutcomeReporter({
     ...{ router: component.name, links, counter, log, now },
-    ...(options.reportOutcomesEveryMs !== undefined && { everyMs: options.reportOutcomesEveryMs }),
+    ...(reportOutcomesEveryMs !== undefined && { everyMs: reportOutcomesEveryMs }),
   });
   const { listener, tunnelsOpen } = createEdge(options, { links, routes, outcomes: counter, patience, now });
   const acceptor = createLinkAcceptor({
@@ -149,14 +150,12 @@ export async function createRouter(options: RouterOptions): Promise<Router> {
     closeUntrusted(trust, links, acceptor, log);
   };
   let present: Pick<RouterFile, 'certificatePem' | 'privateKeyPem'> = options;
-  const registration = createRouterRegistration({
-    ...{ component, links, log, tunnelsOpen },
-    authorities: () => ({
-      trusts: trust.fingerprints,
-      credentialBy: issuerAmong(new X509Certificate(present.certificatePem), trust.authorities),
-    }),
-    everyMs: options.registerEveryMs ?? 2000,
+  const authorities = () => ({
+    trusts: trust.fingerprints,
+    credentialBy: issuerAmong(new X509Certificate(present.certificatePem), trust.authorities),
   });
+  const everyMs = options.registerEveryMs ?? 2000;
+  const registration = createRouterRegistration({ component, links, log, tunnelsOpen, authorities, everyMs });
   const drain = createRouterDrain({
     ...{ memory, links, listener, outcomes, registration, log, tunnelsOpen },
     ...{ srpServer: acceptor.server, pauseMs: options.pauseMs ?? usualPauseMs },

@@ -16,8 +16,7 @@ import path from 'node:path';
 import { isBrambleError, messageOf } from '../../base/errors.ts';
 import { versionFor } from '../../database/embedded/binaries.ts';
 import { startEmbedded, stopEmbedded } from '../../database/embedded/server.ts';
-import { type RoleCredentials, readRoleCredentials, urlForRole } from '../../database/roles/role-credentials.ts';
-import { databaseRoles } from '../../database/roles/role-rights.ts';
+import { readRoleCredentials } from '../../database/roles/role-credentials.ts';
 import { type Configuration, readConfiguration } from '../../process/configuration.ts';
 import { thisRelease } from '../../release/this-release.ts';
 import type { AdoptedProcess } from './adopted-process.ts';
@@ -25,18 +24,13 @@ import { type AdoptionDesk, openAdoptionDesk } from './adoption-desk.ts';
 import { type BackupTimer, backupLog, startBackupTimer } from './backup-timer.ts';
 import { defaultLogLimits, type LogLimits, rotateLog } from './component-log.ts';
 import { createConsoleSocket } from './console-socket.ts';
-import { type Desired, watchDesired } from './desired-state.ts';
 import type { OnEvent } from './events.ts';
-import { assertAdmitted } from './host-admission.ts';
-import { createHostReleases, type HostReleases } from './host-releases.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 import { openSockets } from './open-sockets.ts';
 import { createSlot, type ProcessSlot } from './process-slot.ts';
-import { createRouterFiles, type RouterFiles } from './router-files.ts';
-import { createRouterPorts, type RouterPorts } from './router-ports.ts';
-import { signpostKind, withSignpost } from './signpost-place.ts';
 import type { StartEnvironment, SupervisedProcess } from './supervised-process.ts';
 import { claimHome } from './take-over.ts';
+import { followDesired } from './wanted-processes.ts';
 
 export interface SupervisorOptions {
   /** BRAMBLE_HOME, with `config.json` and `releases/` in it. */
@@ -129,29 +123,14 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     // Everything needed to start a router is known even without a database.
     for (const { spec } of routers) slots.get(spec.name)?.want({ ...spec, credentialUnknown: false });
     backups = startBackupTimer({ home, command: options.backupCommand ?? ownBackupCommand(), onEvent });
-    const releases = createHostReleases({ home, host: configuration.host, release, onEvent });
-    let again: () => void = () => undefined;
-    const routerFiles = createRouterFiles({ home, host: configuration.host, sockets, onReady: () => again(), onEvent });
-    const ports = createRouterPorts({
-      ...{ sockets, onOpen: () => again(), onEvent },
-      bind: async () => await openSockets(sockets, { ...opening, routers: [], stopRouters: () => undefined }),
-    });
-    const known = { credentials, balancers: configuration.balancers, releases, routerFiles, ports };
-    const reconcile = reconciler(slots, newSlot, known, options);
-    await watchDesired({
-      host: configuration.host,
-      openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal, onEvent),
-      ownAddress: (url) => urlForRole(url, credentials.get('supervisor')),
-      onDesired: ({ processes, unreadable, steeredFrom }, url) => {
-        const all = withSignpost(processes, steeredFrom, { host: configuration.host, release });
-        again = () => signal.aborted || reconcile({ processes: all, unreadable }, url);
-        reconcile({ processes: all, unreadable }, url);
+    await followDesired(
+      {
+        ...{ home, configuration, credentials, release, postgresBinaries, sockets, slots, newSlot, signal },
+        bind: async () => await openSockets(sockets, { ...opening, routers: [], stopRouters: () => undefined }),
+        openDatabase: async (watchSignal) => await openDatabase(home, configuration, watchSignal, onEvent),
       },
-      self: { host: configuration.host, release, postgresBinaries },
-      assertAdmitted: async (sql) => await assertAdmitted(sql, home, configuration.host),
       onEvent,
-      signal,
-    });
+    );
   } catch (error) {
     isRemoved = isBrambleError(error, 'ERR_HOST_REMOVED');
     if (!signal.aborted) {
@@ -161,15 +140,8 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     // If the end was requested, everything ends, even during a take-over, as it does on a host that was removed. After a
     // failure another supervisor may still come.
     const leaves = !options.signal.aborted && !isRemoved;
-    if (leaves) {
-      backups?.letGo();
-      await desk?.close();
-      await Promise.all([...slots.values()].map(async (slot) => await slot.letGo()));
-    } else {
-      await Promise.all([stopInOrder(slots), backups?.end(options.stopGraceMs ?? defaultStopGraceMs)]);
-      await desk?.endOthers(options.stopGraceMs ?? defaultStopGraceMs);
-      await desk?.close();
-    }
+    if (leaves) await letGo({ slots, backups, desk });
+    else await endAll({ slots, backups, desk }, options.stopGraceMs ?? defaultStopGraceMs);
     clearInterval(logTimer);
     for (const socket of [...sockets, consoleSocket]) socket.close();
     if ('embedded' in configuration.database && options.keepDatabase !== true && !leaves) {
@@ -178,6 +150,25 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
     await lock.release();
     onEvent({ type: leaves && handOver.signal.aborted ? 'handed-over' : 'stopped' });
   }
+}
+
+interface Supervised {
+  slots: ReadonlyMap<string, ProcessSlot>;
+  backups: BackupTimer | undefined;
+  desk: AdoptionDesk | undefined;
+}
+
+/** Everything goes on, for another supervisor to adopt. */
+async function letGo({ slots, backups, desk }: Supervised): Promise<void> {
+  backups?.letGo();
+  await desk?.close();
+  await Promise.all([...slots.values()].map(async (slot) => await slot.letGo()));
+}
+
+async function endAll({ slots, backups, desk }: Supervised, graceMs: number): Promise<void> {
+  await Promise.all([stopInOrder(slots), backups?.end(graceMs)]);
+  await desk?.endOthers(graceMs);
+  await desk?.close();
 }
 
 /** The program that runs, with the command for it. */
@@ -287,70 +278,6 @@ function slotMaker(
     slots.set(name, slot);
     return slot;
   };
-}
-
-/**
- * Applies one look at the wanted processes to the slots. A process whose row is gone is stopped, like one that is
- * marked as stopped.
- */
-function reconciler(
-  slots: ReadonlyMap<string, ProcessSlot>,
-  newSlot: (name: string) => ProcessSlot,
-  {
-    credentials,
-    balancers,
-    releases,
-    routerFiles,
-    ports,
-  }: {
-    credentials: RoleCredentials;
-    balancers: Configuration['balancers'];
-    releases: HostReleases;
-    routerFiles: RouterFiles;
-    ports: RouterPorts;
-  },
-  options: SupervisorOptions,
-) {
-  const reported = new Set<string>();
-  return ({ processes, unreadable }: Pick<Desired, 'processes' | 'unreadable'>, url: string): void => {
-    const all = [...new Set(processes.map((process) => process.release))];
-    const ownUrl = urlForRole(url, credentials.get('supervisor'));
-    releases.look(ownUrl, all);
-    const wanted = new Map(processes.filter(({ state }) => state === 'running').map((row) => [row.name, row]));
-    const routers = [...wanted.values()].filter(({ kind }) => kind === 'router').map((row) => row.name);
-    const canRoute = routers.length > 0 && ports.areOpen();
-    if (canRoute) routerFiles.look(ownUrl, routers);
-    for (const { name, kind, release, settings: own } of wanted.values()) {
-      if (releases.awaits(release) || (kind === 'router' && !(canRoute && routerFiles.isThere(name)))) continue;
-      const settings = kind === 'router' && balancers.length > 0 ? { ...Object(own), balancers } : own;
-      const databaseUrl = withoutDatabase.includes(kind) ? null : addressFor(kind, url, credentials);
-      (slots.get(name) ?? newSlot(name)).want({ name, kind, release, settings, databaseUrl });
-    }
-    for (const [name, slot] of slots) {
-      if (!wanted.has(name) && !unreadable.includes(name)) {
-        slot.want(null);
-      }
-    }
-    if (routers.length === 0) ports.closeUnused(slots.values());
-    for (const name of unreadable) {
-      if (!reported.has(name)) {
-        const message = `The desired process "${name}" has an invalid name, kind, release or state: correct it.`;
-        options.onEvent({ type: 'refused', name, code: 'ERR_DESIRED_PROCESS', message });
-      }
-    }
-    reported.clear();
-    for (const name of unreadable) {
-      reported.add(name);
-    }
-  };
-}
-
-const withoutDatabase: readonly string[] = ['router', signpostKind];
-
-/** A kind without its own role gets the unchanged address. */
-function addressFor(kind: string, url: string, credentials: RoleCredentials): string {
-  const role = databaseRoles.find((name) => name === kind);
-  return urlForRole(url, role && credentials.get(role));
 }
 
 /** Routers last: answers of the others, while they drain, go through them. */
