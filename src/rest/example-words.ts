@@ -169,18 +169,18 @@ const states = {
 } as const;
 
 const upgrades = {
-  release: '1.5.0',
+  release: '2.1.0',
   from: 'server-1',
   to: 'server-2',
-  'release.from': '1.4.0',
-  'release.to': '1.5.0',
-  'upgrade.from': '1.4.0',
-  'upgrade.to': '1.5.0',
-  fromRelease: '1.4.0',
-  toRelease: '1.5.0',
-  featureLevel: '1.4.0',
-  archive: '/srv/bramble-1.5.0.tgz',
-  acceptUnsigned: '1.5.0',
+  'release.from': '2.0.0',
+  'release.to': '2.1.0',
+  'upgrade.from': '2.0.0',
+  'upgrade.to': '2.1.0',
+  fromRelease: '2.0.0',
+  toRelease: '2.1.0',
+  featureLevel: '2.0.0',
+  archive: '/srv/bramble-2.1.0.tgz',
+  acceptUnsigned: '2.1.0',
   acceptSigner: fingerprint,
   position: 'moving',
   holder: 'upgrade-coordinator',
@@ -200,7 +200,7 @@ const upgrades = {
   why: 'It is observed.',
   command: 'bramble upgrade status',
   until: instant,
-  'lockedFeatures.until': 'every component is of 1.5.0',
+  'lockedFeatures.until': 'every component is of 2.1.0',
   'losses.what': 'administrators',
   'losses.why': '1.4 has no administrators.',
 } as const;
@@ -331,7 +331,7 @@ const settings = {
   summary: 'Devices of further platforms enrol.',
   openapi: '3.1.0',
   title: 'Bramble administration',
-  version: '1.5.0',
+  version: '2.1.0',
 } as const;
 
 /** By the name of a member, or `around.name`, where `around` is a member or the first part of the path. */
@@ -369,6 +369,6 @@ export const exampleBodies: Readonly<Record<string, unknown>> = {
   'push.replace': { url: 'https://push.example.org', certificatePem: certificate },
   'services.set': { settings: { host: 'mail.example.org', username: '{account}' } },
   'upgrade.change': { soakSeconds: 3600, wavePercentages: [10, 50, 100] },
-  'upgrade.plan': { archive: '/srv/bramble-1.5.0.tgz', canaryGroups: ['it'], wavePercentages: [10, 50, 100] },
+  'upgrade.plan': { archive: '/srv/bramble-2.1.0.tgz', canaryGroups: ['it'], wavePercentages: [10, 50, 100] },
   'upgrade.start': { overrides: ['open-moves'] },
 };
