@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { closed, type Orphan, sendLine, socketsShape, wantShape } from '../../process/adoption-messages.ts';
 import { KnownProcess } from './known-process.ts';
 import { watchSigns } from './process-signs.ts';
+import { answersConsole } from './signpost-place.ts';
 import type { SupervisedProcess } from './supervised-process.ts';
 
 export interface AdoptedProcess extends SupervisedProcess {
@@ -49,7 +50,7 @@ export function adoptProcess(orphan: Orphan, first: Socket, hungAfterMs: number)
     // Every adoptable process sends heartbeats; this one may hang before its next.
     signs.take({ type: 'alive' });
     void closed(connection).then(async () => await known.lookForEnd(() => state.connection === connection));
-    sendLine(connection, { type: 'adopted', sockets: ['console'] });
+    sendLine(connection, { type: 'adopted', sockets: answersConsole(kind) ? ['console'] : [] });
   }
 
   attach(first);

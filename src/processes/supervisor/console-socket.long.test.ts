@@ -49,6 +49,22 @@ test('no connection is refused while who answers is replaced, killed and started
   assert.equal(await waiting, `1.1.0 console ${again.pid}`);
 });
 
+test('nobody gets it who does not answer there, though he asks', limited, async (t) => {
+  const supervisor = supervise(t, await homeOf('console-f'));
+  await sql`
+    insert into desired_process (name, kind, host, release, state, settings)
+    values ('console-f-server', 'server', 'console-f', '1.0.0', 'running', ${sql.json({ grasps: true })})`;
+  await supervisor.next('ready');
+  await desire('console-f');
+  const { port } = await supervisor.next('listening', ({ socket }) => socket === 'console');
+  const { pid } = await supervisor.next('ready', ({ name }) => name === 'console-f-administration');
+  process.kill(pid, 'SIGKILL');
+  await supervisor.next('exited', (event) => event.pid === pid);
+  const waiting = ask(port);
+  const again = await supervisor.next('started');
+  assert.equal(await waiting, `1.0.0 console ${again.pid}`);
+});
+
 test('a supervisor that takes over inherits the socket, and goes on when its holder is killed', limited, async (t) => {
   const home = await homeOf('console-b');
   await desire('console-b', '1.0.0', { console: true, adoptable: true });

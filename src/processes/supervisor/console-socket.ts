@@ -1,11 +1,12 @@
 /**
  * The console's listening socket: bound when a process first asks for it, inherited where an adopted process has it, handed to
- * whoever asks, and kept while one ends and the next begins.
+ * whoever answers there and asks, and kept while one ends and the next begins.
  *
  *   nobody asked ── a process asks, or is adopted with it ──▶ held ── nobody has it for half a minute ──▶ closed, as before
  *                └─ its port is taken: told once, tried again ─┘
  *
- * Invariant: devices never wait for it, and nothing that goes wrong with it keeps a supervisor from its work.
+ * Invariant: devices never wait for it, nothing that goes wrong with it keeps a supervisor from its work, and no process has it
+ * that does not answer there.
  */
 import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -16,6 +17,7 @@ import { offerSockets, type SocketOffer } from '../../process/socket-offer.ts';
 import type { AdoptedProcess } from './adopted-process.ts';
 import type { OnEvent } from './events.ts';
 import { bindListeningSocket, isBoundTo, type ListeningSocket } from './listening-socket.ts';
+import { answersConsole } from './signpost-place.ts';
 import { inheritSocket } from './socket-inheritance.ts';
 
 interface ConsoleSocket {
@@ -121,7 +123,7 @@ export function createConsoleSocket(options: ConsoleSocketOptions): ConsoleSocke
 
   return {
     adopt: (process) => {
-      if (process.spec.kind === 'router') return;
+      if (!answersConsole(process.spec.kind)) return;
       process.onWant(() => void offerTo(process).catch(() => undefined));
       holders.add(process);
       void process.exited.then(() => holders.delete(process));

@@ -7,6 +7,11 @@ import type { DesiredProcess } from './desired-state.ts';
 export const signpostKind = 'signpost';
 const answering: readonly string[] = ['administration', 'coordinator'];
 
+/** Nobody else gets the console's socket: whoever has it hears passwords. */
+export function answersConsole(kind: string): boolean {
+  return kind === signpostKind || answering.includes(kind);
+}
+
 /**
  * The processes, with the signpost where it is needed.
  * @param steeredFrom the other host that an upgrade's coordinator runs on, if there is one

@@ -12,6 +12,7 @@ import { readAdoptable } from './adoptable-processes.ts';
 import { openLog } from './component-log.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 import { type ProcessSigns, watchSigns } from './process-signs.ts';
+import { answersConsole } from './signpost-place.ts';
 import type { ProcessSpec } from './slot-step.ts';
 
 export interface ProcessExit {
@@ -37,7 +38,7 @@ export interface StartEnvironment {
   home: string;
   host: string;
   sockets: readonly ListeningSocket[];
-  /** Sends the console's socket to a process that asks for it; without it, processes are told that there is none. */
+  /** Sends the console's socket to a process that answers there and asks for it; without it, processes are told that there is none. */
   handConsole?: (to: ChildProcess) => void;
   /** How long a process may be silent after a heartbeat. */
   hungAfterMs: number;
@@ -68,7 +69,7 @@ export async function startProcess(spec: ProcessSpec, environment: StartEnvironm
     const signs = watchSigns(environment.hungAfterMs, exited);
     child.on('message', (message) => {
       signs.take(message);
-      if (wantShape.safeParse(message).success) environment.handConsole?.(child);
+      if (wantShape.safeParse(message).success && answersConsole(spec.kind)) environment.handConsole?.(child);
     });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
@@ -128,7 +129,7 @@ function environmentOf(spec: ProcessSpec, environment: StartEnvironment): NodeJS
     BRAMBLE_HOST: environment.host,
     BRAMBLE_COMPONENT: spec.name,
     BRAMBLE_SETTINGS: JSON.stringify(spec.settings ?? {}),
-    BRAMBLE_SOCKETS: environment.handConsole === undefined ? '' : 'console',
+    BRAMBLE_SOCKETS: environment.handConsole !== undefined && answersConsole(spec.kind) ? 'console' : '',
     ...(spec.databaseUrl === null ? {} : { DATABASE_URL: spec.databaseUrl }),
   };
 }

@@ -37,6 +37,8 @@ const memory = [process.execArgv.join(' '), process.env.MALLOC_ARENA_MAX, proces
 console.log(JSON.stringify({ release: '${release}', kind, settings, database: process.env.DATABASE_URL ?? null, memory }));
 if (settings.crash) process.exit(9);
 const servers = [];
+// What is none of its business.
+if (settings.grasps) process.send({ type: 'want-socket', name: 'console' });
 if (settings.heartbeat) {
   const beat = () => process.send({ type: 'alive' });
   beat();
