@@ -1,7 +1,7 @@
 /** For tests: the upgrade's operations as an administration service has them, which plans. */
 import { fastify } from 'fastify';
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
-import { allRights } from '../../api/rights.ts';
+import { allRights, type Right } from '../../api/rights.ts';
 import type { ExpectedTimes } from '../../api/upgrade-report.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
 import { registeredPlatforms } from '../../platforms/registered/platforms.ts';
@@ -23,7 +23,12 @@ interface PlanningService {
   close(): Promise<void>;
 }
 
-export async function startPlanningService(db: Database, home: string): Promise<PlanningService> {
+/** @param rights of who asks */
+export async function startPlanningService(
+  db: Database,
+  home: string,
+  rights: readonly Right[] = allRights,
+): Promise<PlanningService> {
   const app = fastify();
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
@@ -35,7 +40,7 @@ export async function startPlanningService(db: Database, home: string): Promise<
     (await db.begin((tx) => work(tx))) as Result;
   app.decorateRequest('administrator', 'ada');
   app.decorate('guard', () => async (request) => {
-    request.actor = { ...ada, rights: new Set(allRights), groups: null, session: null, provenAt: null, owes: null };
+    request.actor = { ...ada, rights: new Set(rights), groups: null, session: null, provenAt: null, owes: null };
   });
   const platforms = registeredPlatforms;
   await app.register(

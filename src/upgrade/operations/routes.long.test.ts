@@ -3,6 +3,7 @@ import { cp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { createToken } from '../../access/administrator-tokens.ts';
+import { rightsOf } from '../../api/rights.ts';
 import type { ExpectedTimes } from '../../api/upgrade-report.ts';
 import { openDatabase } from '../../database/connection.ts';
 import { createTestDatabase } from '../../database/database-fixture.ts';
@@ -348,6 +349,36 @@ test('a plan keeps the first signer, takes the one that follows it, and refuses 
   assert.equal((await post({ archive, acceptSigner: eve.fingerprint })).state, 'planned');
   assert.equal(await signer(), eve.fingerprint);
   await db`delete from setting where key = 'release-signer'`;
+});
+
+test('whose release nobody has vouched for is planned and started by who may say whose releases run', async () => {
+  const servers = await startPlanningService(db, home, rightsOf('server-only'));
+  const begin = async () => {
+    await db`truncate upgrade cascade`;
+    await rm(join(home, 'releases'), { recursive: true, force: true });
+  };
+  try {
+    for (const options of [{}, { signer: testSigner() }]) {
+      await begin();
+      const archive = await archiveOf('1.1.0', options);
+      for (const url of ['/upgrade/plan', '/upgrade/start']) {
+        assert.equal((await servers.post({ archive }, url)).code, 'ERR_RIGHT_MISSING', url);
+      }
+      assert.deepEqual(await installed(), []);
+    }
+    assert.equal((await readReleaseSigner(db)).fingerprint, null);
+    await begin();
+    assert.equal((await post({ archive: await archiveOf('1.1.0') })).state, 'planned');
+    assert.equal((await servers.post({}, '/upgrade/start')).code, 'ERR_RIGHT_MISSING', 'planned by somebody else');
+    await begin();
+    const signer = testSigner();
+    assert.equal((await post({ archive: await archiveOf('1.1.0', { signer }) })).state, 'planned');
+    assert.equal((await servers.post({}, '/upgrade/start')).state, 'planned', 'trusted by the plan');
+  } finally {
+    await servers.close();
+    await db`truncate upgrade cascade`;
+    await db`delete from setting where key = 'release-signer'`;
+  }
 });
 
 test('of two first signers at once one is the first', async () => {

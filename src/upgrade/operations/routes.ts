@@ -17,7 +17,7 @@ import { readDomain } from '../../domain/domain.ts';
 import type { Platforms } from '../../platforms/port.ts';
 import type { Feature } from '../../registry/features.ts';
 import { readInstalled } from '../../release/archive.ts';
-import { type Acceptance, judgementText } from '../../release/signer-judgement.ts';
+import { type Acceptance, type JudgedRelease, type Judgement, judgementText } from '../../release/signer-judgement.ts';
 import { type ServedRequest, serve } from '../../rest/serve.ts';
 import { unknownKey } from '../../rest/unknown-keys.ts';
 import { judgeRelease, trustRelease } from '../fence/release-trust.ts';
@@ -136,11 +136,13 @@ type Target = Pick<
 function planningRoutes(options: UpgradeRoutesOptions, view: View): FastifyPluginAsync {
   const { db, write, host } = options;
   return async (app) => {
-    serve(app, upgradeOperations.plan, async ({ body, administrator, actor }) => {
+    serve(app, upgradeOperations.plan, async (request) => {
+      const { body } = request;
+      const actor = actorOf(request);
       assertMayAccept(actor, body);
       const { archive, toRelease, replace, acceptSigner, acceptUnsigned, preview, ...given } = body;
       const target = { archive, toRelease, replace, acceptSigner, acceptUnsigned };
-      const order = await orderOf(options, administrator, target, given);
+      const order = await orderOf(options, actor, target, given);
       if (preview) {
         return await write(async (tx) => {
           const release = { from: (await readDomain(tx)).release, to: order.target.release };
@@ -150,25 +152,27 @@ function planningRoutes(options: UpgradeRoutesOptions, view: View): FastifyPlugi
       }
       await write((tx) => tryPlan(tx, order));
       await order.target.install();
-      return await view(await write((tx) => planIn(tx, order)));
+      return await view(await write((tx) => planIn(tx, actor, order)));
     });
 
-    serve(app, upgradeOperations.start, async ({ body, administrator, actor }) => {
+    serve(app, upgradeOperations.start, async (request) => {
+      const { body } = request;
+      const actor = actorOf(request);
       assertMayAccept(actor, body);
       const { archive, toRelease, replace, acceptSigner, acceptUnsigned, overrides, ...given } = body;
       const fresh = archive !== undefined || toRelease !== undefined;
       if (!fresh) refusePlanning({ ...given, ...(replace ? { replace } : {}) });
       const target = { archive, toRelease, replace, acceptSigner, acceptUnsigned };
-      const order = fresh ? await orderOf(options, administrator, target, given) : undefined;
+      const order = fresh ? await orderOf(options, actor, target, given) : undefined;
       if (order !== undefined && (await isToPlan(db, order))) {
         await write((tx) => tryPlan(tx, order));
         await order.target.install();
       }
       const planned = order === undefined ? await installedPlan(options) : undefined;
       const started = await write(async (tx) => {
-        if (order !== undefined && (await isToPlan(tx, order))) await planIn(tx, order);
-        if (planned !== undefined) await trustRelease(tx, planned, acceptanceOf(target));
-        return await startUpgrade(tx, { by: administrator, host, overrides });
+        if (order !== undefined && (await isToPlan(tx, order))) await planIn(tx, actor, order);
+        if (planned !== undefined) await trustFor(tx, actor, planned, acceptanceOf(target));
+        return await startUpgrade(tx, { by: actor.name, host, overrides });
       });
       return await view(started);
     });
@@ -187,8 +191,21 @@ async function expectationsOf(
 }
 
 /** Whose release is accepted runs its programs in the domain. @throws BrambleError ERR_RIGHT_MISSING */
-function assertMayAccept(actor: Actor | null, { acceptSigner, acceptUnsigned }: Target): void {
-  if ((acceptSigner ?? acceptUnsigned) !== undefined) assertRight(actorOf({ actor }), 'releases.trust');
+function assertMayAccept(actor: Actor, { acceptSigner, acceptUnsigned }: Target): void {
+  if ((acceptSigner ?? acceptUnsigned) !== undefined) assertRight(actor, 'releases.trust');
+}
+
+/**
+ * So does whose release nobody has vouched for yet, whether or not he names it.
+ * @throws BrambleError ERR_RIGHT_MISSING
+ */
+function assertMayTrust(actor: Actor, { kind }: Judgement): void {
+  if (kind === 'unsigned' || kind === 'first') assertRight(actor, 'releases.trust');
+}
+
+/** @throws BrambleError ERR_RELEASE_SIGNER, ERR_RIGHT_MISSING */
+async function trustFor(tx: Transaction, actor: Actor, release: JudgedRelease, accepted: Acceptance): Promise<void> {
+  assertMayTrust(actor, await trustRelease(tx, release, accepted));
 }
 
 function acceptanceOf({ acceptSigner, acceptUnsigned }: Target): Acceptance {
@@ -197,25 +214,26 @@ function acceptanceOf({ acceptSigner, acceptUnsigned }: Target): Acceptance {
 
 async function orderOf(
   { db, home, host, features, platforms }: UpgradeRoutesOptions,
-  by: string,
+  actor: Actor,
   target: Target,
   given: object,
 ): Promise<PlanOrder & { target: ChosenTarget; accepted: Acceptance }> {
   const options = parseOptions(given);
   const chosen = await chooseTarget(home, { archive: target.archive, release: target.toRelease });
   const accepted = acceptanceOf(target);
-  const signed = judgementText(await judgeRelease(db, chosen.found, accepted));
+  const judgement = await judgeRelease(db, chosen.found, accepted);
+  assertMayTrust(actor, judgement);
   const { domainId, release: fromRelease } = await readDomain(db);
   const differences = await differencesTo(home, fromRelease, chosen.found);
   const rehearsed = await readRehearsal(home, { domainId, fromRelease, toRelease: chosen.release });
   const known = features.map((feature) => feature.name);
-  const order = { by, options, host, features: known, platforms, replace: target.replace, accepted };
-  return { ...order, target: { ...chosen, signed, differences, rehearsed } };
+  const order = { by: actor.name, options, host, features: known, platforms, replace: target.replace, accepted };
+  return { ...order, target: { ...chosen, signed: judgementText(judgement), differences, rehearsed } };
 }
 
 /** The plan and the newly trusted signer are one change. */
-async function planIn(tx: Transaction, order: Awaited<ReturnType<typeof orderOf>>): Promise<Upgrade> {
-  await trustRelease(tx, order.target.found, order.accepted);
+async function planIn(tx: Transaction, actor: Actor, order: Awaited<ReturnType<typeof orderOf>>): Promise<Upgrade> {
+  await trustFor(tx, actor, order.target.found, order.accepted);
   return await writePlan(tx, order);
 }
 
