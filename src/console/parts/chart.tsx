@@ -70,84 +70,115 @@ export function Chart({ label, times, series, unit = '', limit }: ChartProps) {
         onBlur={() => setPointed(null)}
       >
         <svg aria-hidden="true" height={height} viewBox={`0 0 ${width} ${height}`}>
-          {ticks.map((tick) => (
-            <g key={tick}>
-              <line className="grid-line" x1={inset.left} x2={width - inset.right} y1={y(tick)} y2={y(tick)} />
-              <text x={inset.left - 8} y={y(tick) + 4} textAnchor="end">
-                {shortNumber(tick)}
-              </text>
-            </g>
-          ))}
-          {[0, Math.round(last / 2), last].map((index, place) => {
-            const time = times[index];
-            const anchor = (['start', 'middle', 'end'] as const)[place];
-            return time === undefined || (place === 1 && last < 2) ? null : (
-              // biome-ignore lint/suspicious/noArrayIndexKey: the three places stay what they are
-              <text key={place} x={x(index)} y={height - 4} textAnchor={anchor}>
-                {clockText(time).slice(0, 5)}
-              </text>
-            );
-          })}
-          {limit !== undefined && (
-            <line
-              x1={inset.left}
-              x2={width - inset.right}
-              y1={y(limit.value)}
-              y2={y(limit.value)}
-              stroke="var(--ink-faint)"
-              strokeDasharray="5 4"
-            />
-          )}
-          {series.map(({ name, colour, values }) => (
-            <path
-              key={name}
-              d={linePath(values, (index, value) => [x(index), y(value)])}
-              fill="none"
-              stroke={`var(${colour})`}
-              strokeWidth="2"
-              strokeLinecap="round"
-              strokeLinejoin="round"
-            />
-          ))}
-          {pointed !== null && (
-            <line className="pointer" x1={x(shown)} x2={x(shown)} y1={inset.top} y2={height - inset.bottom} />
-          )}
-          {pointed !== null &&
-            series.map(({ name, colour, values }) => {
-              const value = values[shown] ?? null;
-              return value === null ? null : (
-                <circle
-                  key={name}
-                  cx={x(shown)}
-                  cy={y(value)}
-                  r="3.5"
-                  fill={`var(${colour})`}
-                  stroke="var(--surface)"
-                />
-              );
-            })}
+          <Axes {...{ times, ticks, width, x, y }} />
+          <Lines {...{ series, limit, pointed, width, x, y }} />
         </svg>
       </div>
       <figcaption id={id}>
-        <ul className="legend">
-          {series.map(({ name, colour, values }) => (
-            <li key={name}>
-              <span className="swatch" style={{ background: `var(${colour})` }} />
-              {name} <b>{numberText(values[shown], unit)}</b>
-            </li>
-          ))}
-          {limit !== undefined && (
-            <li>
-              <span className="swatch" style={{ background: 'var(--ink-faint)' }} />
-              {limit.name} <b>{numberText(limit.value, unit)}</b>
-            </li>
-          )}
-          {pointed !== null && at !== undefined && (
-            <li className="number">{chartWords.at(clockText(at).slice(0, 5))}</li>
-          )}
-        </ul>
+        <Legend {...{ series, limit, unit, shown }} at={pointed === null ? undefined : at} />
       </figcaption>
     </figure>
+  );
+}
+
+interface Placed {
+  width: number;
+  /** Of a time, by its index. */
+  x: (index: number) => number;
+  y: (value: number) => number;
+}
+
+function Axes({ times, ticks, width, x, y }: Placed & { times: readonly Date[]; ticks: readonly number[] }) {
+  const last = times.length - 1;
+  return (
+    <>
+      {ticks.map((tick) => (
+        <g key={tick}>
+          <line className="grid-line" x1={inset.left} x2={width - inset.right} y1={y(tick)} y2={y(tick)} />
+          <text x={inset.left - 8} y={y(tick) + 4} textAnchor="end">
+            {shortNumber(tick)}
+          </text>
+        </g>
+      ))}
+      {[0, Math.round(last / 2), last].map((index, place) => {
+        const time = times[index];
+        const anchor = (['start', 'middle', 'end'] as const)[place];
+        return time === undefined || (place === 1 && last < 2) ? null : (
+          // biome-ignore lint/suspicious/noArrayIndexKey: the three places stay what they are
+          <text key={place} x={x(index)} y={height - 4} textAnchor={anchor}>
+            {clockText(time).slice(0, 5)}
+          </text>
+        );
+      })}
+    </>
+  );
+}
+
+type Drawn = Pick<ChartProps, 'series'> & { limit: ChartProps['limit'] | undefined };
+
+function Lines({ series, limit, pointed, width, x, y }: Placed & Drawn & { pointed: number | null }) {
+  return (
+    <>
+      {limit !== undefined && (
+        <line
+          x1={inset.left}
+          x2={width - inset.right}
+          y1={y(limit.value)}
+          y2={y(limit.value)}
+          stroke="var(--ink-faint)"
+          strokeDasharray="5 4"
+        />
+      )}
+      {series.map(({ name, colour, values }) => (
+        <path
+          key={name}
+          d={linePath(values, (index, value) => [x(index), y(value)])}
+          fill="none"
+          stroke={`var(${colour})`}
+          strokeWidth="2"
+          strokeLinecap="round"
+          strokeLinejoin="round"
+        />
+      ))}
+      {pointed !== null && (
+        <line className="pointer" x1={x(pointed)} x2={x(pointed)} y1={inset.top} y2={height - inset.bottom} />
+      )}
+      {pointed !== null &&
+        series.map(({ name, colour, values }) => {
+          const value = values[pointed] ?? null;
+          return value === null ? null : (
+            <circle key={name} cx={x(pointed)} cy={y(value)} r="3.5" fill={`var(${colour})`} stroke="var(--surface)" />
+          );
+        })}
+    </>
+  );
+}
+
+interface LegendProps extends Drawn {
+  unit: string;
+  /** The index of the time whose values are told. */
+  shown: number;
+  /** The time itself, if somebody points there. */
+  at: Date | undefined;
+}
+
+function Legend({ series, limit, unit, shown, at }: LegendProps) {
+  return (
+    <ul className="legend">
+      {series.map(({ name, colour, values }) => (
+        <li key={name}>
+          <span className="swatch" style={{ background: `var(${colour})` }} />
+          {name} <b>{numberText(values[shown], unit)}</b>
+        </li>
+      ))}
+      {limit !== undefined && (
+        <li>
+          <span className="swatch" style={{ background: 'var(--ink-faint)' }} />
+          {limit.name} <b>{numberText(limit.value, unit)}</b>
+        </li>
+      )}
+      {at !== undefined && <li className="number">{chartWords.at(clockText(at).slice(0, 5))}</li>}
+    </ul>
   );
 }
 

@@ -6,22 +6,14 @@ import { ask } from '../../live/contact.ts';
 import { providerWords as say } from '../../messages/providers.ts';
 import { setUpWords } from '../../messages/sign-in.ts';
 import { words } from '../../messages/words.ts';
-import { Button } from '../../parts/controls.tsx';
 import { Dialog } from '../../parts/dialog.tsx';
 import { useDraft } from '../../parts/draft.ts';
 import { PasswordField, TextField } from '../../parts/fields.tsx';
 import { FileTextField } from '../../parts/file-field.tsx';
 import { Form } from '../../parts/form.tsx';
 import { Prose } from '../../parts/prose.tsx';
-import { RoleAndGroups, type Scope, wholeDomain } from './role-and-groups.tsx';
-
-interface Rule {
-  /** Of the form only: what stays the same while rules come and go. */
-  readonly key: number;
-  readonly value: string;
-  readonly role: string;
-  readonly scope: Scope;
-}
+import { newRule, ProviderRules, type Rule } from './provider-rules.tsx';
+import { wholeDomain } from './role-and-groups.tsx';
 
 interface Values {
   readonly name: string;
@@ -36,7 +28,6 @@ interface Values {
   readonly rules: readonly Rule[];
 }
 
-const newRule = (key: number): Rule => ({ key, value: '', role: 'junior-helpdesk', scope: wholeDomain });
 const empty: Values = {
   ...{
     name: '',
@@ -236,61 +227,7 @@ function Settings({ values, change, secret, onSecret, hasSecret }: SettingsProps
         value={caPem}
         onChange={(typed) => change({ caPem: typed })}
       />
-      <fieldset className="rules">
-        <legend>{say.rules}</legend>
-        <p className="hint">{say.rulesHint}</p>
-        {rules.map((rule, index) => (
-          <RuleFields
-            key={rule.key}
-            rule={rule}
-            number={index + 1}
-            onChange={(changed) => change({ rules: rules.map((other) => (other === rule ? changed : other)) })}
-            onRemove={() => change({ rules: rules.filter((other) => other !== rule) })}
-          />
-        ))}
-        <Button
-          kind="small"
-          onClick={() => change({ rules: [...rules, newRule(1 + Math.max(-1, ...rules.map(({ key }) => key)))] })}
-        >
-          {say.addRule}
-        </Button>
-      </fieldset>
+      <ProviderRules rules={rules} onChange={(changed) => change({ rules: changed })} />
     </>
-  );
-}
-
-interface RuleFieldsProps {
-  rule: Rule;
-  number: number;
-  onChange: (rule: Rule) => void;
-  onRemove: () => void;
-}
-
-function RuleFields({ rule, number, onChange, onRemove }: RuleFieldsProps) {
-  return (
-    <fieldset className="rule">
-      <legend>{say.rule(number)}</legend>
-      <div className="pair">
-        <TextField
-          label={say.value}
-          name={`value-${rule.key}`}
-          maxLength={300}
-          value={rule.value}
-          onChange={(value) => onChange({ ...rule, value })}
-        />
-        <div className="stack-tight">
-          <RoleAndGroups
-            role={rule.role}
-            scope={rule.scope}
-            onRole={(role) => onChange({ ...rule, role })}
-            onScope={(scope) => onChange({ ...rule, scope })}
-          />
-        </div>
-      </div>
-      <Button kind="plain" onClick={onRemove}>
-        {say.removeRule}
-        <span className="hidden-text">{say.ofRule(number)}</span>
-      </Button>
-    </fieldset>
   );
 }
