@@ -33,12 +33,14 @@ export async function lockAccountByName(tx: Transaction, name: string): Promise<
   return row?.id;
 }
 
-/** A group with its accounts, their rows locked FOR SHARE in id order. */
+/** A group, locked, with its accounts, their rows locked FOR SHARE in id order. */
 export async function membersOfGroup(
   tx: Transaction,
   group: string,
+  lock: 'share' | 'update' = 'share',
 ): Promise<{ id: string; accountIds: AccountId[] } | undefined> {
-  const [row] = await tx<{ id: string }[]>`select id from account_group where name = ${group} for share`;
+  const [row] = await tx<{ id: string }[]>`
+    select id from account_group where name = ${group} for ${tx.unsafe(lock)}`;
   if (row === undefined) return undefined;
   const accounts = await tx<{ id: AccountId }[]>`
     select a.id from account a join group_member m on m.account_id = a.id

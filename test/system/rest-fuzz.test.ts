@@ -18,6 +18,7 @@ import fc from 'fast-check';
 import { createToken } from '../../src/access/administrator-tokens.ts';
 import { createApiToken } from '../../src/access/api-tokens.ts';
 import { predefinedRoleNames } from '../../src/api/rights.ts';
+import { messageOf } from '../../src/base/errors.ts';
 import { type Database, openDatabase } from '../../src/database/connection.ts';
 import { createTestDatabase } from '../../src/database/database-fixture.ts';
 import { writeMasterKeys } from '../../src/database/sealed-value.ts';
@@ -199,7 +200,8 @@ async function answersOnlyTheSender(service: Service, operation: DescribedOperat
           const { url, headers, type } = one;
           const body = one.body === null ? null : Buffer.from(one.body).toString('base64').slice(0, 20_000);
           const sent = JSON.stringify({ url, headers, type, body });
-          throw new Error(`case ${number} of FUZZ_SEED=${seed}, asked by ${asker.name}: ${sent}`, { cause });
+          const said = `${messageOf(cause)}\ncase ${number} of FUZZ_SEED=${seed}, asked by ${asker.name}: ${sent}`;
+          throw new Error(said, { cause });
         });
       }),
     );

@@ -121,6 +121,16 @@ test('of two who change the same at once, one is told', async () => {
   assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 412, 412]);
 });
 
+test('of several who delete a group at once, one does, and the others find none', async () => {
+  await admin.call('POST', '/accounts', { name: 'barbara', instance: 'one' });
+  for (let turn = 0; turn < 5; turn++) {
+    await admin.call('POST', '/groups', { name: 'crew' });
+    await admin.call('PUT', '/groups/crew/members/barbara');
+    const answers = await Promise.all([1, 2, 3, 4].map(async () => await admin.call('DELETE', '/groups/crew')));
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 404, 404, 404]);
+  }
+});
+
 test('a condition that cannot hold is refused, and one that is none', async () => {
   const create = async (etag: string) => await admin.call('POST', '/accounts', { name: 'eve' }, headersOf(etag));
   assert.equal(codeOf(await create('"1"')), 'ERR_STALE');

@@ -45,7 +45,8 @@ export function groupRoutes(context: AdministrationContext): FastifyPluginAsync 
       async (request) =>
         await write(context, async (tx) => {
           await refuseStale(tx, request, { table: 'account_group', key: request.params.name });
-          const group = await membersOfGroup(tx, request.params.name);
+          // Of two who held it shared, neither could delete it.
+          const group = await membersOfGroup(tx, request.params.name, 'update');
           if (group === undefined) throw notFound('group', request.params.name);
           await deleteGroup(tx, group.id);
           const deliveriesOwed = await owePolicy(tx, context.platforms, group.accountIds);
