@@ -196,4 +196,52 @@ export const administrationBugs: readonly KnownBug[] = [
       { file: 'src/processes/supervisor/slot-step.test.ts', title: 'a failure delays the same attempt and no other' },
     ],
   },
+  {
+    name: 'factor-owed-is-not-asked',
+    file: 'src/access/guard.ts',
+    find: "if (actor.owes !== null && withoutFactor !== 'always' && withoutFactor !== actor.owes) throw factorOwed(actor);",
+    replace: '',
+    seenBy: [
+      {
+        file: 'src/processes/administration/owed-factor.test.ts',
+        title: 'a session without it is good for setting one up, and for nothing else',
+      },
+    ],
+  },
+  {
+    name: 'password-sets-up-another-factor',
+    file: 'src/access/sign-in/second-factor-rule.ts',
+    find: "then 'proof' else 'enrolment' end",
+    replace: "then 'enrolment' else 'enrolment' end",
+    seenBy: [
+      {
+        file: 'src/processes/administration/owed-factor.test.ts',
+        title: 'the password alone of who has a passkey neither acts nor sets up another factor',
+      },
+    ],
+  },
+  {
+    name: 'last-factor-can-be-given-up',
+    file: 'src/access/sign-in/second-factor-rule.ts',
+    find: '  if (left.length === 0) return;\n',
+    replace: '  if (left.length < 9) return;\n',
+    seenBy: [
+      {
+        file: 'src/processes/administration/owed-factor.test.ts',
+        title: 'the last one is not given up while it is asked for',
+      },
+    ],
+  },
+  {
+    name: 'new-password-stands-in-for-the-authenticator',
+    file: 'src/processes/administration/routes/own-access.ts',
+    find: 'if (found.asksTotp) {',
+    replace: 'if (found.name === null) {',
+    seenBy: [
+      {
+        file: 'src/processes/administration/owed-factor.test.ts',
+        title: 'tokens without a role are asked nothing, and let in again who has lost his',
+      },
+    ],
+  },
 ];

@@ -1,7 +1,7 @@
 /** A second factor that is asked of everybody, or of some roles: what a session without one is good for. */
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, test } from 'node:test';
+import { after, before, beforeEach, test } from 'node:test';
 import { Secret, TOTP } from 'otpauth';
 import { lostStandings, standingOf } from '../../access/standing.ts';
 import type { Operation, Operations } from '../../api/operation.ts';
@@ -17,13 +17,16 @@ const password = 'seven wet otters';
 const owed = [403, 'ERR_SECOND_FACTOR'];
 
 const refusal = ({ status, body }: { status: number; body: unknown }) => [status, codeOf(body)];
+/** Nobody is asked, no failure counts, and no code was used. */
+beforeEach(async () => {
+  assert.equal((await ask({})).status, 200);
+  await admin.db.unsafe('delete from sign_in_try; update administrator set totp_counter = 0');
+});
 const ask = async (rule: object, browser?: BrowserSession) =>
   await (browser === undefined
     ? admin.call('PUT', '/second-factor', rule)
     : browser.call('PUT', '/second-factor', rule));
 const owes = async (browser: BrowserSession) => ((await browser.call('GET', '/me')).body as { owes: unknown }).owes;
-/** As if a day had passed: no failure counts, and no step was used. */
-const forget = async () => await admin.db.unsafe('delete from sign_in_try; update administrator set totp_counter = 0');
 
 async function join(name: string, role: string): Promise<BrowserSession> {
   const { body } = await admin.call('POST', '/administrators', { name, role });
@@ -62,11 +65,12 @@ before(async () => {
   const { code } = (await admin.call('POST', '/first-administrator')).body as { code: string };
   ada = openBrowser(origin);
   assert.equal((await ada.call('POST', '/sign-in/code', { code, name: 'ada', password })).status, 200);
+  await addPasskey(ada, adasKey);
 });
 
 test('who asks for one has one: nobody locks himself out', async () => {
-  assert.deepEqual(refusal(await ask({ everybody: true }, ada)), [409, 'ERR_CONFLICT']);
-  await addPasskey(ada, adasKey);
+  const barbara = await join('barbara', 'security');
+  assert.deepEqual(refusal(await ask({ everybody: true }, barbara)), [409, 'ERR_CONFLICT']);
   assert.equal((await ask({ roles: ['no-such-role'] }, ada)).status, 404);
   const grace = await join('grace', 'senior-helpdesk');
   const { status, body } = await ask({ roles: ['senior-helpdesk'] }, ada);
@@ -79,13 +83,13 @@ test('who asks for one has one: nobody locks himself out', async () => {
 
 test('a session without it is good for setting one up, and for nothing else', async () => {
   await ask({ everybody: true });
-  const grace = await signIn('grace');
+  const edsger = await join('edsger', 'enterprise');
   const open = new Set<string>();
   const operations = Object.values<Operations>(resources).flatMap((resource) => Object.values<Operation>(resource));
   for (const { method, path, right } of operations) {
     if (right === 'open' || (method === 'DELETE' && path === '/session')) continue;
     const body = method === 'GET' ? undefined : {};
-    const answer = await grace.call(method, path.replaceAll(/:\w+/g, randomUUID()), body);
+    const answer = await edsger.call(method, path.replaceAll(/:\w+/g, randomUUID()), body);
     if (codeOf(answer.body) !== 'ERR_SECOND_FACTOR') open.add(`${method} ${path}`);
   }
   assert.deepEqual([...open].sort(), [
@@ -98,14 +102,13 @@ test('a session without it is good for setting one up, and for nothing else', as
     'POST /session/proof',
     'POST /session/proof/passkey',
   ]);
-  await forget();
-  await addTotp(grace);
-  assert.equal(await owes(grace), null);
-  assert.equal((await grace.call('GET', '/accounts')).status, 200);
+  await addTotp(edsger);
+  assert.equal(await owes(edsger), null);
+  assert.equal((await edsger.call('GET', '/accounts')).status, 200);
 });
 
 test('the password alone of who has a passkey neither acts nor sets up another factor', async () => {
-  await forget();
+  await ask({ everybody: true });
   const thief = await signIn('ada');
   assert.equal(await owes(thief), 'proof');
   for (const [method, path] of [
@@ -124,46 +127,45 @@ test('the password alone of who has a passkey neither acts nor sets up another f
 });
 
 test('the last one is not given up while it is asked for', async () => {
-  const { passkeys } = (await ada.call('GET', '/me/passkeys')).body as { passkeys: { id: string }[] };
-  const remove = async () => await ada.call('DELETE', `/me/passkeys/${passkeys[0]?.id}`);
+  await ask({ everybody: true });
+  const donald = await join('donald', 'enterprise');
+  const passkey = await addPasskey(donald, newAuthenticator(origin));
+  const remove = async () => await donald.call('DELETE', `/me/passkeys/${passkey}`);
   assert.deepEqual(refusal(await remove()), [409, 'ERR_CONFLICT']);
-  await addTotp(ada);
+  await addTotp(donald);
   assert.equal((await remove()).status, 204);
-  assert.deepEqual(refusal(await ada.call('DELETE', '/me/totp')), [409, 'ERR_CONFLICT']);
-  await addPasskey(ada, newAuthenticator(origin));
-  assert.equal((await ada.call('DELETE', '/me/totp')).status, 204);
+  assert.deepEqual(refusal(await donald.call('DELETE', '/me/totp')), [409, 'ERR_CONFLICT']);
+  await addPasskey(donald, newAuthenticator(origin));
+  assert.equal((await donald.call('DELETE', '/me/totp')).status, 204);
 });
 
 test('who was let in goes on no longer once it is asked of him, what he listens to included', async () => {
-  await ask({});
-  await forget();
-  const linus = await signIn('linus');
-  const { session } = (await linus.call('GET', '/me')).body as { session: string };
-  const rights = new Set(((await linus.call('GET', '/me')).body as { rights: never[] }).rights);
-  const facts = { kind: 'administrator', id: '', name: 'linus', groups: null, provenAt: null, owes: null } as const;
+  const alan = await join('alan', 'junior-helpdesk');
+  const { session } = (await alan.call('GET', '/me')).body as { session: string };
+  const rights = new Set(((await alan.call('GET', '/me')).body as { rights: never[] }).rights);
+  const facts = { kind: 'administrator', id: '', name: 'alan', groups: null, provenAt: null, owes: null } as const;
   const standing = standingOf({ ...facts, session, rights });
   assert.deepEqual([...(await lostStandings(admin.db, [standing]))], []);
   await ask({ roles: ['junior-helpdesk'] });
   assert.deepEqual([...(await lostStandings(admin.db, [standing]))], [standing]);
-  assert.deepEqual(refusal(await linus.call('GET', '/accounts')), owed);
+  assert.deepEqual(refusal(await alan.call('GET', '/accounts')), owed);
 });
 
 test('tokens without a role are asked nothing, and let in again who has lost his', async () => {
   await ask({ everybody: true });
-  await forget();
   assert.equal((await admin.call('GET', '/accounts')).status, 200);
-  assert.equal((await admin.call('DELETE', '/administrators/grace/totp')).status, 204);
-  assert.equal(await owes(await signIn('grace')), 'enrolment');
+  await addTotp(await join('niklaus', 'enterprise'));
+  assert.equal((await admin.call('DELETE', '/administrators/niklaus/totp')).status, 204);
+  assert.equal(await owes(await signIn('niklaus')), 'enrolment');
 
-  const linus = await signIn('linus');
-  await addTotp(linus);
-  const { code } = (await admin.call('POST', '/administrators/linus/reset-password')).body as { code: string };
+  await addTotp(await join('konrad', 'enterprise'));
+  const { code } = (await admin.call('POST', '/administrators/konrad/reset-password')).body as { code: string };
   const again = openBrowser(origin);
   const chosen = await again.call('POST', '/sign-in/code', { code, password: 'nine dry weasels' });
   assert.deepEqual(chosen.body, { next: 'totp' }, 'a new password does not stand in for the authenticator');
   assert.equal((await again.call('GET', '/me')).status, 401);
 
-  const whole = (await admin.call('POST', '/administrators/linus/reset')).body as { code: string };
+  const whole = (await admin.call('POST', '/administrators/konrad/reset')).body as { code: string };
   const anew = openBrowser(origin);
   assert.equal((await anew.call('POST', '/sign-in/code', { code: whole.code, password })).status, 200);
   assert.equal(await owes(anew), 'enrolment');
