@@ -265,7 +265,8 @@ export const sessionWords = {
   browser: 'Browser',
   from: 'From',
   signedIn: 'Signed in',
-  by: (method: string) => ` by ${method}`,
+  /** How: by a password, or at a provider. */
+  by: (method: string) => (method.startsWith('openid ') ? ` at ${method.slice(7)}` : ` by ${method}`),
   lastSeen: 'Last seen',
   endShort: 'End',
   ofSession: (administrator: string) => ` the session of ${administrator}`,
