@@ -7,7 +7,15 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Operation, Operations } from '../src/api/operation.ts';
 import { resources } from '../src/api/operations.ts';
-import { allRights, canBeLimited, predefinedRoleNames, purposeOf, type Right, rightsOf } from '../src/api/rights.ts';
+import {
+  allRights,
+  asksProof,
+  canBeLimited,
+  predefinedRoleNames,
+  purposeOf,
+  type Right,
+  rightsOf,
+} from '../src/api/rights.ts';
 
 export const documentFile = path.join(path.dirname(import.meta.dirname), 'docs', 'roles.md');
 
@@ -20,6 +28,10 @@ export function rolesDocument(): string {
 Each operation of [REST](operations.md) takes one right, and \`bramble\` takes the same. Whoever lacks it is refused with
 \`ERR_RIGHT_MISSING\` (403), before the body of the request is read; the message names the right and the roles that have it. A token of
 \`bramble token create\` without a role, such as the one in \`admin.json\`, has every right.
+
+*And a proof*: what gives away the domain or access to it, or takes access from others, asks who has signed in for a proof of at most 15 minutes
+ago that it is he who sits there (\`ERR_PROOF_NEEDED\`); so does trusting a release, and ending somebody else's session. Tokens prove themselves with each
+request. Nobody gives, changes, ends or removes what may do more than he.
 
 ## What each role may do
 *In groups*: the right remains to who is limited to groups. He sees these groups, the accounts in them, and their devices, commands,
@@ -42,10 +54,13 @@ function marks(right: Right): string[] {
   return has.map((mark) => (mark ? '●' : ''));
 }
 
-function rightText({ right, furtherRight }: Operation): string {
+function rightText(operation: Operation): string {
+  const { right, furtherRight } = operation;
+  const proof = asksProof(operation) ? ', and a proof' : '';
   if (right === 'open') return 'none, and no token';
-  if (right === 'signed-in') return 'none';
-  return furtherRight === undefined ? `\`${right}\`` : `\`${right}\`, for some also \`${furtherRight}\``;
+  if (right === 'signed-in') return `none${proof}`;
+  const rights = furtherRight === undefined ? `\`${right}\`` : `\`${right}\`, for some also \`${furtherRight}\``;
+  return `${rights}${proof}`;
 }
 
 function row(...cells: readonly string[]): string {

@@ -60,6 +60,12 @@ export async function isApiTokenName(q: Queryable, name: string): Promise<boolea
   return count > 0;
 }
 
+/** Of a valid one. */
+export async function roleOfApiToken(q: Queryable, name: string): Promise<string | undefined> {
+  const [row] = await q<{ role: string }[]>`select role from api_token where name = ${name} and revoked_at is null`;
+  return row?.role;
+}
+
 export async function revokeApiToken(tx: Transaction, name: string): Promise<'revoked' | 'not-found'> {
   const { count } = await tx`update api_token set revoked_at = now() where name = ${name} and revoked_at is null`;
   return count === 1 ? 'revoked' : 'not-found';

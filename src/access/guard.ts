@@ -1,12 +1,13 @@
 /**
- * What a route takes. Invariant: who is not known gets 401, who lacks the right 403, both before a body is read and before
- * the database is asked for anything else.
+ * What a route takes. Invariant: who is not known gets 401, who lacks the right or a recent proof 403, all before a body is read
+ * and before the database is asked for anything else.
  */
 import type { FastifyRequest } from 'fastify';
 import type { Operation } from '../api/operation.ts';
-import { purposeOf, type Right, rolesWith } from '../api/rights.ts';
+import { asksProof, purposeOf, type Right, rolesWith } from '../api/rights.ts';
 import { BrambleError } from '../base/errors.ts';
 import { type Actor, actorOf } from './actor.ts';
+import { assertProven } from './sign-in/proof.ts';
 
 export function guard(operation: Operation): (request: FastifyRequest) => Promise<void> {
   const { right, scope, withoutFactor } = operation;
@@ -15,6 +16,7 @@ export function guard(operation: Operation): (request: FastifyRequest) => Promis
     const actor = actorOf(request);
     if (actor.owes !== null && withoutFactor !== 'always' && withoutFactor !== actor.owes) throw factorOwed(actor);
     if (right !== 'signed-in') assertRight(actor, right, scope !== undefined);
+    if (asksProof(operation)) assertProven(actor);
   };
 }
 

@@ -1,9 +1,9 @@
 /**
- * Roles by name: the predefined ones, and those of the domain's own. Invariant: nobody gives what he does not have, and a role
- * that is not there gives nothing.
+ * Roles by name: the predefined ones, and those of the domain's own. Invariant: nobody gives what he does not have, nor takes it
+ * from others, and a role that is not there gives nothing.
  */
 import { allRights, canBeLimited, isPredefinedRole, type Right, rightsOf } from '../api/rights.ts';
-import { BrambleError } from '../base/errors.ts';
+import { BrambleError, isBrambleError } from '../base/errors.ts';
 import { notFound } from '../base/not-found.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import type { Actor } from './actor.ts';
@@ -42,23 +42,25 @@ function knownRights(names: readonly string[]): Right[] {
 }
 
 /**
- * For one who is about to get the role, which is not removed meanwhile.
+ * For one who is about to get the role, or to lose by it, which is not changed or removed meanwhile.
+ * @param changing whether it is by who holds it
  * @throws BrambleError ERR_NOT_FOUND
  */
-export async function holdRole(tx: Transaction, name: string): Promise<readonly Right[]> {
+export async function holdRole(tx: Transaction, name: string, changing = false): Promise<readonly Right[]> {
   if (isPredefinedRole(name)) return rightsOf(name);
-  const [row] = await tx<{ rights: string[] }[]>`select rights from custom_role where name = ${name} for share`;
+  const [row] = await tx<{ rights: string[] }[]>`
+    select rights from custom_role where name = ${name} ${changing ? tx`for update` : tx`for share`}`;
   if (row === undefined) throw notFound('role', name);
   return knownRights(row.rights);
 }
 
-/** @throws BrambleError ERR_RIGHT_MISSING */
+/** For who gives these rights to others, or takes something from who has them. @throws BrambleError ERR_RIGHT_MISSING */
 export function assertMayGive(actor: Actor, rights: readonly Right[]): void {
   const missing = rights.filter((right) => !actor.rights.has(right));
   if (missing.length === 0) return;
   throw new BrambleError(
     'ERR_RIGHT_MISSING',
-    `${actor.name} cannot give rights that ${actor.name} does not have: ${missing.join(', ')}.`,
+    `This gives or takes rights that ${actor.name} does not have: ${missing.join(', ')}.`,
     { details: { rights: missing } },
   );
 }
@@ -85,6 +87,18 @@ export async function changeRole(tx: Transaction, name: string, rights: readonly
     returning ${columns(tx)}`;
   if (row === undefined) throw notFound('role', name);
   return known(row);
+}
+
+/**
+ * What somebody may do by a role that may be gone, and then gives nothing: for who takes something from him.
+ * @throws BrambleError ERR_RIGHT_MISSING
+ */
+export async function assertNotAboveRole(tx: Transaction, actor: Actor, role: string): Promise<void> {
+  const rights = await holdRole(tx, role).catch((error: unknown) => {
+    if (isBrambleError(error, 'ERR_NOT_FOUND')) return [];
+    throw error;
+  });
+  assertMayGive(actor, rights);
 }
 
 /** @throws BrambleError ERR_CONFLICT while a token or an administrator has the role */

@@ -139,6 +139,7 @@ export const openidProviderOperations = {
   },
   test: {
     right: 'access.write',
+    proof: false,
     ...{ method: 'POST', path: '/openid-providers/:name/test', tag },
     summary: 'Ask an OpenID provider what it says of itself, and answer whether that can be used',
     params: byProvider,

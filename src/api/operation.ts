@@ -23,6 +23,8 @@ export interface Operation {
   readonly right: NeededRight;
   /** Whether it is open to who owes a second factor: to whoever does, or to who has none to show. */
   readonly withoutFactor?: 'always' | 'enrolment';
+  /** Whether it asks a session for a recent proof of who is there, where its right does not say so. */
+  readonly proof?: boolean;
   /** Whether the body has a password of an administrator. */
   readonly takesPassword?: true;
   /** What it takes besides, if the body asks for what this right is for; the handler looks. */

@@ -89,6 +89,7 @@ export const passkeyOperations = {
   addOptions: {
     ...{ method: 'POST', path: '/me/passkeys/options', tag, summary: 'Begin to add a passkey' },
     right: 'signed-in',
+    proof: true,
     withoutFactor: 'enrolment',
     answer: z.object({
       challenge: z.string(),
@@ -104,6 +105,7 @@ export const passkeyOperations = {
   add: {
     ...{ method: 'POST', path: '/me/passkeys', tag, summary: 'Add a passkey' },
     right: 'signed-in',
+    proof: true,
     withoutFactor: 'enrolment',
     body: z.object({ name: typedText(100).min(1), credential: registration }),
     status: 201,
@@ -112,6 +114,7 @@ export const passkeyOperations = {
   remove: {
     ...{ method: 'DELETE', path: '/me/passkeys/:id', tag, summary: 'Remove a passkey' },
     right: 'signed-in',
+    proof: true,
     params: byId,
     status: 204,
     answer: nothing,

@@ -35,8 +35,11 @@ test('only the description and sign-in are answered to anybody', () => {
     operations.filter(({ right }) => right === 'open').map(({ path }) => path),
     [
       '/openapi.json',
+      '/sign-in/openid',
+      '/sign-in/openid/return',
       '/sign-in/passkey/options',
       '/sign-in/passkey',
+      '/sign-in',
       '/sign-in',
       '/sign-in/totp',
       '/sign-in/code/look',

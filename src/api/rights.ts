@@ -66,6 +66,20 @@ export type Right = keyof typeof table;
 
 export const allRights = Object.keys(table) as readonly Right[];
 
+/** Whoever does something by these gives away the domain, or access to it, or covers his tracks. */
+const rightsToProve: readonly NeededRight[] = [
+  'hosts.invite',
+  'keys.write',
+  'releases.trust',
+  'audit.write',
+  'access.write',
+];
+
+/** Whether a session has to have proved of late who is there. */
+export function asksProof(operation: { readonly right: NeededRight; readonly proof?: boolean }): boolean {
+  return operation.proof ?? rightsToProve.includes(operation.right);
+}
+
 /** What an operation takes: a right, any administrator, or nothing at all. */
 export type NeededRight = Right | 'signed-in' | 'open';
 

@@ -133,6 +133,7 @@ export const signInOperations = {
     },
     takesPassword: true,
     right: 'signed-in',
+    proof: true,
     withoutFactor: 'enrolment',
     /** The secret to type, and the same as an address, for a QR code. */
     answer: z.object({ secret: z.string(), uri: z.string() }),
@@ -153,6 +154,7 @@ export const signInOperations = {
   removeTotp: {
     ...{ method: 'DELETE', path: '/me/totp', tag, summary: 'Ask for no codes of an authenticator any more' },
     right: 'signed-in',
+    proof: true,
     status: 204,
     answer: nothing,
   },
@@ -160,6 +162,7 @@ export const signInOperations = {
     ...{ method: 'POST', path: '/me/recovery-codes', tag, summary: 'Make new recovery codes; those before end' },
     takesPassword: true,
     right: 'signed-in',
+    proof: true,
     answer: recoveryCodes,
   },
   listSessions: {

@@ -61,6 +61,7 @@ export const upgradeOperations = {
   start: {
     right: 'upgrade.write',
     furtherRight: 'releases.trust',
+    proof: true,
     ...{ method: 'POST', path: '/upgrade/start', tag, summary: 'Start the upgrade' },
     body: startBody,
     answer: upgradeReport,

@@ -5,10 +5,12 @@ import { notFound } from '../../base/not-found.ts';
 import { serve } from '../../rest/serve.ts';
 import { type Actor, actorOf, signedInActor } from '../actor.ts';
 import { namesOfGroups } from '../group-names.ts';
+import { assertNotAboveRole } from '../roles.ts';
 import type { SignInDesk } from '../sign-in/desk.ts';
 import { checkPassword } from '../sign-in/password-sign-in.ts';
+import { assertProven } from '../sign-in/proof.ts';
 import { useCodeOf } from '../sign-in/second-factor.ts';
-import { endSession, listSessions, noteProof } from '../sign-in/sessions.ts';
+import { endSession, listSessions, noteProof, ownerOfSession } from '../sign-in/sessions.ts';
 import { readOwnDetails } from '../sign-in/signing-in.ts';
 import { notingFailure, takeTryOf, tryingCodes } from '../sign-in/tries.ts';
 import { giveTryBack } from '../sign-in/try-limits.ts';
@@ -55,8 +57,14 @@ export function sessionRoutes(desk: SignInDesk): FastifyPluginAsync {
 
     serve(app, signInOperations.endSession, async (request) => {
       const { id } = request.params;
+      const actor = actorOf(request);
       await desk.write(async (tx) => {
-        const ended = await endSession(tx, id, onlyOwn(actorOf(request), 'access.write'));
+        const owner = await ownerOfSession(tx, id);
+        if (owner !== undefined && owner.id !== actor.id && actor.rights.has('access.write')) {
+          assertProven(actor);
+          await assertNotAboveRole(tx, actor, owner.role);
+        }
+        const ended = await endSession(tx, id, onlyOwn(actor, 'access.write'));
         if (!ended) throw notFound('open session', id);
       });
     });

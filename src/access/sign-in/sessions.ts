@@ -127,6 +127,12 @@ export async function listSessions(q: Queryable, of: string | null): Promise<Lis
      order by s.created_at desc, s.id`;
 }
 
+export async function ownerOfSession(q: Queryable, id: string): Promise<{ id: string; role: string } | undefined> {
+  const [row] = await q<{ id: string; role: string }[]>`
+    select a.id, a.role from administrator_session s join administrator a on a.id = s.administrator_id where s.id = ${id}`;
+  return row;
+}
+
 /** @param of an administrator's; null for anybody's */
 export async function endSession(q: Queryable, sessionId: string, of: string | null): Promise<boolean> {
   const { count } = await q`

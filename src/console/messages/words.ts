@@ -50,7 +50,7 @@ export const words = {
 
 /** What a form says when the service asks once more who sits there. */
 export const proofWords = {
-  why: '**Confirm that it is you.** This gives access, and you last proved who you are more than 15 minutes ago.',
+  why: '**Confirm that it is you.** This gives or takes access, and you last proved who you are more than 15 minutes ago.',
   password: 'Your password',
   byPasskey: 'Use a passkey instead',
   byProvider: 'Confirm at your identity provider',

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { FastifyPluginAsync } from 'fastify';
 import { type Actor, actorOf } from '../../access/actor.ts';
 import { assertRight } from '../../access/guard.ts';
+import { assertProven } from '../../access/sign-in/proof.ts';
 import { startBody, upgradeOperations } from '../../api/upgrade.ts';
 import { mostSentAgain, upgradeEffectOperations } from '../../api/upgrade-effects.ts';
 import { type PlanOptions, planOptionsSchema } from '../../api/upgrade-options.ts';
@@ -190,20 +191,25 @@ async function expectationsOf(
   return expected === undefined ? {} : { expected };
 }
 
-/** Whose release is accepted runs its programs in the domain. @throws BrambleError ERR_RIGHT_MISSING */
+/** Whose release is accepted runs its programs in the domain. @throws BrambleError ERR_RIGHT_MISSING, ERR_PROOF_NEEDED */
 function assertMayAccept(actor: Actor, { acceptSigner, acceptUnsigned }: Target): void {
-  if ((acceptSigner ?? acceptUnsigned) !== undefined) assertRight(actor, 'releases.trust');
+  if ((acceptSigner ?? acceptUnsigned) !== undefined) assertTrusting(actor);
 }
 
 /**
  * So does whose release nobody has vouched for yet, whether or not he names it.
- * @throws BrambleError ERR_RIGHT_MISSING
+ * @throws BrambleError ERR_RIGHT_MISSING, ERR_PROOF_NEEDED
  */
 function assertMayTrust(actor: Actor, { kind }: Judgement): void {
-  if (kind === 'unsigned' || kind === 'first') assertRight(actor, 'releases.trust');
+  if (kind === 'unsigned' || kind === 'first') assertTrusting(actor);
 }
 
-/** @throws BrambleError ERR_RELEASE_SIGNER, ERR_RIGHT_MISSING */
+function assertTrusting(actor: Actor): void {
+  assertRight(actor, 'releases.trust');
+  assertProven(actor);
+}
+
+/** @throws BrambleError ERR_RELEASE_SIGNER, ERR_RIGHT_MISSING, ERR_PROOF_NEEDED */
 async function trustFor(tx: Transaction, actor: Actor, release: JudgedRelease, accepted: Acceptance): Promise<void> {
   assertMayTrust(actor, await trustRelease(tx, release, accepted));
 }

@@ -17,7 +17,6 @@ import {
 } from '../../../access/openid/provider-store.ts';
 import type { Rules } from '../../../access/openid/rules.ts';
 import { openClientSecret } from '../../../access/openid/sealed-client-secret.ts';
-import { assertProven } from '../../../access/sign-in/proof.ts';
 import { type NewProvider, openidProviderOperations } from '../../../api/openid-providers.ts';
 import { isBrambleError } from '../../../base/errors.ts';
 import { notFound } from '../../../base/not-found.ts';
@@ -38,7 +37,6 @@ export function openidProviderRoutes(context: AdministrationContext, client: Pro
     serve(app, openidProviderOperations.add, async (request) => {
       const actor = actorOf(request);
       const { body } = request;
-      assertProven(actor);
       return await write(context, async (tx) => {
         const rules = await givenRules(tx, actor, body.rules);
         await insertProvider(tx, masterKeys, { ...body, rules, createdBy: actor.name });
@@ -60,7 +58,10 @@ export function openidProviderRoutes(context: AdministrationContext, client: Pro
     });
 
     serve(app, openidProviderOperations.remove, async (request) => {
-      await changed(context, request, 'removed', async (tx, { name }) => await removeProvider(tx, name));
+      await changed(context, request, 'removed', async (tx, { name, rules }, actor) => {
+        await assertMayGiveAll(tx, actor, rules);
+        await removeProvider(tx, name);
+      });
     });
 
     serve(app, openidProviderOperations.test, async (request) => {
@@ -102,7 +103,6 @@ async function changed<Result>(
 ): Promise<Result> {
   const actor = actorOf(request);
   const { name } = request.params;
-  assertProven(actor);
   return await write(context, async (tx) => {
     await refuseStale(tx, request, { table: 'openid_provider', key: name });
     // Before its sessions, as a sign-in does.

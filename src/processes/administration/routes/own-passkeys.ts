@@ -11,7 +11,6 @@ import {
   takeCeremony,
   userHandleOf,
 } from '../../../access/sign-in/passkey-ceremony.ts';
-import { assertProven } from '../../../access/sign-in/proof.ts';
 import { removeOwnFactor } from '../../../access/sign-in/second-factor-rule.ts';
 import { noteSecondFactor } from '../../../access/sign-in/sessions.ts';
 import { readOwnDetails } from '../../../access/sign-in/signing-in.ts';
@@ -32,7 +31,6 @@ export function ownPasskeyRoutes(desk: SignInDesk): FastifyPluginAsync {
 
     serve(app, passkeyOperations.addOptions, async (request, reply) => {
       const actor = signedInActor(request);
-      assertProven(actor);
       await assertSignsInHere(desk.db, actor.name);
       const { challenge, rpId } = await beginCeremony(desk, request, reply, 'new-passkey', actor.id);
       const own = await readOwnDetails(desk.db, actor.id);
@@ -53,7 +51,6 @@ export function ownPasskeyRoutes(desk: SignInDesk): FastifyPluginAsync {
 
     serve(app, passkeyOperations.add, async (request, reply) => {
       const actor = signedInActor(request);
-      assertProven(actor);
       const ceremony = await takeCeremony(desk, request, 'new-passkey');
       const { name, credential } = request.body;
       const read = readRegistration(credential, ceremony);
@@ -73,7 +70,6 @@ export function ownPasskeyRoutes(desk: SignInDesk): FastifyPluginAsync {
 
     serve(app, passkeyOperations.remove, async (request) => {
       const actor = signedInActor(request);
-      assertProven(actor);
       const { id } = request.params;
       const remove = async (tx: Transaction) => {
         if (!(await removePasskey(tx, id, actor.id))) throw notFound('passkey', id);

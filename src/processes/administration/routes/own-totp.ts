@@ -4,7 +4,6 @@ import { signedInActor } from '../../../access/actor.ts';
 import { holdOwnAccess } from '../../../access/administrators.ts';
 import { assertSignsInHere } from '../../../access/openid/identities.ts';
 import type { SignInDesk } from '../../../access/sign-in/desk.ts';
-import { assertProven } from '../../../access/sign-in/proof.ts';
 import { makeRecoveryCodes, removeRecoveryCodes } from '../../../access/sign-in/recovery-codes.ts';
 import { removeOwnFactor } from '../../../access/sign-in/second-factor-rule.ts';
 import { endSessionsOf, noteSecondFactor } from '../../../access/sign-in/sessions.ts';
@@ -21,7 +20,6 @@ export function ownTotpRoutes(desk: SignInDesk): FastifyPluginAsync {
   return async (app) => {
     serve(app, signInOperations.beginTotp, async (request) => {
       const actor = signedInActor(request);
-      assertProven(actor);
       await assertSignsInHere(desk.db, actor.name);
       const { name: domain } = await readDomain(desk.db);
       const keys = await desk.masterKeys();
@@ -58,7 +56,6 @@ export function ownTotpRoutes(desk: SignInDesk): FastifyPluginAsync {
 
     serve(app, signInOperations.removeTotp, async (request) => {
       const actor = signedInActor(request);
-      assertProven(actor);
       await desk.write(
         async (tx) =>
           await removeOwnFactor(tx, actor.id, async () => {
@@ -70,7 +67,6 @@ export function ownTotpRoutes(desk: SignInDesk): FastifyPluginAsync {
 
     serve(app, signInOperations.renewRecoveryCodes, async (request) => {
       const actor = signedInActor(request);
-      assertProven(actor);
       const own = await readOwnDetails(desk.db, actor.id);
       if (own?.asksTotp !== true) {
         throw new BrambleError('ERR_CONFLICT', 'Recovery codes stand in for an authenticator, and none is asked for.');

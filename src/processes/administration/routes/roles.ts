@@ -1,9 +1,8 @@
 /** Roles: listed, and those of the domain's own made, changed and removed. */
 import type { FastifyPluginAsync } from 'fastify';
-import { type Actor, actorOf } from '../../../access/actor.ts';
-import { assertMayGive, changeRole, createRole, listCustomRoles, removeRole } from '../../../access/roles.ts';
-import { assertProven } from '../../../access/sign-in/proof.ts';
-import { allRights, canBeLimited, predefinedRoleNames, purposeOf, type Right, rightsOf } from '../../../api/rights.ts';
+import { actorOf } from '../../../access/actor.ts';
+import { assertMayGive, changeRole, createRole, holdRole, listCustomRoles, removeRole } from '../../../access/roles.ts';
+import { allRights, canBeLimited, predefinedRoleNames, purposeOf, rightsOf } from '../../../api/rights.ts';
 import { roleOperations } from '../../../api/roles.ts';
 import { serve } from '../../../rest/serve.ts';
 import { type AdministrationContext, write } from '../context.ts';
@@ -22,26 +21,27 @@ export function roleRoutes(context: AdministrationContext): FastifyPluginAsync {
     });
 
     serve(app, roleOperations.create, async (request) => {
-      mayGive(request, request.body.rights);
+      assertMayGive(actorOf(request), request.body.rights);
       return await write(context, async (tx) => ({ ...(await createRole(tx, request.body)), predefined: false }));
     });
 
     serve(app, roleOperations.change, async (request) => {
       const { name } = request.params;
       const { rights } = request.body;
-      mayGive(request, rights);
-      return await write(context, async (tx) => ({ ...(await changeRole(tx, name, rights)), predefined: false }));
+      const actor = actorOf(request);
+      assertMayGive(actor, rights);
+      return await write(context, async (tx) => {
+        assertMayGive(actor, await holdRole(tx, name, true));
+        return { ...(await changeRole(tx, name, rights)), predefined: false };
+      });
     });
 
-    serve(app, roleOperations.remove, async ({ params: { name } }) => {
-      await write(context, async (tx) => await removeRole(tx, name));
+    serve(app, roleOperations.remove, async (request) => {
+      const { name } = request.params;
+      await write(context, async (tx) => {
+        assertMayGive(actorOf(request), await holdRole(tx, name, true));
+        await removeRole(tx, name);
+      });
     });
   };
-}
-
-/** @throws BrambleError ERR_PROOF_NEEDED, ERR_RIGHT_MISSING */
-function mayGive(request: { actor: Actor | null }, rights: readonly Right[]): void {
-  const actor = actorOf(request);
-  assertProven(actor);
-  assertMayGive(actor, rights);
 }

@@ -1,10 +1,15 @@
 /** Tokens: created, listed and revoked. A token itself is answered once; the database keeps its digest. */
 import type { FastifyPluginAsync } from 'fastify';
-import { actorOf } from '../../../access/actor.ts';
+import { type Actor, actorOf } from '../../../access/actor.ts';
 import { createToken, listTokens, revokeToken } from '../../../access/administrator-tokens.ts';
-import { createApiToken, isApiTokenName, listApiTokens, revokeApiToken } from '../../../access/api-tokens.ts';
-import { assertMayGive, holdRole } from '../../../access/roles.ts';
-import { assertProven } from '../../../access/sign-in/proof.ts';
+import {
+  createApiToken,
+  isApiTokenName,
+  listApiTokens,
+  revokeApiToken,
+  roleOfApiToken,
+} from '../../../access/api-tokens.ts';
+import { assertMayGive, assertNotAboveRole, holdRole } from '../../../access/roles.ts';
 import { findGroup, listGroups } from '../../../accounts/groups.ts';
 import type { AnswerOf } from '../../../api/operation.ts';
 import { allRights } from '../../../api/rights.ts';
@@ -23,7 +28,6 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsync 
     serve(app, tokenOperations.create, async (request) => {
       const { name, role, groups, expiresAt = null } = request.body;
       const actor = actorOf(request);
-      assertProven(actor);
       const token = await write(context, async (tx) => {
         assertMayGive(actor, role === undefined ? allRights : await holdRole(tx, role));
         const created =
@@ -54,7 +58,7 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsync 
 
     serve(app, tokenOperations.revoke, async (request) => {
       await write(context, async (tx) => {
-        const outcome = await revokeEither(tx, request.params.name);
+        const outcome = await revokeEither(tx, actorOf(request), request.params.name);
         if (outcome === 'not-found') throw notFound('token', request.params.name);
         if (outcome === 'last') {
           throw new BrambleError(
@@ -98,9 +102,15 @@ async function createLegacyToken(tx: Transaction, name: string): Promise<string>
   return (await isApiTokenName(tx, name)) ? 'name-taken' : await createToken(tx, name);
 }
 
-/** An earlier release, to which the domain went back, may have given a name that it could not know to be taken: both end. */
-async function revokeEither(tx: Transaction, name: string): Promise<'revoked' | 'not-found' | 'last'> {
+/**
+ * An earlier release, to which the domain went back, may have given a name that it could not know to be taken: both end.
+ * @throws BrambleError ERR_RIGHT_MISSING for one that may do more than who revokes it
+ */
+async function revokeEither(tx: Transaction, actor: Actor, name: string): Promise<'revoked' | 'not-found' | 'last'> {
+  const role = await roleOfApiToken(tx, name);
+  if (role !== undefined) await assertNotAboveRole(tx, actor, role);
   const limited = await revokeApiToken(tx, name);
   const legacy = await revokeToken(tx, name);
+  if (legacy !== 'not-found') assertMayGive(actor, allRights);
   return legacy === 'not-found' ? limited : legacy;
 }
