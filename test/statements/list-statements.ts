@@ -67,7 +67,7 @@ export const listStatements: readonly HotStatement[] = [
   },
   {
     name: 'lists: devices of accounts',
-    of: [deviceList.listDevices, deviceList.findDevice],
+    of: [deviceList.listDevices, deviceList.findDevice, deviceList.lockedDevice],
     maxRows: fewAccounts,
     before: insertGroups,
     run: async (q, { here, accountIds, deviceIds }) => {
@@ -77,7 +77,7 @@ export const listStatements: readonly HotStatement[] = [
         ...Object.values(groups).flatMap((group) => [{ groupId: group }, { within: [group] }]),
       ];
       for (const accounts of choices) await deviceList.listDevices(q, { sort: 'id', limit, accounts });
-      await deviceList.findDevice(q, deviceIds[0] ?? '');
+      await deviceList.lockedDevice(q, deviceIds[0] as DeviceId);
     },
   },
   {
