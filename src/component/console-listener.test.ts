@@ -98,7 +98,7 @@ test('an address that is taken is told once, and served when it is free', async 
     ({ names }, certificate) =>
       createConsoleServer({ app, folders: async function* () {}, names, certificate, servedBy: 'administration' }),
     ending.signal,
-    (reason) => told.push(reason),
+    { tell: (reason) => told.push(reason), afterMs: 1 },
   );
   await until('it is told', 30_000, () => told.length > 0);
   assert.match(told[0] ?? '', /EADDRINUSE/);

@@ -29,28 +29,36 @@ interface ConsoleServer {
 }
 
 const retryMs = 2000;
-/** For so long the supervisor may take to hand the socket over. */
-const lateMs = 10_000;
+/** Longer than it takes until who had the address before lets it go, or the supervisor hands the socket over. */
+const patienceMs = 10_000;
 
-/**
- * Accepts until the signal is aborted, and then ends what is open. What fails is logged once and tried again.
- * @param tell called once if it cannot be reached, with the reason
- */
+/** Who is told, once, if it cannot be reached for a while. */
+interface Unserved {
+  tell(reason: string): void;
+  /** Default 10 s. */
+  afterMs?: number;
+}
+
+/** Accepts until the signal is aborted, and then ends what is open. What fails is logged once and tried again. */
 export async function serveConsole(
   context: Pick<ComponentContext<unknown>, 'environment' | 'log' | 'sockets'>,
   createServer: (settings: ConsoleSettings, certificate: ConsoleCertificate | null) => ConsoleServer,
   signal: AbortSignal,
-  tell: (reason: string) => void = () => undefined,
+  { tell, afterMs = patienceMs }: Unserved = { tell: () => undefined },
 ): Promise<void> {
   const { environment, log, sockets } = context;
   // Made without a home of its own, as in a trial.
   if ((await readPresent(join(environment.home, 'config.json'))) === null) return;
-  let isTold = false;
+  const tellAt = performance.now() + afterMs;
+  const done = { logged: false, told: false };
+  const unserved = (reason: string): void => {
+    if (!done.told && !signal.aborted) tell(reason);
+    done.told = true;
+  };
   const failed = (reason: string): void => {
-    if (isTold || signal.aborted) return;
-    isTold = true;
-    log.warn({ error: reason }, 'the console is not served; will retry');
-    tell(reason);
+    if (!done.logged && !signal.aborted) log.warn({ error: reason }, 'the console is not served; will retry');
+    done.logged = true;
+    if (performance.now() >= tellAt) unserved(reason);
   };
   while (!signal.aborted) {
     try {
@@ -59,7 +67,7 @@ export async function serveConsole(
       const certificate = await read();
       const { listen: host, port } = settings;
       const slow = `the supervisor has no socket for it yet; perhaps port ${port} on ${host} is taken`;
-      const late = setTimeout(failed, lateMs, slow).unref();
+      const late = setTimeout(unserved, afterMs, slow).unref();
       const place = await sockets.take('console', { host, port }, signal).finally(() => clearTimeout(late));
       if (place === null) return;
       const served = createServer(settings, certificate);

@@ -84,7 +84,7 @@ export async function runAdministration(): Promise<void> {
     work: async (context) => {
       const [ring, app] = [await ringOf(context), await appOf(context)];
       const server = consoleServer(context, app);
-      const console = serveConsole(context, server, context.stopping, tellUnserved(context));
+      const console = serveConsole(context, server, context.stopping, { tell: tellUnserved(context) });
       const work = await workUntilStopped(context, ring, names);
       return { ...work, drain: async () => void (await Promise.all([console, work.drain()])) };
     },
