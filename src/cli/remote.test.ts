@@ -1,7 +1,8 @@
 /** `bramble` from another computer: over TLS, with an authority of the domain's own, and domains known by name. */
 import assert from 'node:assert/strict';
 import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
+import { Agent, request } from 'node:https';
+import { type AddressInfo, connect as connectPlain } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -10,6 +11,7 @@ import { type ConnectionOptions, connect } from 'node:tls';
 import { startAdministration } from '../processes/administration/administration-fixture.ts';
 import { createConsoleServer } from '../rest/console-server.ts';
 import { createLoopbackCertificate } from '../simulator/loopback-certificate.ts';
+import { until } from '../testing/condition.ts';
 import { runBramble } from './command-line-fixture.ts';
 import { exitCode } from './exit-codes.ts';
 
@@ -115,4 +117,30 @@ test('a token is kept for encrypted addresses and this host alone, and not in a 
   await chmod(file, 0o640);
   const open = await bramble(['profile', 'list']);
   assert.match(open.errors, /others can read or write it/);
+});
+
+test('a connection on which an administrator asked is closed for no stranger', async () => {
+  const agent = new Agent({ keepAlive: true, ca: caPem });
+  const headers = { authorization: `Bearer ${admin.token}` };
+  const ask = async () =>
+    await new Promise<[number | undefined, boolean]>((resolve, reject) => {
+      const asked = request(`${url}/api/v1/me`, { agent, headers }, (answer) => {
+        answer.resume().once('end', () => resolve([answer.statusCode, asked.reusedSocket]));
+      });
+      asked.once('error', reject).end();
+    });
+  assert.deepEqual(await ask(), [200, false]);
+  // More than there may be, and of no address more than of his.
+  const { port } = new URL(url);
+  const strangers = Array.from({ length: 600 }, (_, number) =>
+    connectPlain({ port: Number(port), host: '127.0.0.1', localAddress: `127.1.${number >> 8}.${number & 255}` }),
+  );
+  for (const socket of strangers) socket.on('error', () => undefined).resume();
+  try {
+    await until('strangers lose theirs', 30_000, () => strangers.filter(({ closed }) => closed).length >= 89);
+    assert.deepEqual(await ask(), [200, true]);
+  } finally {
+    for (const socket of strangers) socket.destroy();
+    agent.destroy();
+  }
 });
