@@ -5,9 +5,8 @@ create table idempotency_key (
   key        text not null,
   step       integer not null,                   -- of the transactions of one request: 1, 2, …
   operation  text not null,
-  request    bytea not null,                     -- SHA-256 of what was asked
   release    text not null,                      -- whose program reads the answer
-  answer     bytea,                              -- sealed: it may have a secret that is shown once
+  answer     bytea,                              -- sealed: a digest of what was asked, then what is answered
   key_id     text,
   created_at timestamptz not null default now(),
   primary key (actor, key, step)

@@ -2,8 +2,9 @@
  * A change that may be sent again: with an idempotency key, the same request of the same administrator is carried out once,
  * and answered the same for a day.
  *
- * Invariant: the key is written in the transaction of the change, so there is none without the other. Two services that get
- * the same request at once meet in the key's row: the second waits, and then answers what the first did.
+ * Invariants: the key is written in the transaction of the change, so there is none without the other. Two services that get
+ * the same request at once meet in the key's row: the second waits, and then answers what the first did. What was asked is
+ * kept in no form that the master key does not seal: it may be a password that can be guessed from a digest.
  */
 import { createHash } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
@@ -27,7 +28,7 @@ export interface KeyedRequest {
   readonly actor: string;
   readonly key: string;
   readonly operation: string;
-  /** SHA-256 of what was asked. */
+  /** SHA-256 of what was asked, for as long as the request is in memory. */
   readonly digest: Buffer;
 }
 
@@ -74,7 +75,7 @@ export async function once<Result>(
   const earlier = (await findDone(tx, own)) ?? (await claim());
   if (earlier !== undefined) return told(keeper, placeOf(own), earlier, digest) as Result;
   const result = await work();
-  const { ciphertext, keyId } = sealValue(keeper.masterKeys, placeOf(own), serialize(result));
+  const { ciphertext, keyId } = sealValue(keeper.masterKeys, placeOf(own), Buffer.concat([digest, serialize(result)]));
   await tx`
     update idempotency_key set answer = ${ciphertext}, key_id = ${keyId}
      where actor = ${actor} and key = ${key} and step = ${step}`;
@@ -83,11 +84,10 @@ export async function once<Result>(
   /** Waits for whoever is at it. */
   async function claim(): Promise<Done | undefined> {
     const { count } = await tx`
-      insert into idempotency_key as k (actor, key, step, operation, request, release)
-      values (${actor}, ${key}, ${step}, ${operation}, ${digest}, ${keeper.release})
+      insert into idempotency_key as k (actor, key, step, operation, release)
+      values (${actor}, ${key}, ${step}, ${operation}, ${keeper.release})
       on conflict (actor, key, step) do update
-         set operation = excluded.operation, request = excluded.request, release = excluded.release,
-             answer = null, key_id = null, created_at = now()
+         set operation = excluded.operation, release = excluded.release, answer = null, key_id = null, created_at = now()
        where ${isOver(tx, tx`k.created_at`)}`;
     return count === 1 ? undefined : await findDone(tx, own);
   }
@@ -99,36 +99,46 @@ function isOver(q: Queryable, createdAt = q`created_at`) {
 
 interface Done {
   readonly operation: string;
-  readonly request: Buffer;
   readonly release: string;
-  readonly answer: Buffer;
-  readonly keyId: string;
+  /** Null only within the transaction that claimed the key: of any other it is seen with its answer, or not at all. */
+  readonly answer: Buffer | null;
+  readonly keyId: string | null;
 }
 
 async function findDone(tx: Transaction, { actor, key, step }: AnswerKey): Promise<Done | undefined> {
   const [row] = await tx<Done[]>`
-    select operation, request, release, answer, key_id as "keyId" from idempotency_key
+    select operation, release, answer, key_id as "keyId" from idempotency_key
      where actor = ${actor} and key = ${key} and step = ${step} and not ${isOver(tx)}`;
   return row;
 }
 
 function told(keeper: KeyKeeper, place: string, done: Done, digest: Buffer): unknown {
-  if (!done.request.equals(digest)) {
+  const kept = opened(keeper, place, done);
+  if (kept !== undefined && !kept.subarray(0, digest.length).equals(digest)) {
     throw new BrambleError(
       'ERR_IDEMPOTENCY_KEY',
       `This idempotency key was used for another request (${done.operation}). Nothing was changed: make a key for each request.`,
     );
   }
   try {
-    if (done.release === keeper.release)
-      return deserialize(openValue(keeper.masterKeys, place, done.answer, done.keyId));
+    if (kept !== undefined && done.release === keeper.release) return deserialize(kept.subarray(digest.length));
   } catch {
     // Said below.
   }
   throw new BrambleError(
     'ERR_CONFLICT',
-    `This request was carried out before, by release ${done.release}, and its answer cannot be repeated. Look at what it made.`,
+    `${kept === undefined ? 'A request with this idempotency key' : 'This request'} was carried out before, by release ${done.release} ` +
+      `(${done.operation}), and its answer cannot be repeated. Look at what it made.`,
   );
+}
+
+/** The digest of what was asked, then what was answered; undefined where this service cannot tell. */
+function opened({ masterKeys }: KeyKeeper, place: string, { answer, keyId }: Done): Buffer | undefined {
+  try {
+    return answer === null || keyId === null ? undefined : openValue(masterKeys, place, answer, keyId);
+  } catch {
+    return undefined;
+  }
 }
 
 /** @returns how many were removed */

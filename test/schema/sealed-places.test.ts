@@ -43,7 +43,6 @@ const plain: Readonly<Record<string, string>> = {
   'device_user.push_token': 'of the push service',
   'host.public_key': 'public',
   'host_invitation.answer': 'encrypted to the host',
-  'idempotency_key.request': 'a digest',
   'release_file.contents': 'public',
   'sign_in_challenge.browser': 'of a cookie',
   'sign_in_code.digest': 'of a code',

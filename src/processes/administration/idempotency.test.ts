@@ -1,7 +1,9 @@
 /** A change that is sent again with its idempotency key is carried out once, and answered the same. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
+import { untilOneWaits } from '../../database/waiting-fixture.ts';
 import { jsonCaller } from '../../rest/json-call-fixture.ts';
 import { startAdministration } from './administration-fixture.ts';
 import { administrationServer } from './administration-server.ts';
@@ -43,6 +45,45 @@ test('two services that get one request at once do it once, and both answer', as
   assert.equal(new Set(answers.map((answer) => JSON.stringify(answer.body))).size, 1);
 });
 
+test('of two different requests with one key at once one is carried out, and the other refused', async () => {
+  const other = await anotherService();
+  const answers = await Promise.all([
+    admin.call('POST', '/accounts', { name: 'this' }, keyed('contested')),
+    other('POST', '/accounts', { name: 'that' }, keyed('contested')),
+  ]);
+  assert.deepEqual(answers.map(({ status }) => status).toSorted(), [201, 422]);
+  assert.equal((await admin.db`select from account where name in ('this', 'that')`).length, 1);
+});
+
+test('a key that is claimed, and has no answer yet, is waited for', async () => {
+  const [actor] = await admin.db<{ id: string }[]>`select actor as id from idempotency_key limit 1`;
+  assert.ok(actor);
+  const claimed = Promise.withResolvers<void>();
+  const given = Promise.withResolvers<void>();
+  const holder = admin.db.begin(async (tx) => {
+    await tx`
+      insert into idempotency_key (actor, key, step, operation, release)
+      values (${actor.id}, 'claimed', 1, 'POST /accounts', 'x')`;
+    claimed.resolve();
+    await given.promise;
+    throw new Error('given up');
+  });
+  await claimed.promise;
+  const sent = admin.call('POST', '/accounts', { name: 'patient' }, keyed('claimed'));
+  assert.ok(await untilOneWaits(admin.db));
+  given.resolve();
+  await assert.rejects(holder, /given up/);
+  assert.equal((await sent).status, 201);
+});
+
+test('what was asked is in no column', async () => {
+  const asked = JSON.stringify(['POST', '/api/v1/accounts', null, { name: 'guessed' }]);
+  assert.equal((await admin.call('POST', '/accounts', { name: 'guessed' }, keyed('guessed'))).status, 201);
+  const [row] = await admin.db<{ text: string }[]>`select k::text as text from idempotency_key k where key = 'guessed'`;
+  assert.ok(row);
+  assert.ok(!row.text.includes(createHash('sha256').update(asked).digest('hex')));
+});
+
 test('a key for another request is refused, and changes nothing', async () => {
   assert.equal((await admin.call('POST', '/groups', { name: 'crew', rank: 4 }, keyed('crew'))).status, 201);
   for (const [method, path, body] of [
@@ -82,7 +123,16 @@ test('the same request is told that it was done where its answer cannot be read'
   await admin.db`update idempotency_key set release = '1.4.9' where key = 'kept'`;
   const answer = await send(admin.call);
   assert.equal(codeOf(answer), 'ERR_CONFLICT');
-  assert.match((answer.body as { message: string }).message, /was carried out before, by release 1\.4\.9/);
+  assert.match(
+    (answer.body as { message: string }).message,
+    /^This request was carried out before, by release 1\.4\.9/,
+  );
+  const another = await admin.call('POST', '/accounts', { name: 'not-kept' }, keyed('kept'));
+  assert.equal(codeOf(another), 'ERR_IDEMPOTENCY_KEY');
+  await admin.db`update idempotency_key set answer = null, key_id = null where key = 'kept'`;
+  const unknown = await send(admin.call);
+  assert.equal(codeOf(unknown), 'ERR_CONFLICT');
+  assert.match((unknown.body as { message: string }).message, /^A request with this idempotency key was carried out/);
 });
 
 test('a key that is none is refused, and so is one with a stream; a question needs none', async () => {
