@@ -6,13 +6,14 @@
  * leave many, a walk along the list's own index soon finds enough that fit.
  */
 import type { Queryable, SqlFragment } from '../database/connection.ts';
+import { isAccountWithin, membersOf, type Within } from './account-scope.ts';
 
 export interface AccountConditions {
   readonly accountId?: string | undefined;
   readonly instanceId?: string | undefined;
   readonly groupId?: string | undefined;
   /** Ids of groups, one of which an account has to be in; null for no such limit, and nothing at all for none of them. */
-  readonly within?: readonly string[] | null | undefined;
+  readonly within?: Within | undefined;
 }
 
 type Fits = (q: Queryable, accountId: SqlFragment, instanceId?: SqlFragment) => SqlFragment;
@@ -63,10 +64,6 @@ async function firstOfFew(
   return undefined;
 }
 
-/**
- * Scalar subqueries: of an `exists` the planner may make a join, which reads every account before the first row. It takes their truth
- * for as likely as not, and walks the list's index.
- */
 function conditionsOf({ accountId, instanceId, groupId, within = null }: AccountConditions): readonly Condition[] {
   return [
     ...(accountId === undefined ? [] : [isOne(accountId)]),
@@ -81,13 +78,10 @@ function isOne(id: string): Condition {
 }
 
 function isMember(groups: readonly string[]): Condition {
-  const ids = [...groups];
   return {
     // In the order of the index that has the accounts of each group side by side: else all members may be read.
-    ids: (q) => q`
-      select account_id as id from group_member where group_id = any(${ids}::uuid[]) order by group_id, account_id`,
-    fits: (q, accountId) => q`
-      (select true from group_member m where m.account_id = ${accountId} and m.group_id = any(${ids}::uuid[]) limit 1)`,
+    ids: (q) => q`${membersOf(q, groups)} order by group_id, account_id`,
+    fits: (q, accountId) => isAccountWithin(q, accountId, groups),
   };
 }
 
@@ -96,7 +90,8 @@ function isOf(instance: string): Condition {
     ids: (q) => q`select id from account where instance_id = ${instance}`,
     fits: (q, accountId, ownInstance) =>
       ownInstance === undefined
-        ? q`(select true from account f where f.id = ${accountId} and f.instance_id = ${instance})`
+        ? // A scalar subquery, as in `isAccountWithin`.
+          q`(select true from account f where f.id = ${accountId} and f.instance_id = ${instance})`
         : q`${ownInstance} = ${instance}`,
   };
 }
