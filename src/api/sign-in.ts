@@ -7,6 +7,9 @@ import { typedName, typedText } from './typed-text.ts';
 
 const tag = 'sign-in';
 
+/** In a request that a page makes while nobody is at it: it does not count as use of the session. */
+export const unattendedHeader = 'bramble-unattended';
+
 /** Passwords are taken as they are typed; what is refused of new ones is for `newPassword`. */
 const password = z.string().min(1).max(1000);
 const code = z.string().min(1).max(200);

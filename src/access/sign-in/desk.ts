@@ -2,6 +2,8 @@
  * What signing in needs of the process that serves it, and how a request with a session's cookie becomes an actor. On
  * either side of the release fence.
  */
+import { eventStream } from '../../api/event-stream.ts';
+import { unattendedHeader } from '../../api/sign-in.ts';
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
 import type { Database, Transaction } from '../../database/connection.ts';
 import type { MasterKeys } from '../../database/sealed-value.ts';
@@ -45,7 +47,7 @@ export async function actorOfCookie(desk: SignInDesk, request: Asking): Promise<
   if (found === undefined) {
     throw new BrambleError('ERR_SESSION_ENDED', 'The session has ended. Sign in again.');
   }
-  if (found.unseen) await noteUnlessFenced(desk, found.id);
+  if (found.unseen && isAttended(request)) await noteUnlessFenced(desk, found.id);
   return {
     kind: 'administrator',
     id: found.administratorId,
@@ -56,6 +58,11 @@ export async function actorOfCookie(desk: SignInDesk, request: Asking): Promise<
     provenAt: found.provenAt,
     owes: found.owes,
   };
+}
+
+/** A stream is opened, and opened again, by the page; and so is much else, as the page itself says. */
+function isAttended({ headers }: Asking): boolean {
+  return headers[unattendedHeader] === undefined && headers.accept?.includes(eventStream) !== true;
 }
 
 /** What may be read behind the fence is read, although nothing is written there. */

@@ -8,7 +8,7 @@ import type { Queryable } from '../../database/connection.ts';
 import { type OwedFactor, owedBy } from './second-factor-rule.ts';
 import { newSecret, secretDigest } from './secrets.ts';
 
-/** A session ends when nothing is asked with it for so long, and in any case after so long. */
+/** A session ends when nobody asks anything with it for so long, whatever a page asks by itself, and in any case after so long. */
 const sessionTimes = { restsMinutes: 60, lastsHours: 12 } as const;
 
 export interface NewSession {

@@ -6,8 +6,10 @@ import { useSyncExternalStore } from 'react';
 import { createAdministrationClient } from '../../api/client.ts';
 import type { AnsweredError } from '../../api/exchange.ts';
 import type { AnswerOf, Operation, RequestOf } from '../../api/operation.ts';
+import { unattendedHeader } from '../../api/sign-in.ts';
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
 import { words } from '../messages/words.ts';
+import { isAttended } from './presence.ts';
 
 type Contact =
   | { readonly state: 'unknown' | 'good' }
@@ -23,6 +25,11 @@ const client = createAdministrationClient({
     throw new BrambleError('ERR_ADMIN_UNREACHABLE', words.notAnswering);
   },
   timeoutMs: 15_000,
+  fetch: async (input, init) => {
+    const headers = new Headers(init?.headers);
+    if (!isAttended()) headers.set(unattendedHeader, 'true');
+    return await fetch(input, { ...init, headers });
+  },
 });
 
 let contact: Contact = { state: 'unknown' };

@@ -1,5 +1,6 @@
 /** Signing in at an administration service, as a browser does it. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import { removeOldSignIns } from '../../access/sign-in/old-sign-ins.ts';
 import { openBrowser } from '../../testing/browser-session.ts';
@@ -148,6 +149,36 @@ test('a session ends when it rests too long, when it is too old, and when the pa
   assert.equal((await here.call('PUT', '/me/password', { current: change.password, password })).status, 204);
 });
 
+test('what a page asks while nobody is at it, and a stream, keep no session open', { timeout: 60_000 }, async () => {
+  const seen = async (minutesAgo: number) =>
+    await admin.db`
+      update administrator_session set seen_at = now() - make_interval(mins => ${minutesAgo}) where ended_at is null`;
+  const isResting = async () =>
+    (
+      await admin.db`select from administrator_session where ended_at is null and seen_at < now() - interval '29 minutes'`
+    ).length > 0;
+  /** In a domain where there is no other session. */
+  const alone = async () => {
+    await admin.db`update administrator_session set ended_at = now() where ended_at is null`;
+    const browser = await signedIn();
+    await seen(30);
+    return browser;
+  };
+  const left = await alone();
+  assert.equal((await left.call('GET', '/me', undefined, { 'bramble-unattended': 'true' })).status, 200);
+  const cookie = [...left.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+  const stream = await fetch(`${admin.url}/api/v1/events`, { headers: { accept: 'text/event-stream', cookie } });
+  assert.equal(stream.status, 200);
+  assert.ok(await isResting());
+  await seen(61);
+  assert.match(await stream.text(), /"kind":"ended"/);
+  assert.equal((await left.call('GET', '/me')).status, 401);
+
+  const used = await alone();
+  assert.equal((await used.call('GET', '/me')).status, 200);
+  assert.ok(!(await isResting()));
+});
+
 test('a proof goes on under another secret, and the twenty-first session ends the oldest', async () => {
   const browser = await signedIn();
   const before = new Map(browser.cookies);
@@ -172,6 +203,19 @@ test('guesses are slowed where they come from; a browser that has signed in befo
   assert.deepEqual(refusal(limited), [429, 'ERR_SIGN_IN_LIMITED']);
   assert.ok(Number(limited.headers.get('retry-after')) >= 1);
   assert.equal((await known.call('POST', '/sign-in', { name: 'Ada', password })).status, 200);
+  await admin.db`delete from sign_in_try`;
+});
+
+test('a cookie that nobody gave makes no browser known', async () => {
+  const known = await signedIn();
+  const name = [...known.cookies.keys()].find((each) => each.endsWith('-browser')) ?? '';
+  const statuses = [];
+  for (let n = 0; n < 7; n++) {
+    const cookies = new Map([[name, randomBytes(32).toString('base64url')]]);
+    const guess = { name: 'Ada', password: 'wrong wrong wrong' };
+    statuses.push((await openBrowser(admin.url, cookies).call('POST', '/sign-in', guess)).status);
+  }
+  assert.deepEqual(statuses, [401, 401, 401, 401, 401, 429, 429]);
   await admin.db`delete from sign_in_try`;
 });
 
