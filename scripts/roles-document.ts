@@ -35,8 +35,9 @@ request. Nobody gives, changes, ends or removes what may do more than he.
 
 ## What each role may do
 *In groups*: the right remains to who is limited to groups. He sees these groups, the accounts in them, and their devices, commands,
-deliveries and moves; the rest is answered as if it did not exist. A batch of moves is there for him if all its accounts are, and he makes
-accounts in his groups only.
+deliveries and moves, what happened to them, and what was asked of them; the rest is answered as if it did not exist. The status counts
+these alone. A batch of moves is there for him if all its accounts are, and he makes accounts in his groups only
+([0067](adr/0067-what-the-limited-see.md)).
 
 ${row('', ...predefinedRoleNames, 'in groups')}
 ${row('---', ...predefinedRoleNames.map(() => ':-:'), ':-:')}

@@ -70,7 +70,11 @@ const tag = 'audit';
 export const auditOperations = {
   list: {
     right: 'audit.read',
+    scope: 'chosen',
     ...{ method: 'GET', path: '/audit', tag, summary: 'Who changed what, newest first' },
+    description:
+      'Who is limited to groups sees what was asked of these, of their accounts, and of the devices and commands of such accounts. His pages may ' +
+      'have fewer entries than `limit`: there are more as long as `next` is not null.',
     query: z.object({
       actor: filterText,
       operation: filterText.describe('Part of the name of the operation or of a changed table.'),
@@ -84,7 +88,7 @@ export const auditOperations = {
     answer: z.object({ entries: z.array(entry), next: z.string().nullable() }),
   },
   verify: {
-    right: 'audit.read',
+    right: 'record.read',
     ...{ method: 'GET', path: '/audit/verification', tag },
     summary: 'Verify the whole record from its beginning',
     query: z.object({
@@ -93,7 +97,7 @@ export const auditOperations = {
     answer: auditVerification,
   },
   export: {
-    right: 'audit.read',
+    right: 'record.read',
     ...{ method: 'GET', path: '/audit/export', tag },
     summary: 'All records as JSON lines that can be verified elsewhere',
     query: z.object({
@@ -104,7 +108,7 @@ export const auditOperations = {
     answer: z.unknown(),
   },
   cutPlace: {
-    right: 'audit.read',
+    right: 'record.read',
     ...{ method: 'GET', path: '/audit/cut-place', tag, summary: 'Where the audit can be cut' },
     query: z.object({ before: instant.describe('Only records sealed before; the last 30 days always stay.') }),
     answer: z.object({ place: cutPlace.nullable().describe('Null: no record is that old.') }),

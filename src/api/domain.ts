@@ -5,7 +5,7 @@ import { component } from './components.ts';
 import { eventStream, topicList } from './event-stream.ts';
 import type { Operations } from './operation.ts';
 import { next, pageQuery } from './paging.ts';
-import { instant, listLimit } from './shapes.ts';
+import { instant, listLimit, name } from './shapes.ts';
 import { supervisor } from './supervisors.ts';
 
 const instance = z.object({
@@ -46,6 +46,13 @@ const domainStatus = z.object({
     schemaVersion: z.number(),
     featureLevel: z.string(),
   }),
+  groups: z
+    .array(z.string())
+    .nullable()
+    .describe(
+      'Of who is limited to groups: their names. All counts are of the accounts in these then, and what is of the domain as a whole is empty.',
+    )
+    .default(null),
   components: z.array(component),
   supervisors: z.array(supervisor).default([]),
   instances: z.array(instance),
@@ -141,11 +148,23 @@ const event = z.object({
   subject: z.string().nullable(),
   message: z.string(),
 });
+const filterText = z.string().min(1).max(200).optional();
+/** Of the list; those of several kinds have to fit all. */
+const eventFilters = {
+  kind: filterText.describe('Such as `device-removed`.'),
+  subject: filterText.describe('An exact name or id.'),
+  account: name.optional().describe('Of the account and its devices.'),
+  device: z.uuid().optional(),
+  instance: name.optional().describe('By its name or its SRP identifier.'),
+  since: instant.optional(),
+  until: instant.optional(),
+};
 const tag = 'domain';
 
 export const domainOperations = {
   status: {
     right: 'status.read',
+    scope: 'chosen',
     ...{ method: 'GET', path: '/status', tag, summary: 'The domain at a glance' },
     answer: domainStatus,
   },
@@ -156,9 +175,11 @@ export const domainOperations = {
     description:
       'With `Accept: text/event-stream`, events are told as they happen: server-sent events whose data is JSON, with `id`, ' +
       '`topic`, `at`, and `kind`, `subject` and `message` of an event. With the header Last-Event-ID the stream goes on ' +
-      'behind that message, or says `reset` if it cannot.',
+      'behind that message, or says `reset` if it cannot. Who is limited to groups is told what speaks of their accounts and devices alone. ' +
+      'His pages of the list may have fewer events than `limit`: there are more as long as `next` is not null.',
     query: z.object({
-      ...pageQuery(['id'], listLimit(1000).default(100), '-id'),
+      ...eventFilters,
+      ...pageQuery(['at'], listLimit(1000).default(100), '-at'),
       topics: topicList.optional().describe('Of a stream, separated by commas; all that you may see by default.'),
     }),
     stream: eventStream,

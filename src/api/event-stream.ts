@@ -17,7 +17,7 @@ export const topicRights = {
   policies: 'policies.read',
   components: 'status.read',
   upgrade: 'status.read',
-  figures: 'status.read',
+  figures: 'figures.read',
 } as const satisfies Record<string, Right>;
 export type StreamTopic = keyof typeof topicRights;
 export const streamTopics = Object.keys(topicRights) as readonly StreamTopic[];

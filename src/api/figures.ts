@@ -25,7 +25,7 @@ const subjectList = z.string().max(4000);
 
 export const figureOperations = {
   show: {
-    right: 'status.read',
+    right: 'figures.read',
     ...{ method: 'GET', path: '/figures', tag: 'domain', summary: 'Figures by minute, kept for 30 days' },
     description:
       'Steps are of as many minutes as make at most 400 of them. A step without a row has no point; null is what a subject has none of. ' +

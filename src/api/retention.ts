@@ -34,7 +34,7 @@ const tag = 'domain';
 export const retentionOperations = {
   show: {
     revised: true,
-    right: 'audit.read',
+    right: 'record.read',
     ...{ method: 'GET', path: '/retention', tag, summary: 'How long the audit, events and samples are kept' },
     answer: shownRetention,
   },

@@ -21,7 +21,8 @@ export type PredefinedRole = (typeof predefinedRoleNames)[number];
  */
 const table = {
   //                       sec ent sen jun srv usr lim
-  'status.read': ['        ●   ●   ●   ●   ●   ●   ·', 'see the domain at a glance'],
+  'status.read': ['        ●   ●   ●   ●   ●   ●   ●', 'see the domain at a glance'],
+  'figures.read': ['       ●   ●   ●   ●   ●   ●   ·', 'see how the domain did over time'],
   'events.read': ['        ●   ●   ●   ●   ●   ●   ●', 'see what happened'],
   'accounts.read': ['      ●   ●   ●   ●   ·   ●   ●', 'see user accounts'],
   'accounts.write': ['     ●   ●   ●   ·   ·   ●   ●', 'create and import accounts'],
@@ -56,7 +57,11 @@ const table = {
   'upgrade.write': ['      ●   ●   ·   ·   ●   ·   ·', 'plan, start and steer an upgrade'],
   'notices.read': ['       ●   ●   ·   ·   ●   ·   ·', 'see who is told what'],
   'notices.write': ['      ●   ●   ·   ·   ●   ·   ·', 'change who is told what, and the mail server'],
-  'audit.read': ['         ●   ●   ·   ·   ·   ·   ·', 'read, verify and export the audit'],
+  'audit.read': ['         ●   ●   ·   ·   ·   ·   ●', 'read the audit'],
+  'record.read': [
+    '        ●   ●   ·   ·   ·   ·   ·',
+    'verify and export the whole audit, see how long things are kept',
+  ],
   'audit.write': ['        ●   ·   ·   ·   ·   ·   ·', 'cut the audit, change how long things are kept'],
   'access.read': ['        ●   ●   ·   ·   ·   ·   ·', 'see administrators, roles and tokens'],
   'access.write': ['       ●   ·   ·   ·   ·   ·   ·', 'make and end administrators, roles and tokens'],

@@ -24,7 +24,7 @@ export interface PageAsked<Name extends string> {
   readonly limit: number;
 }
 
-interface Page {
+export interface Page {
   /** Rows behind the page before; all on the first. */
   readonly condition: SqlFragment;
   /** For `order by`; made anew for each use. */
@@ -33,8 +33,10 @@ interface Page {
   readonly most: number;
   /** A row's own keys; select them as `keys`. */
   readonly keys: SqlFragment;
+  /** @param end the keys of the last row that was looked at, where the look ended before all were */
   readonly cut: <Row extends Keyed>(
     rows: readonly Row[],
+    end?: Key[] | null,
   ) => { readonly rows: readonly Row[]; readonly next: string | null };
 }
 
@@ -76,9 +78,9 @@ export function pageOf<Name extends string>(
       q,
       columns.map((column) => shown(q, column)),
     )})`,
-    cut: (rows) => {
-      const last = rows.length > limit ? rows[limit - 1] : undefined;
-      return { rows: rows.slice(0, limit), next: last === undefined ? null : cursorOf(order, last.keys) };
+    cut: (rows, end = null) => {
+      const last = rows.length > limit ? rows[limit - 1]?.keys : end;
+      return { rows: rows.slice(0, limit), next: last == null ? null : cursorOf(order, last) };
     },
   };
 }

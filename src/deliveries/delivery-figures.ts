@@ -1,4 +1,5 @@
 /** How many deliveries are open, silent and held back, for people. */
+import { isAccountWithin, type Within } from '../accounts/account-scope.ts';
 import type { Queryable } from '../database/connection.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 import { readBudget } from './budget.ts';
@@ -11,8 +12,8 @@ export interface OpenDeliveries {
   suspects: number;
 }
 
-/** By the owner of their account; through index delivery_open. */
-export async function countOpenDeliveries(q: Queryable): Promise<OpenDeliveries[]> {
+/** By the owner of their account, of those accounts that are seen; through index delivery_open. */
+export async function countOpenDeliveries(q: Queryable, within: Within = null): Promise<OpenDeliveries[]> {
   return await q<OpenDeliveries[]>`
     select a.instance_id as "instanceId",
            count(*) filter (where d.state = 'owed')::int as owed,
@@ -20,7 +21,7 @@ export async function countOpenDeliveries(q: Queryable): Promise<OpenDeliveries[
            count(*) filter (where d.state = 'handed-out')::int as "inFlight",
            count(*) filter (where d.state = 'suspect')::int as suspects
       from delivery d join account a on a.id = d.account_id
-     where ${deliveryStates.in(q, 'open', 'd')}
+     where ${deliveryStates.in(q, 'open', 'd')} and ${isAccountWithin(q, q`d.account_id`, within)}
      group by a.instance_id`;
 }
 

@@ -1,5 +1,6 @@
 /** Devices as administrators see them. No token, wake address or certificate leaves here. */
 import { type AccountChoice, type AccountConditions, chooseAccounts } from '../accounts/account-choice.ts';
+import { isAccountWithin, type Within } from '../accounts/account-scope.ts';
 import type { Device, DeviceDetails } from '../api/devices.ts';
 import { type DeviceId, isUuid } from '../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
@@ -140,10 +141,11 @@ export async function countDevicesByState(q: Queryable): Promise<{ state: string
   return [...rows];
 }
 
-/** With commands that were handed out often without an answer; by command_pending. */
-export async function countUnansweredDevices(q: Queryable): Promise<number> {
+/** With commands that were handed out often without an answer, of accounts that are seen; by command_pending. */
+export async function countUnansweredDevices(q: Queryable, within: Within = null): Promise<number> {
   const [row] = await q<{ devices: number }[]>`
-    select count(distinct c.device_id)::int as devices from command c where ${isUnanswered(q)}`;
+    select count(distinct c.device_id)::int as devices from command c
+     where ${isUnanswered(q)} and ${isAccountWithin(q, q`c.account_id`, within)}`;
   return row?.devices ?? 0;
 }
 

@@ -2,7 +2,8 @@
  * The state of device identity renewals, for people. The decision is pure. Invariant: every identity has exactly one
  * state, and every abnormal state has exactly one reason.
  */
-import type { Queryable } from '../database/connection.ts';
+import { isAccountWithin, type Within } from '../accounts/account-scope.ts';
+import type { Queryable, SqlFragment } from '../database/connection.ts';
 import { type IdentitySettings, renewalRetrySeconds } from '../domain/identity-settings.ts';
 import { deliveryStates } from '../states/delivery-states.ts';
 
@@ -84,28 +85,29 @@ interface IdentityCounts {
 }
 
 /**
- * Of active devices: by device_identity_end those that end soon, by device_renewal_due those that are due, with a look at the renewal
+ * Of active devices of accounts that are seen: by device_identity_end those that end soon, by device_renewal_due those that are due, with a look at the renewal
  * of each; the rest by delivery_identity and by the rows of device_renewal that wait for a device's first contact.
  */
-export async function countIdentities(q: Queryable): Promise<IdentityCounts> {
+export async function countIdentities(q: Queryable, within: Within = null): Promise<IdentityCounts> {
+  const isSeen = (accountId: SqlFragment) => isAccountWithin(q, accountId, within);
   const [row] = await q<IdentityCounts[]>`
     select soon.ended, soon."endWithin30Days", by_date.due, by_date.failed,
            (select count(distinct v.device_id)::int from delivery v
-             where v.item = 'device-identity' and ${deliveryStates.in(q, 'open', 'v')}) as "underWay",
+             where v.item = 'device-identity' and ${deliveryStates.in(q, 'open', 'v')} and ${isSeen(q`v.account_id`)}) as "underWay",
            (select count(*)::int from device_renewal r
              where r.identity_fingerprint is not null
-               and (select d.state from device d where d.id = r.device_id) = 'active') as unused
+               and (select d.state = 'active' and ${isSeen(q`d.account_id`)} from device d where d.id = r.device_id)) as unused
       from (select count(*) filter (where d.identity_expires_at < now())::int as ended,
                    count(*) filter (where d.identity_expires_at >= now())::int as "endWithin30Days"
               from device d
-             where d.state = 'active' and d.identity_expires_at < now() + interval '30 days') soon,
+             where d.state = 'active' and d.identity_expires_at < now() + interval '30 days' and ${isSeen(q`d.account_id`)}) soon,
            (select count(*)::int as due,
                    count(*) filter (where (
                      select v.state from device_renewal r join delivery v on v.id = r.delivery_id
                       where r.device_id = d.id) = 'failed')::int as failed
               from device d
              where d.state = 'active' and identity_renewal_due(d.id, d.identity_issued_at, d.identity_expires_at)
-                                          <= extract(epoch from now())::float8) by_date`;
+                                          <= extract(epoch from now())::float8 and ${isSeen(q`d.account_id`)}) by_date`;
   return row ?? { ended: 0, endWithin30Days: 0, due: 0, underWay: 0, unused: 0, failed: 0 };
 }
 

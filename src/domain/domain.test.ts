@@ -47,13 +47,13 @@ test(
 test('events come newest first, as many as were asked for', limited, async () => {
   await recordEvent(db, { kind: 'first', message: 'one' });
   await recordEvent(db, { kind: 'second', subject: 'S10000001', message: 'two', detail: { a: 1 } });
-  const { events } = await listEvents(db, { sort: '-id', limit: 10 });
+  const { events } = await listEvents(db, { sort: '-at', limit: 10 });
   const shown = events.map(({ kind, subject, message }) => ({ kind, subject, message }));
   assert.deepEqual(shown, [
     { kind: 'second', subject: 'S10000001', message: 'two' },
     { kind: 'first', subject: null, message: 'one' },
   ]);
-  assert.equal((await listEvents(db, { sort: '-id', limit: 1 })).events.length, 1);
+  assert.equal((await listEvents(db, { sort: '-at', limit: 1 })).events.length, 1);
 });
 
 test(

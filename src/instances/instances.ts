@@ -48,6 +48,12 @@ export async function listInstances(q: Queryable): Promise<Instance[]> {
      order by i.name`;
 }
 
+/** Those that are not retired, by name, without their counts. */
+export async function listInstanceNames(q: Queryable): Promise<Pick<Instance, 'id' | 'name' | 'srpIdentifier'>[]> {
+  return await q<Instance[]>`
+    select id, name, srp_identifier as "srpIdentifier" from instance where retired_at is null order by name`;
+}
+
 /** Ids of those that are not retired. */
 export async function standingInstances(q: Queryable): Promise<string[]> {
   const rows = await q<{ id: string }[]>`select id from instance where retired_at is null order by id`;

@@ -1,8 +1,10 @@
 /** Queries and actions on moves for others: administrators, and the upgrade, which pauses, ends and counts its own. */
+import type { Within } from '../accounts/account-scope.ts';
 import type { UpgradeId } from '../base/ids.ts';
 import type { Queryable, SqlFragment, Transaction } from '../database/connection.ts';
 import { moveBatchStates } from '../states/move-batch-states.ts';
 import { moveStates } from '../states/move-states.ts';
+import { isBatchWithin } from './batch-scope.ts';
 import { cancelMoveBatch } from './batch-store.ts';
 
 /** How many moves the account of this id has open, as SQL: counting keeps it one look into account_move_open for each. */
@@ -43,13 +45,13 @@ interface OpenBatch {
   outOfReach: number;
 }
 
-/** Batches with moves that are not closed; through index account_move_batch. */
-export async function listOpenBatches(q: Queryable): Promise<OpenBatch[]> {
+/** Batches with moves that are not closed, of those that are seen; through index account_move_batch. */
+export async function listOpenBatches(q: Queryable, within: Within = null): Promise<OpenBatch[]> {
   return await q<OpenBatch[]>`
     select b.id as batch, b.purpose, b.state, count(*)::int as open,
            count(*) filter (where m.out_of_reach)::int as "outOfReach"
       from move_batch b join account_move m on m.batch_id = b.id
-     where ${moveBatchStates.in(q, 'open', 'b')} and ${moveStates.in(q, 'under-way', 'm')}
+     where ${moveBatchStates.in(q, 'open', 'b')} and ${moveStates.in(q, 'under-way', 'm')} and ${isBatchWithin(q, within)}
      group by b.id
      order by b.created_at`;
 }

@@ -47,6 +47,7 @@ const exceptions: readonly Exception[] = [
   ['processes/server/announcement-requests.ts', 'ERR_CHECKIN', 'the code ERR_CHECKIN_REFUSED is published'],
   ['processes/server/announcement-requests.ts', 'check-in', 'people know the message by this word'],
   ['processes/server/announcement-requests.ts', 'bootstrap-token', 'the kind of the event is published'],
+  ['devices/event-scope.ts', 'bootstrap-token', 'the kind of the event is published'],
   ['deliveries/waiting-reason.ts', 'push-token', 'the reason push-token-missing is published'],
   ['deliveries/waiting-reason.ts', 'push token', 'its text'],
   ...published(

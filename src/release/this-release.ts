@@ -17,7 +17,7 @@ export interface ReleaseNumbers {
 
 export const thisRelease: ReleaseNumbers = {
   release: '1.5.0',
-  schemaVersion: 44,
+  schemaVersion: 45,
   leastSchemaVersion: 32,
   linkVersions: [1, 2],
   features: [

@@ -23,7 +23,7 @@ export function asksForStream({ method, headers }: FastifyRequest): boolean {
 export async function streamAnswer(
   request: FastifyRequest,
   reply: FastifyReply,
-  { hub, ...whose }: { hub: StreamHub } & Pick<Subscriber, 'owner' | 'standing' | 'topics'>,
+  { hub, ...whose }: { hub: StreamHub } & Pick<Subscriber, 'owner' | 'standing' | 'topics' | 'groups'>,
 ): Promise<Readable> {
   const after = request.headers['last-event-id'];
   let fullSince: number | undefined;

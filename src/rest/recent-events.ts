@@ -16,6 +16,8 @@ export interface StreamedEvent extends StreamPlace {
   readonly kind: string;
   readonly subject: string | null;
   readonly message: string;
+  /** For each account that it speaks of, the groups that this was in when it was read; none if it speaks of the domain. */
+  readonly groups?: readonly (readonly string[])[];
 }
 
 export interface RecentEvents {

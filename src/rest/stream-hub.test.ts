@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import type { StreamTopic } from '../api/event-stream.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { ringAtChanges } from '../database/change-notices.ts';
 import { openDatabase } from '../database/connection.ts';
 import { createTestDatabase } from '../database/database-fixture.ts';
@@ -16,7 +17,7 @@ const db = openDatabase(url, { applicationName: 'bramble/administration/hub@test
 const writer = openDatabase(url, { applicationName: 'bramble/server/writer@test#2', max: 2 });
 after(async () => await Promise.all([db.end({ timeout: 5 }), writer.end({ timeout: 5 })]));
 const log = { warn: () => {} };
-const topics: ReadonlySet<StreamTopic> = new Set(['events']);
+const eventsAlone: ReadonlySet<StreamTopic> = new Set(['events']);
 
 /** The domain's, and what was asked of it. */
 function countedSource(): { source: StreamSource; asked: string[] } {
@@ -47,9 +48,9 @@ function countedSource(): { source: StreamSource; asked: string[] } {
 }
 
 /** One that takes what it is told, as long as it is willing to. */
-function reader(owner: string) {
+function reader(owner: string, groups: readonly string[] | null = null, topics = eventsAlone) {
   const texts: string[] = [];
-  const self = { owner, standing: owner, topics, texts, takes: true, ended: false };
+  const self = { owner, standing: owner, topics, groups, texts, takes: true, ended: false };
   return Object.assign(self, {
     tell: (text: string) => {
       if (self.takes) texts.push(text);
@@ -126,3 +127,53 @@ test('a reader that pauses is told later what it missed, once, or that it missed
   await until('both go on', 30_000, () => [slow, quick].every((each) => each.count('"last"') === 1));
   await hub.close();
 });
+
+test(
+  'who is limited to groups is told of what speaks of them, and to look again when it is time, not when something changes',
+  limited,
+  async () => {
+    const { source } = countedSource();
+    let changes = 0;
+    const groupsIn = (kind: string) => (kind === 'own' ? [['ours']] : kind === 'both' ? [['ours'], ['theirs']] : []);
+    const beats: (() => void)[] = [];
+    const clock: Clock = {
+      now: () => Date.now(),
+      sleep: async (ms, signal) => {
+        if (ms < 15_000) return await systemClock.sleep(ms, signal);
+        const { promise, resolve } = Promise.withResolvers<void>();
+        beats.push(resolve);
+        signal?.addEventListener('abort', () => resolve(), { once: true });
+        await promise;
+      },
+    };
+    const hub = createStreamHub({
+      source: {
+        ...source,
+        readMarks: async (topics) => new Map(topics.map((topic) => [topic, String(++changes)])),
+        readAfter: async (place, most) => {
+          const look = await source.readAfter(place, most);
+          return { ...look, events: look.events.map((event) => ({ ...event, groups: groupsIn(event.kind) })) };
+        },
+      },
+      log,
+      clock,
+    });
+    const both: ReadonlySet<StreamTopic> = new Set(['events', 'accounts']);
+    const [ada, own, none] = [reader('ada', null, both), reader('own', ['ours'], both), reader('none', [], both)];
+    for (const each of [own, none, ada]) await hub.open(each, null);
+    for (const kind of ['domain', 'both', 'own', 'last']) await recordEvent(writer, { kind, message: `of ${kind}` });
+    await until('all is told', 30_000, () => ada.count('of last') === 1 && ada.count('"accounts"') > 0);
+    assert.deepEqual(
+      [own, none].map((each) => ['domain', 'both', 'own', 'accounts'].map((kind) => each.count(`"${kind}"`))),
+      [
+        [0, 0, 1, 0],
+        [0, 0, 0, 0],
+      ],
+    );
+    await until('it waits for the next beat', 30_000, () => beats.length > 0);
+    beats.shift()?.();
+    await until('it is time', 30_000, () => own.count('"accounts"') === 1);
+    assert.equal(none.count('"accounts"'), 1);
+    await hub.close();
+  },
+);

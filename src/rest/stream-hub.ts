@@ -5,13 +5,19 @@
  * Invariants: while nobody listens, nothing is asked. A stream costs the database nothing of its own. A stream is told every
  * event after the place that it began at, in order and once, or that it missed something (`reset`).
  */
-import { type StreamKind, type StreamMessage, type StreamTopic, streamText } from '../api/event-stream.ts';
+import {
+  type StreamKind,
+  type StreamMessage,
+  type StreamTopic,
+  streamText,
+  streamTopics,
+} from '../api/event-stream.ts';
 import { type Bell, createBell } from '../base/bell.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { BrambleError, messageOf } from '../base/errors.ts';
 import { takeTurns } from '../base/turns.ts';
 import { type EventSource, eventLook } from './event-look.ts';
-import { createRecentEvents, type RecentEvents } from './recent-events.ts';
+import { createRecentEvents, type RecentEvents, type StreamedEvent } from './recent-events.ts';
 import { createListener, eventMessage, type StreamListener, type Subscriber } from './stream-listener.ts';
 import { type Marks, type TopicLook, topicLook } from './topic-look.ts';
 
@@ -53,8 +59,13 @@ const defaultLimits: StreamLimits = { perProcess: 1000, perOwner: 50 };
 /** Events that an interrupted stream is told of; beyond, it has to look at everything again. */
 const remembered = 1000;
 const aroundMs = 1000;
-/** Proxies close a connection on which nothing is sent. */
+/**
+ * Proxies close a connection on which nothing is sent. Who is limited to groups is told at each beat to look again, whatever has
+ * changed: when something does is not theirs to know, as it may be others'.
+ */
 const heartbeatMs = 15_000;
+
+const seesAll = ({ groups }: Subscriber) => groups === null;
 
 /** What is under way while somebody listens. */
 interface Watch {
@@ -80,15 +91,25 @@ export function createStreamHub(options: HubOptions): StreamHub {
     for (const each of live.values()) each.hear(message, text);
   }
 
-  const topicsWanted = () => new Set([...opened].flatMap((each) => [...each.topics]));
+  function tellEvent(event: StreamedEvent, message: StreamMessage): void {
+    const text = streamText(message);
+    for (const each of live.values()) each.hearOf(event, message, text);
+  }
+
+  function tellChanged(topic: StreamTopic, isTold: (subscriber: Subscriber) => boolean): void {
+    const message: StreamMessage = { id: null, topic, at: new Date(clock.now()), kind: 'changed' };
+    const text = streamText(message);
+    for (const [subscriber, listener] of live) if (isTold(subscriber)) listener.hear(message, text);
+  }
+
+  const topicsWanted = () => new Set([...opened].filter(seesAll).flatMap((each) => [...each.topics]));
 
   /** Who listens may still do so, and what has changed. A look that fails tells nothing; that of events says so. */
   async function lookAround(topics: TopicLook): Promise<number> {
     try {
       const lost = await source.readLost([...new Set([...opened].map(({ standing }) => standing))]);
       for (const each of opened) if (lost.has(each.standing)) dismiss(each);
-      const at = new Date(clock.now());
-      for (const topic of await topics.look(topicsWanted())) tell({ id: null, topic, at, kind: 'changed' });
+      for (const topic of await topics.look(topicsWanted())) tellChanged(topic, seesAll);
     } catch (error) {
       log.warn({ error: messageOf(error) }, 'who listens, and what has changed, cannot be read; will retry');
     }
@@ -118,7 +139,7 @@ export function createStreamHub(options: HubOptions): StreamHub {
     const working = recent.then(async (events) => {
       const look = eventLook({
         ...{ source, recent: events, log, clock },
-        tellEvent: (event) => tell(eventMessage(events, event)),
+        tellEvent: (event) => tellEvent(event, eventMessage(events, event)),
         tellBehind: (since) => {
           behindSince = since;
           tell(ofTheStream(since === null ? 'current' : 'behind', since ?? undefined));
@@ -155,7 +176,9 @@ export function createStreamHub(options: HubOptions): StreamHub {
   async function beat(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await clock.sleep(heartbeatMs, signal).catch(() => {});
-      if (!signal.aborted) for (const each of live.keys()) each.tell(': still here\n\n');
+      if (signal.aborted) return;
+      for (const each of live.keys()) each.tell(': still here\n\n');
+      for (const topic of streamTopics) if (topic !== 'events') tellChanged(topic, (each) => !seesAll(each));
     }
   }
 
@@ -209,7 +232,7 @@ export function createStreamHub(options: HubOptions): StreamHub {
         const recent = await watching.recent;
         // Another service may have told it, which has looked later.
         if (after !== null && recent.isAhead(after)) await watching?.lookAgain();
-        await watching?.topics.begin(subscriber.topics);
+        if (seesAll(subscriber)) await watching?.topics.begin(subscriber.topics);
         if (closed) endWith(subscriber);
         else if (opened.has(subscriber)) begin(subscriber, recent, after);
       } catch (error) {

@@ -1,8 +1,9 @@
 /**
  * One who listens to a stream, and how far it was told.
  *
- * Invariant: it is told every event after the place that it began at, in order and once, or `reset`. While it does not take
- * what it is told nothing is kept for it: it is told later what everybody remembers.
+ * Invariants: it is told every event after the place that it began at, in order and once, or `reset`. While it does not take
+ * what it is told nothing is kept for it: it is told later what everybody remembers. Who is limited to groups is told of an event only if
+ * every account that it speaks of was in one of them when it happened.
  */
 import type { StreamMessage, StreamTopic } from '../api/event-stream.ts';
 import { streamText } from '../api/event-stream.ts';
@@ -14,6 +15,8 @@ export interface Subscriber {
   /** What he may do, in a form that `readLost` knows: while it holds, so does the stream. */
   readonly standing: string;
   readonly topics: ReadonlySet<StreamTopic>;
+  /** The groups that he is limited to; null if he is not. */
+  readonly groups: readonly string[] | null;
   /** Takes text of the stream, or not: then `drained` is to be called once it can. Must not wait. */
   tell(text: string): boolean;
   /** Nothing more comes. */
@@ -25,6 +28,8 @@ export interface StreamListener {
   begin(after: string | null): void;
   /** A message for all who listen to its topic. */
   hear(message: StreamMessage, text: string): void;
+  /** The same about an event, for those who may see it. */
+  hearOf(event: StreamedEvent, message: StreamMessage, text: string): void;
   drained(): void;
 }
 
@@ -33,7 +38,7 @@ export function createListener(
   recent: RecentEvents,
   say: (kind: 'ready' | 'reset') => StreamMessage,
 ): StreamListener {
-  const { topics } = subscriber;
+  const { topics, groups } = subscriber;
   let place = recent.idOf(recent.end);
   let takes = true;
   let missedMore = false;
@@ -49,20 +54,32 @@ export function createListener(
     const missed = missedMore ? undefined : topics.has('events') ? recent.since(place) : [];
     if (missed === undefined) tell(say('reset'));
     if (takes) missedMore = false;
-    for (const event of missed ?? []) if (takes) tell(eventMessage(recent, event));
+    for (const event of missed ?? []) if (takes && sees(event)) tell(eventMessage(recent, event));
     if (!takes || isReady) return;
     isReady = true;
     tell(say('ready'));
   }
 
+  function sees({ groups: speaksOf = [] }: StreamedEvent): boolean {
+    if (groups === null) return true;
+    return speaksOf.length > 0 && speaksOf.every((ofOne) => ofOne.some((group) => groups.includes(group)));
+  }
+
+  function hear(message: StreamMessage, text: string): void {
+    const { topic } = message;
+    if (topic === 'stream' || topics.has(topic as StreamTopic)) tell(message, text);
+  }
+
   return {
     begin: (after) => {
       place = after ?? place;
+      // Who was in a group when something happened may have left it since: what was missed is looked at anew.
+      missedMore = after !== null && groups !== null;
       catchUp();
     },
-    hear: (message, text) => {
-      const { topic } = message;
-      if (topic === 'stream' || topics.has(topic as StreamTopic)) tell(message, text);
+    hear,
+    hearOf: (event, message, text) => {
+      if (sees(event)) hear(message, text);
     },
     drained: () => {
       if (takes) return;

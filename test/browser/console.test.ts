@@ -98,6 +98,41 @@ test('two tabs share one event stream, and both are told', limited, async () => 
   await second.close();
 });
 
+test('what the page asks while nobody is at it says so', limited, async () => {
+  const asksAs = async (unattended: boolean) =>
+    await page.waitForRequest(
+      (request) => request.url().endsWith('/api/v1/me') && unattended === 'bramble-unattended' in request.headers(),
+    );
+  await page.mouse.move(10, 10);
+  await asksAs(false);
+  await page.evaluate(() => {
+    const now = performance.now.bind(performance);
+    performance.now = () => now() + 61_000;
+  });
+  await asksAs(true);
+  await page.mouse.move(20, 20);
+  await asksAs(false);
+});
+
+test('who is limited to a group has an overview of it', limited, async () => {
+  await site.admin.call('POST', '/groups', { name: 'office' });
+  const made = await site.admin.call('POST', '/administrators', {
+    name: 'gus',
+    role: 'junior-helpdesk',
+    groups: ['office'],
+  });
+  const visitor = await site.newVisitor();
+  const desk = await visitor.newPage();
+  await desk.goto(`/#code=${(made.body as { code: string }).code}`);
+  await desk.getByLabel('Password', { exact: true }).fill(password);
+  await button('Sign in', desk).click();
+  await desk.getByText('you see office').waitFor();
+  await desk.getByText('Nothing needs your attention.').waitFor();
+  assert.equal(await heading('Components', desk).count(), 0);
+  await examine('limited-overview', desk);
+  await visitor.close();
+});
+
 test('an authenticator is added by its code, and asked for from then on', limited, async () => {
   await page.goto('/you');
   await button('Add authenticator').click();

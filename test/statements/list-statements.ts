@@ -3,10 +3,16 @@ import { chooseAccounts } from '../../src/accounts/account-choice.ts';
 import * as accountList from '../../src/accounts/account-list.ts';
 import * as accountSearch from '../../src/accounts/account-search.ts';
 import { type DeviceId, newId } from '../../src/base/ids.ts';
+import type { Queryable } from '../../src/database/connection.ts';
+import { countOpenDeliveries } from '../../src/deliveries/delivery-figures.ts';
 import { listCommands } from '../../src/devices/command-queue.ts';
+import { countWithin } from '../../src/devices/counts-within.ts';
 import * as deviceList from '../../src/devices/device-list.ts';
 import * as deviceSearch from '../../src/devices/device-search.ts';
-import { listEvents } from '../../src/domain/events.ts';
+import { isEventWithin } from '../../src/devices/event-scope.ts';
+import { countIdentities } from '../../src/devices/renewal-report.ts';
+import { type EventFacts, listEvents } from '../../src/domain/events.ts';
+import { listOpenBatches } from '../../src/moves/move-reports.ts';
 import { search } from '../../src/processes/administration/search.ts';
 import type { HotStatement, Q, Subjects } from './hot-statement.ts';
 
@@ -87,13 +93,64 @@ export const listStatements: readonly HotStatement[] = [
     run: (q) => deviceList.countDevicesByState(q),
   },
   {
-    name: 'lists: commands of a device, events',
-    of: [listCommands, listEvents],
+    name: 'overview: of groups',
+    of: [countWithin, countOpenDeliveries, deviceList.countUnansweredDevices, countIdentities, listOpenBatches],
+    maxRows: { perAccount: 8 },
+    before: insertGroups,
+    run: async (q) => {
+      for (const within of [[groups.small], [groups.large]]) {
+        await countWithin(q, within);
+        await countOpenDeliveries(q, within);
+        await deviceList.countUnansweredDevices(q, within);
+        await countIdentities(q, within);
+        await listOpenBatches(q, within);
+      }
+    },
+  },
+  {
+    name: 'lists: commands of a device',
+    of: [listCommands],
     maxRows: 500,
     run: async (q, { deviceIds: [deviceId] }) => {
       const { next } = await listCommands(q, deviceId as DeviceId, { sort: '-queuedAt', limit: 2 });
       await listCommands(q, deviceId as DeviceId, { sort: '-queuedAt', limit: 2, after: next ?? undefined });
-      await listEvents(q, { sort: '-id', limit });
+    },
+  },
+  {
+    name: 'lists: events by what they are, when, and of whom',
+    of: [listEvents],
+    maxRows: 500,
+    before: insertEvents,
+    run: async (q, { deviceIds }) => {
+      const [since, until] = [new Date(Date.now() - 40_000_000), new Date(Date.now() - 30_000_000)];
+      const filters = [
+        ...[{}, { since, until }, { kind: 'one-in-ten' }, { kind: 'one-in-ten', since, until }, { kind: 'none' }],
+        ...[{ subjects: deviceIds.slice(0, 3) }, { subjects: deviceIds.slice(0, 1), since, until, kind: 'one-in-ten' }],
+      ];
+      for (const filter of filters) {
+        for (const sort of ['at', '-at'] as const) {
+          const { next } = await listEvents(q, { sort, limit, ...filter });
+          await listEvents(q, { sort, limit, after: next ?? undefined, ...filter });
+        }
+      }
+    },
+  },
+  {
+    name: 'lists: events of groups',
+    of: [listEvents],
+    // A page looks at 5,000 of them, and of each that speaks of a device at this and its groups.
+    maxRows: 17_500,
+    before: async (q, subjects) => {
+      await insertGroups(q, subjects);
+      await insertEvents(q, subjects);
+    },
+    run: async (q, { deviceIds }) => {
+      for (const within of [[groups.small], [groups.large], []]) {
+        const sees = (inner: Queryable, event: EventFacts) => isEventWithin(inner, event, within);
+        const { next } = await listEvents(q, { sort: '-at', limit, sees });
+        await listEvents(q, { sort: '-at', limit, sees, after: next ?? undefined });
+        await listEvents(q, { sort: '-at', limit, sees, subjects: deviceIds.slice(0, 3) });
+      }
     },
   },
   {
@@ -129,4 +186,12 @@ async function insertGroups(q: Q, _subjects: Subjects): Promise<void> {
     select g, id from (select id, row_number() over (order by name) as n from account) a,
            unnest(array[${groups.small}::uuid, ${groups.large}::uuid]) with ordinality as x (g, which)
      where n % case which when 1 then 100 else 2 end = 0`;
+}
+
+/** Each speaks of a device, one in ten of one of a few. */
+async function insertEvents(q: Q, { deviceIds }: Subjects): Promise<void> {
+  await q`
+    insert into event (at, kind, subject, message)
+    select now() - make_interval(secs => n), case n % 10 when 0 then 'one-in-ten' else 'device-clock-differs' end,
+           (${deviceIds as string[]}::text[])[1 + n % 48], 'x' from generate_series(1, 40000) n`;
 }

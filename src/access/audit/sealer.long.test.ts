@@ -277,7 +277,10 @@ test('operations of a dump whose numbers the cluster gives out once more keep th
        array['change', 'operation'], array['insert account_group', 'POST /groups']) as restored (kind, operation)`,
   );
   const shown = async (subject: string) =>
-    (await listAudit(db, { subject, limit: 10 })).map(({ actor, changes }) => [actor, changes.map((c) => c.subjects)]);
+    (await listAudit(db, { subject, limit: 10 })).entries.map(({ actor, changes }) => [
+      actor,
+      changes.map((c) => c.subjects),
+    ]);
   assert.deepEqual(await shown('theirs'), [['earlier', [['theirs']]]]);
   assert.deepEqual(await shown(`group-${rank}`), [['tester', [[`group-${rank}`]]]]);
 });

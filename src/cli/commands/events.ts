@@ -1,19 +1,28 @@
 /** `bramble events`: what happened, or what happens. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { domainOperations } from '../../api/domain.ts';
 import type { StreamMessage } from '../../api/event-stream.ts';
 import type { AnswerOf } from '../../api/operation.ts';
 import { shownJson, shownText } from '../../base/shown-text.ts';
 import { timeText } from '../../base/time-text.ts';
-import { collectNames, number } from '../arguments.ts';
+import { collectNames, instant, number } from '../arguments.ts';
 import { follow } from '../following.ts';
 import { example, type Frame } from '../frame.ts';
-import { columns, type Style } from '../text-output.ts';
+import { afterText } from '../paging-words.ts';
+import { columns, moreText, type Style } from '../text-output.ts';
 
 interface Flags {
   limit?: number;
   follow?: true;
   topic?: string[];
+  kind?: string;
+  subject?: string;
+  account?: string;
+  device?: string;
+  instance?: string;
+  since?: string;
+  until?: string;
+  after?: string;
 }
 
 const listed = 50;
@@ -28,22 +37,43 @@ export function addEventCommands(program: Command, frame: Frame): void {
       .option('--limit <number>', 'maximum number of events; of past ones with --follow', number)
       .option('--follow', 'keep showing what happens, the newest last')
       .option('--topic <names>', 'with --follow, what to be told of, with commas between; default all', collectNames)
-      .action(async ({ limit, follow: follows, topic }: Flags, command) => {
+      .addOption(ofThePast('--kind <kind>', 'only of this kind, such as device-removed'))
+      .addOption(ofThePast('--subject <name>', 'only of this exact name or id'))
+      .addOption(ofThePast('--account <name>', 'only of this account and its devices'))
+      .addOption(ofThePast('--device <id>', 'only of this device'))
+      .addOption(ofThePast('--instance <name>', 'only of this instance'))
+      .addOption(ofThePast('--since <time>', 'only from this time on, such as 2026-11-25T08:00').argParser(instant))
+      .addOption(ofThePast('--until <time>', 'only before this time').argParser(instant))
+      .addOption(ofThePast('--after <cursor>', afterText))
+      .action(async ({ limit, follow: follows, topic, ...filters }: Flags, command) => {
         if (follows === true) return await followEvents(frame, command, limit ?? before, topic);
-        await frame.ask(command, domainOperations.listEvents, { query: { limit: limit ?? listed } }, (answer, style) =>
-          columns(style, answer.events, {
-            time: (row) => timeText(row.at),
-            kind: (row) => row.kind,
-            'what happened': (row) => row.message,
-          }),
+        const query = { ...filters, limit: limit ?? listed };
+        await frame.ask(
+          command,
+          domainOperations.listEvents,
+          { query },
+          (answer, style) => eventTable(answer.events, style) + moreText(style, '--after', answer.next),
         );
       }),
     'bramble events --limit 20',
+    'bramble events --account ada --since 2026-11-01',
     'bramble events --follow',
   );
 }
 
 type Event = AnswerOf<typeof domainOperations.listEvents>['events'][number];
+
+function ofThePast(flags: string, description: string): Option {
+  return new Option(flags, description).conflicts('follow');
+}
+
+function eventTable(events: readonly Event[], style: Style): string {
+  return columns(style, events, {
+    time: (row) => timeText(row.at),
+    kind: (row) => row.kind,
+    'what happened': (row) => row.message,
+  });
+}
 
 async function followEvents(
   frame: Frame,

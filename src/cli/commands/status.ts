@@ -27,6 +27,7 @@ function statusText(status: DomainStatus, style: Style): string {
   const head: Line[] = [
     ['domain', `${style.bold(domain.name)} at ${domain.publicUrl}`],
     ['release', `${domain.release}, feature level ${domain.featureLevel}`],
+    ...groupLines(status),
     ...restoredLines(status, style),
     ...deliveryLines(status, style),
     ...identityLines(status.identities, style),
@@ -39,13 +40,19 @@ function statusText(status: DomainStatus, style: Style): string {
   // The coordinator of an upgrade that is over is listed by `bramble component list` alone.
   const present = status.components.filter(({ kind, stoppedAt }) => kind !== 'coordinator' || stoppedAt === null);
   const warnings = status.certificates.filter(({ warning }) => warning !== null);
+  const instances = status.instances.length === 0 ? style.dim('no instance') : instanceTable(status, style);
+  if (status.groups !== null) return [facts(style, head), instances].join('\n\n');
   const tables = [
-    status.instances.length === 0 ? style.dim('no instance') : instanceTable(status.instances, style),
+    instances,
     present.length === 0 ? style.dim('no component is registered') : componentTable(present, style),
     ...(status.supervisors.length === 0 ? [] : [supervisorTable(status.supervisors, style)]),
     ...(warnings.length === 0 ? [] : [certificateTable(warnings, style)]),
   ];
   return [facts(style, head), ...tables].join('\n\n');
+}
+
+function groupLines({ groups }: DomainStatus): Line[] {
+  return groups === null ? [] : [['groups', `${cell(groups)}: what follows is of their accounts alone`]];
 }
 
 /** As long as it is paused; afterwards the events tell it. */
@@ -159,18 +166,23 @@ function decisionText({
   return `to be finalized or reversed, for ${ago} now: \`bramble upgrade status\`${locked}`;
 }
 
-function instanceTable(instances: readonly InstanceStatus[], style: Style): string {
+/** How one is linked, and what holds its deliveries back, is of the domain: who is limited to groups is not told. */
+function instanceTable({ instances, groups }: DomainStatus, style: Style): string {
+  type Column = (row: InstanceStatus) => string;
+  const links: Column = (row) =>
+    row.links.length === 0 ? style.red('none') : row.links.map((link) => link.router).join(', ');
+  const hold: Column = ({ hold: held }) =>
+    held === null || held.reason === 'nothing' ? '-' : `${held.text} (${Math.round(held.heldSeconds)} s)`;
   return columns(style, instances, {
     instance: (row) => row.name,
     state: (row) => (row.alive ? style.green('running') : style.red('absent')),
     release: (row) => cell(row.release),
     accounts: (row) => String(row.accountCount),
     devices: (row) => String(row.deviceCount),
-    links: ({ links }) => (links.length === 0 ? style.red('none') : links.map((link) => link.router).join(', ')),
+    ...(groups === null ? { links } : {}),
     'owed/released/in flight/suspects': ({ deliveries: counts }) =>
       `${counts.owed} / ${counts.released} / ${counts.inFlight} / ${counts.suspects}`,
-    'held back by': ({ hold }) =>
-      hold === null || hold.reason === 'nothing' ? '-' : `${hold.text} (${Math.round(hold.heldSeconds)} s)`,
+    ...(groups === null ? { 'held back by': hold } : {}),
   });
 }
 

@@ -3,7 +3,8 @@ import { counted } from '../../base/counted.ts';
 import { listed, many } from './words.ts';
 
 export const overviewWords = {
-  lead: (release: string, url: string) => `Release ${release} · devices connect to ${url}`,
+  lead: (release: string, url: string, groups: readonly string[] | null) =>
+    `Release ${release} · devices connect to ${url}${groups === null ? '' : ` · you see ${listed(groups) || 'no group'}`}`,
   live: 'Live',
   connecting: 'Connecting',
   asOf: (clock: string) => `As of ${clock}`,
@@ -11,6 +12,7 @@ export const overviewWords = {
   worstFirst: (count: number) => `${count} matters, the worst first`,
   attentionLabel: 'What needs attention',
   allWell: '**Nothing needs your attention.** All components are running.',
+  allWellOfGroups: '**Nothing needs your attention.**',
   accounts: 'Accounts',
   onInstances: (count: number) => `on ${many(count, 'server instance')}`,
   devices: 'Devices',
@@ -76,7 +78,11 @@ export const concernWords = {
     title: 'The restored domain is paused',
     reason: (by: string) => `${by} restored it from a backup. Its routers and instances wait until you resume.`,
   },
-  paused: { title: (to: string) => `The upgrade to ${to} is paused`, reason: 'No reason was given.' },
+  paused: {
+    title: (to: string) => `The upgrade to ${to} is paused`,
+    reason: 'No reason was given.',
+    askedOf: 'Those who run the domain know why.',
+  },
   decision: {
     title: (to: string) => `The upgrade to ${to} waits for your decision`,
     reason: (locked: number) =>

@@ -23,7 +23,7 @@ export function concernsOf(status: DomainStatus): Concern[] {
   return [...concerns.filter(({ tone }) => tone === 'bad'), ...concerns.filter(({ tone }) => tone === 'warn')];
 }
 
-function upgradeConcerns({ upgrade, restored }: DomainStatus): Concern[] {
+function upgradeConcerns({ upgrade, restored, groups }: DomainStatus): Concern[] {
   const concerns: Concern[] = [];
   if (restored?.paused === true) {
     concerns.push({
@@ -37,7 +37,7 @@ function upgradeConcerns({ upgrade, restored }: DomainStatus): Concern[] {
     concerns.push({
       ...{ key: 'upgrade', tone: 'bad', since: upgrade.haltedSince },
       title: say.paused.title(upgrade.to),
-      reason: upgrade.reason ?? say.paused.reason,
+      reason: upgrade.reason ?? (groups === null ? say.paused.reason : say.paused.askedOf),
       command: 'bramble upgrade status',
     });
   } else if (upgrade?.decision != null) {
@@ -51,7 +51,7 @@ function upgradeConcerns({ upgrade, restored }: DomainStatus): Concern[] {
   return concerns;
 }
 
-function processConcerns({ components, instances }: DomainStatus): Concern[] {
+function processConcerns({ components, instances, groups }: DomainStatus): Concern[] {
   const gone = components.filter(({ alive, stoppedAt }) => !alive && stoppedAt === null);
   const lost = gone.map(
     ({ name, kind, host, leaseUntil }): Concern => ({
@@ -61,7 +61,8 @@ function processConcerns({ components, instances }: DomainStatus): Concern[] {
       command: 'bramble component list',
     }),
   );
-  const unlinked = instances
+  // Who is limited to groups is not told of links.
+  const unlinked = (groups === null ? instances : [])
     .filter(({ alive, links }) => alive && links.length === 0)
     .map(
       ({ name }): Concern => ({

@@ -12,6 +12,7 @@ import { Icon, isIcon } from '../parts/icon.tsx';
 import { PageHead } from '../parts/page-head.tsx';
 import { Prose } from '../parts/prose.tsx';
 import { Ago, clockText, Moment } from '../parts/times.tsx';
+import { useRight } from '../session.ts';
 import { type Concern, concernsOf } from './attention.ts';
 
 /** Loaded when the figures above are there. */
@@ -21,17 +22,18 @@ const Charts = lazy(async () => await import('./charts.tsx'));
 const statusTopics = ['components', 'deliveries', 'devices', 'accounts', 'moves', 'upgrade'];
 
 export function Overview() {
+  const maySeeFigures = useRight('figures.read');
   const status = useAnswer(domainOperations.status, {}, { topics: statusTopics, everyMs: 5000 });
   if (status.value === undefined) return <Unanswered error={status.error} />;
-  const { domain, instances } = status.value;
+  const { domain, instances, groups } = status.value;
   const accounts = sum(instances, ({ accountCount }) => accountCount);
   return (
     <>
-      <PageHead title={domain.name} lead={say.lead(domain.release, domain.publicUrl)}>
+      <PageHead title={domain.name} lead={say.lead(domain.release, domain.publicUrl, groups)}>
         <Live since={status.at} />
       </PageHead>
       <div className={`overview ${status.error === null ? '' : 'stale'}`}>
-        <Attention concerns={concernsOf(status.value)} />
+        <Attention concerns={concernsOf(status.value)} seesAll={groups === null} />
         <div className="tiles">
           <section className="card tile">
             <h2>{say.accounts}</h2>
@@ -41,10 +43,12 @@ export function Overview() {
           <Devices status={status.value} />
           <Deliveries status={status.value} />
         </div>
-        <Suspense fallback={<Waiting />}>
-          <Charts />
-        </Suspense>
-        <Components status={status.value} />
+        {maySeeFigures && (
+          <Suspense fallback={<Waiting />}>
+            <Charts />
+          </Suspense>
+        )}
+        {groups === null && <Components status={status.value} />}
         <RecentEvents />
       </div>
     </>
@@ -62,13 +66,13 @@ function Live({ since }: { since: number }) {
   );
 }
 
-function Attention({ concerns }: { concerns: readonly Concern[] }) {
+function Attention({ concerns, seesAll }: { concerns: readonly Concern[]; seesAll: boolean }) {
   if (concerns.length === 0) {
     return (
       <section className="card all-well" aria-label={say.attentionLabel}>
         <Icon name="good" size={24} />
         <p>
-          <Prose text={say.allWell} />
+          <Prose text={seesAll ? say.allWell : say.allWellOfGroups} />
         </p>
       </section>
     );

@@ -40,10 +40,15 @@ async function ask(token: string | undefined, { method, path }: Operation): Prom
 
 const askers = [...predefinedRoleNames, 'none', 'all'] as const;
 
-async function tokenOf(role: (typeof askers)[number]): Promise<string> {
+/** @param groups that he is limited to */
+async function tokenOf(role: (typeof askers)[number], groups?: readonly string[]): Promise<string> {
   if (role === 'all') return admin.token;
   if (role === 'none') await admin.call('POST', '/roles', { name: role, rights: [] });
-  const made = await admin.call('POST', '/tokens', { name: role, role });
+  const made = await admin.call('POST', '/tokens', {
+    name: groups === undefined ? role : `limited-${role}`,
+    role,
+    groups,
+  });
   assert.equal(made.status, 201);
   return (made.body as { token: string }).token;
 }
@@ -53,20 +58,33 @@ function mayAsk(role: (typeof askers)[number], right: Operation['right']): boole
   return isPredefinedRole(role) && rightsOf(role).includes(right);
 }
 
+/** Asks for everything. @param may what is answered, one way or another */
+async function walk(role: string, token: string, may: (operation: Operation) => boolean): Promise<void> {
+  for (const operation of operations) {
+    const { right, method, path } = operation;
+    const { status, code, details } = await ask(token, operation);
+    const cell = `${role}: ${method} ${path}: ${status} ${code}`;
+    if (may(operation)) {
+      assert.ok(status < 500 && status !== 403 && (status !== 401 || right === 'open'), cell);
+      assert.ok(method === 'GET' || status >= 400, `${cell}: it was carried out`);
+    } else {
+      assert.deepEqual([status, code, details?.right], [403, 'ERR_RIGHT_MISSING', right], cell);
+    }
+  }
+}
+
 for (const role of askers) {
   test(`the role ${role} may do what its column says`, async () => {
-    const token = await tokenOf(role);
-    for (const operation of operations) {
-      const { right, method, path } = operation;
-      const { status, code, details } = await ask(token, operation);
-      const cell = `${role}: ${method} ${path}: ${status} ${code}`;
-      if (mayAsk(role, right)) {
-        assert.ok(status < 500 && status !== 403 && (status !== 401 || right === 'open'), cell);
-        assert.ok(method === 'GET' || status >= 400, `${cell}: it was carried out`);
-      } else {
-        assert.deepEqual([status, code, details?.right], [403, 'ERR_RIGHT_MISSING', right], cell);
-      }
-    }
+    await walk(role, await tokenOf(role), ({ right }) => mayAsk(role, right));
+  });
+}
+
+for (const role of predefinedRoleNames) {
+  test(`limited to a group, ${role} keeps what knows groups`, async () => {
+    await admin.call('POST', '/groups', { name: 'walked' });
+    await walk(`limited ${role}`, await tokenOf(role, ['walked']), ({ right, scope }) =>
+      right.includes('.') ? mayAsk(role, right) && scope !== undefined : true,
+    );
   });
 }
 

@@ -76,6 +76,7 @@ export async function readStatus(context: AdministrationContext): Promise<Status
   const instances = listed.filter((instance) => instance.retiredAt === null);
   return {
     domain,
+    groups: null,
     components,
     supervisors,
     instances: instances.map((instance) => instanceStatus(instance, components, counts, holds)),

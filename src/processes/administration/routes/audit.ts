@@ -1,23 +1,27 @@
 /** The audit: who changed what, verification of the record, and its export. */
 import { Readable } from 'node:stream';
 import type { FastifyPluginAsync } from 'fastify';
-import { listAudit } from '../../../access/audit/audit-list.ts';
+import { actorOf } from '../../../access/actor.ts';
+import { listAudit, type RecordFacts } from '../../../access/audit/audit-list.ts';
 import { exportAudit } from '../../../access/audit/export.ts';
 import { openHeadFile } from '../../../access/audit/head-file.ts';
 import { cutAudit, findCutPlace, keepCut } from '../../../access/audit/shortening.ts';
 import { verifyAudit } from '../../../access/audit/verification.ts';
 import { auditOperations } from '../../../api/audit.ts';
+import type { Queryable } from '../../../database/connection.ts';
 import { requireFeature } from '../../../registry/features.ts';
 import { serve } from '../../../rest/serve.ts';
+import { isRecordWithin } from '../audit-scope.ts';
 import { type AdministrationContext, write } from '../context.ts';
 
 export function auditRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     serve(app, auditOperations.list, async (request) => {
       const { after, before = after, ...filter } = request.query;
-      const entries = await listAudit(context.db, { ...filter, before });
-      const next = entries.length < request.query.limit ? null : (entries.at(-1)?.id ?? null);
-      return { entries, next };
+      const { groups } = actorOf(request);
+      const sees =
+        groups === null ? undefined : (q: Queryable, record: RecordFacts) => isRecordWithin(q, record, groups);
+      return await listAudit(context.db, { ...filter, before, sees });
     });
 
     serve(

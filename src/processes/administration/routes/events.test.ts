@@ -46,6 +46,56 @@ test('who does not ask for a stream gets the list, as before', limited, async ()
   }
 });
 
+test('the list is of what was asked for: a kind, somebody, a time; and pages go on', limited, async () => {
+  const [one] = await admin.db<{ id: InstanceId; srp: string }[]>`
+    select id, srp_identifier as srp from instance where name = 'one'`;
+  assert.ok(one);
+  const { deviceId } = await seedDevice(admin.db, one.id, 'filtered');
+  const write = async (kind: string, subject: string, at: string) =>
+    await admin.db`insert into event (kind, subject, message, at) values (${kind}, ${subject}, ${`${kind} of ${subject}`}, ${at})`;
+  await write('odd', 'filtered', '2026-01-01T08:00:00Z');
+  await write('even', deviceId, '2026-01-01T09:00:00Z');
+  await write('odd', one.srp, '2026-01-01T10:00:00Z');
+  await write('even', 'one', '2026-01-01T11:00:00Z');
+  // Written late, by a transaction that began before.
+  await write('odd', 'filtered', '2026-01-01T07:00:00Z');
+  const found = async (query: string) => {
+    const messages: string[] = [];
+    for (let next: string | null = ''; next !== null; ) {
+      const path: string = `/events?${query}&limit=1${next === '' ? '' : `&after=${next}`}`;
+      const { status, body } = await admin.call('GET', path);
+      assert.equal(status, 200, path);
+      const page = body as { events: { message: string }[]; next: string | null };
+      messages.push(...page.events.map(({ message }) => message));
+      ({ next } = page);
+    }
+    return messages;
+  };
+  const [account, device] = ['odd of filtered', `even of ${deviceId}`];
+  const [identifier, instance] = [`odd of ${one.srp}`, 'even of one'];
+  const january = 'since=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z';
+  for (const [query, expected] of [
+    [january, [instance, identifier, device, account, account]],
+    [`${january}&sort=at`, [account, account, device, identifier, instance]],
+    ['kind=odd', [identifier, account, account]],
+    ['account=filtered', [device, account, account]],
+    ['account=filtered&kind=even', [device]],
+    [`device=${deviceId}`, [device]],
+    [`device=${deviceId}&instance=one`, []],
+    ['instance=one', [instance, identifier]],
+    [`instance=${one.srp}&since=2026-01-01T10:30:00Z`, [instance]],
+    ['subject=filtered&until=2026-01-01T08:00:00Z', [account]],
+    ['subject=nobody', []],
+  ] as const) {
+    assert.deepEqual(await found(query), expected, query);
+  }
+  for (const query of ['account=nobody', 'instance=nowhere'])
+    assert.equal((await admin.call('GET', `/events?${query}`)).status, 404, query);
+  for (const query of ['device=x', 'since=yesterday', `kind=${'k'.repeat(201)}`])
+    assert.equal((await admin.call('GET', `/events?${query}`)).status, 400, query);
+  assert.equal((await openStream(admin, { query: '?kind=odd' })).status, 400);
+});
+
 test('an event is told to all streams, with the number that the list has', limited, async () => {
   const streams = [await opened(), await opened()];
   const message = await record();
