@@ -5,6 +5,7 @@
  *
  * Invariant: a bug changes behaviour that is promised somewhere, and the tree with it still loads.
  */
+import { accessBugs } from './access-bugs.ts';
 import { administrationBugs } from './administration-bugs.ts';
 import { deviceBugs } from './device-bugs.ts';
 import { edgeBugs } from './edge-bugs.ts';
@@ -19,5 +20,6 @@ export const knownBugs: readonly KnownBug[] = [
   ...edgeBugs,
   ...administrationBugs,
   ...openidBugs,
+  ...accessBugs,
   ...routerBugs,
 ];

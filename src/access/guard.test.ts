@@ -10,8 +10,8 @@ import { BrambleError } from '../base/errors.ts';
 import type { Actor } from './actor.ts';
 import { guard } from './guard.ts';
 
-const requestOf = (role: PredefinedRole | null) => {
-  const facts = { kind: 'token', id: 't', groups: null, session: null, provenAt: null, owes: null } as const;
+const requestOf = (role: PredefinedRole | null, groups: readonly string[] | null = null) => {
+  const facts = { kind: 'token', id: 't', groups, session: null, provenAt: null, owes: null } as const;
   const actor: Actor | null = role === null ? null : { ...facts, name: role, rights: new Set(rightsOf(role)) };
   return { actor } as FastifyRequest;
 };
@@ -39,4 +39,13 @@ test('one without it is told which right it is, and who has it', async () => {
 test('nobody comes through to what takes a right, and everybody to what is open', async () => {
   await assert.rejects(guard(deviceOperations.remove)(requestOf(null)), { code: 'ERR_INTERNAL' });
   await guard(domainOperations.describe)(requestOf(null));
+});
+
+test('who is limited is refused what does not know groups, whatever his rights', async () => {
+  const { scope: _, ...withoutScope } = deviceOperations.remove;
+  await guard(deviceOperations.remove)(requestOf('security', ['group']));
+  await assert.rejects(guard(withoutScope)(requestOf('security', ['group'])), {
+    code: 'ERR_RIGHT_MISSING',
+    message: /, limited to groups,/,
+  });
 });

@@ -60,6 +60,15 @@ test('one who is added signs in with the link, has the rights of the role, and l
   assert.equal((await browser.call('GET', '/me')).status, 401);
 });
 
+test('an invitation is good for once', async () => {
+  const { output } = await bramble('administrator', 'add', 'hedy', '--role', 'junior-helpdesk');
+  const use = async (word: string) =>
+    (await openBrowser(admin.url).call('POST', '/sign-in/code', { code: codeIn(output), password: word })).status;
+  assert.equal(await use(password), 200);
+  assert.equal(await use(`${password} of another`), 400);
+  assert.equal((await openBrowser(admin.url).call('POST', '/sign-in', { name: 'hedy', password })).status, 200);
+});
+
 test('who is reset, disabled or removed is out, and the last of the role security stays', async () => {
   const grace = openBrowser(admin.url);
   await grace.call('POST', '/sign-in', { name: 'grace', password });

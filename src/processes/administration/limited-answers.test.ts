@@ -224,3 +224,13 @@ test('the stream tells him of his accounts, and not when something changes elsew
   assert.equal(back.told[0]?.kind, 'reset');
   back.close();
 });
+
+test('when the last of his groups is gone, he sees nothing', patient, async () => {
+  await ok('POST', '/groups', { name: 'short-lived' });
+  const { call: ask } = await limited('orphan', 'local', 'short-lived');
+  await ok('DELETE', '/groups/short-lived');
+  const accounts = await ask('GET', '/accounts');
+  assert.deepEqual(accounts.body, { accounts: [], next: null });
+  const { instances, groups } = (await ask('GET', '/status')).body as { instances: unknown[]; groups: string[] };
+  assert.deepEqual([instances, groups], [[], []]);
+});

@@ -75,6 +75,9 @@ test('it opens a session, once for each challenge, in the browser that began', a
 
 test('what is signed otherwise is refused', async () => {
   const browser = openBrowser(origin);
+  const own = newAuthenticator(origin);
+  const credential = own.make(await challengeFor(ada, '/me/passkeys/options'));
+  assert.equal((await ada.call('POST', '/me/passkeys', { name: 'own', credential })).status, 201);
   for (const wrong of [
     { origin: 'https://evil.example' },
     { rpId: 'evil.example' },
@@ -83,18 +86,20 @@ test('what is signed otherwise is refused', async () => {
     { crossOrigin: true },
   ]) {
     assert.deepEqual(
-      refusal(await browser.call('POST', '/sign-in/passkey', key.sign(await challengeFor(browser), wrong))),
+      refusal(await browser.call('POST', '/sign-in/passkey', own.sign(await challengeFor(browser), wrong))),
       refused,
       JSON.stringify(wrong),
     );
   }
-  const signed = key.sign(await challengeFor(browser));
+  const signed = own.sign(await challengeFor(browser));
   const stranger = newAuthenticator(origin).sign(await challengeFor(browser));
   const forged = { ...signed, response: { ...signed.response, signature: stranger.response.signature } };
   for (const answer of [forged, stranger]) {
     await challengeFor(browser);
     assert.deepEqual(refusal(await browser.call('POST', '/sign-in/passkey', answer)), refused);
   }
+  const good = own.sign(await challengeFor(browser));
+  assert.equal((await browser.call('POST', '/sign-in/passkey', good)).status, 200);
 });
 
 test('other kinds of keys do as well, and it proves who is there', async () => {
