@@ -37,7 +37,7 @@ request. Nobody gives, changes, ends or removes what may do more than he.
 *In groups*: the right remains to who is limited to groups. He sees these groups, the accounts in them, and their devices, commands,
 deliveries and moves, what happened to them, and what was asked of them; the rest is answered as if it did not exist. The status counts
 these alone. A batch of moves is there for him if all its accounts are, and he makes accounts in his groups only
-([0067](adr/0067-what-the-limited-see.md)).
+([0068](adr/0068-what-the-limited-see.md)).
 
 ${row('', ...predefinedRoleNames, 'in groups')}
 ${row('---', ...predefinedRoleNames.map(() => ':-:'), ':-:')}
