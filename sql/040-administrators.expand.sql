@@ -74,6 +74,7 @@ create table sign_in_challenge (
   tries             integer not null default 0,
   expires_at        timestamptz not null
 );
+create unique index sign_in_challenge_browser on sign_in_challenge (browser);
 create index sign_in_challenge_expiry on sign_in_challenge (expires_at);
 create index sign_in_challenge_administrator on sign_in_challenge (administrator_id);
 

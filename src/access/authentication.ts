@@ -27,13 +27,15 @@ const everything = new Set(allRights);
 
 /** Requires a valid token, or a session's cookie, on every route not marked `withoutToken`, and the right that its operation takes. */
 export function authenticate(app: FastifyInstance, q: Queryable, desk: SignInDesk, rates = defaultRates): void {
-  const limits = limitRates(rates);
+  const limits = limitRates(rates, desk);
   app.decorateRequest('administrator', '');
   app.decorateRequest('actor', null);
   app.decorate('guard', guard);
   const hasRoles = expandedSchema(q);
   app.addHook('onRequest', async (request) => {
-    if (request.is404 || request.routeOptions.config.withoutToken === true) return;
+    const { withoutToken, isOpen } = request.routeOptions.config;
+    if (isOpen === true) limits.countOpen(request);
+    if (request.is404 || withoutToken === true) return;
     limits.countUnknown(request);
     request.actor = await identify(request).catch((error: unknown) => {
       const isOver = isBrambleError(error, 'ERR_TOKEN_INVALID') || isBrambleError(error, 'ERR_SESSION_ENDED');
@@ -112,6 +114,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** A route that answers without a token. */
     withoutToken?: boolean;
+    /** Of these, one that costs something: an address has only so many. */
+    isOpen?: boolean;
     /** Whose body nothing is kept of. */
     takesPassword?: boolean;
   }

@@ -1,7 +1,8 @@
 /**
  * How often somebody may ask. An administrator has a limit at each address that he asks from, so whoever has stolen his token
- * uses up another one; requests with a credential that nobody knows share one for each address, and cost an
- * administrator nothing whose credential was good before. Health checks and pages are not counted.
+ * uses up another one. Strangers of an address share one for credentials that nobody knows, and one for what anybody may ask
+ * for, such as signing in; neither costs him anything whose credential was good before, or whose browser is known. Health
+ * checks and pages are not counted.
  *
  * Invariant: memory is bounded, whatever strangers send. A forgotten limit begins anew, which costs its holder nothing.
  */
@@ -10,6 +11,7 @@ import type { FastifyRequest } from 'fastify';
 import { addressGroup } from '../base/address-group.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import { BrambleError } from '../base/errors.ts';
+import type { Cookies } from './sign-in/cookies.ts';
 
 interface Rate {
   /** At once, after a rest. */
@@ -51,34 +53,52 @@ export class Allowances {
   }
 }
 
+/** Tokens, sessions and browsers that were good lately, by digest; whether they still are is not asked here. */
+export class KnownCredentials {
+  readonly #digests = new BoundedMap<string, true>(maxRemembered);
+
+  note(...credentials: readonly string[]): void {
+    for (const credential of credentials) this.#digests.set(digestOf(credential), true);
+  }
+
+  forget(credential: string): void {
+    this.#digests.delete(digestOf(credential));
+  }
+
+  has(credential: string): boolean {
+    return this.#digests.has(digestOf(credential));
+  }
+}
+
 /** What is asked for before and after it is known who asks. */
-export function limitRates(rates: Rates) {
+export function limitRates(rates: Rates, { cookies, known }: { cookies: Cookies; known: KnownCredentials }) {
   const administrators = new Allowances(rates.administrator);
   const unknown = new Allowances(rates.unknown);
-  /** Digests of credentials that were good lately; whether they still are is not asked here. */
-  const known = new BoundedMap<string, true>(maxRemembered);
+  const open = new Allowances(rates.unknown);
+  /** Other programs' cookies come along with those of a host. */
+  const credentialOf = (request: FastifyRequest) =>
+    request.headers.authorization ?? cookies.read(request, 'session') ?? '';
 
   return {
     /** Before the database is asked whose credential it is. @throws BrambleError ERR_RATE_LIMIT */
     countUnknown: (request: FastifyRequest): void => {
       if (!known.has(credentialOf(request))) refuse(unknown.take(addressGroup(request.ip)));
     },
+    /** What anybody may ask for. @throws BrambleError ERR_RATE_LIMIT */
+    countOpen: (request: FastifyRequest): void => {
+      const own = [credentialOf(request), cookies.read(request, 'browser') ?? ''].find((one) => known.has(one));
+      refuse(open.take(own === undefined ? addressGroup(request.ip) : digestOf(own)));
+    },
     /** One that turned out to be no longer good. */
-    forget: (request: FastifyRequest): void => known.delete(credentialOf(request)),
+    forget: (request: FastifyRequest): void => known.forget(credentialOf(request)),
     /** @throws BrambleError ERR_RATE_LIMIT */
     countAdministrator: (request: FastifyRequest): void => {
       if (request.actor === null) return;
-      known.set(credentialOf(request), true);
+      known.note(credentialOf(request));
       const { kind, id } = request.actor;
       refuse(administrators.take(`${kind} ${id} ${addressGroup(request.ip)}`));
     },
   };
-}
-
-/** Of what anybody may ask for, an address has as much as of tries with unknown credentials. */
-export function limitStrangers({ unknown }: Rates = defaultRates): (request: { readonly ip: string }) => void {
-  const allowances = new Allowances(unknown);
-  return ({ ip }) => refuse(allowances.take(addressGroup(ip)));
 }
 
 function refuse(seconds: number): void {
@@ -88,7 +108,6 @@ function refuse(seconds: number): void {
   });
 }
 
-function credentialOf({ headers }: FastifyRequest): string {
-  const text = headers.authorization ?? headers.cookie ?? '';
-  return createHash('sha256').update(text).digest('base64');
+function digestOf(credential: string): string {
+  return createHash('sha256').update(credential).digest('base64');
 }

@@ -59,6 +59,13 @@ async function write(folder: string, entries: Entries, name = 'bramble-1.2.0.tgz
   return file;
 }
 
+test('a pipe that nobody writes to, and a file that says it is empty and has no end, are refused', async (t) => {
+  const pipe = path.join(await newFolder(t), 'pipe.tgz');
+  execFileSync('mkfifo', [pipe]);
+  await assert.rejects(openArchive(pipe), { code: 'ERR_RELEASE_ARCHIVE_MISSING' });
+  if (process.platform === 'linux') await assert.rejects(openArchive('/proc/self/pagemap'), malformedCode);
+});
+
 test('an installed archive holds exactly its files, and installing it again verifies it', async (t) => {
   const folder = await newFolder(t);
   const file = await write(folder, release());

@@ -309,7 +309,8 @@ async function listedDigest(file: string): Promise<string | undefined> {
 }
 
 async function readBounded(file: string): Promise<Buffer> {
-  const handle = await open(file, 'r').catch((cause: unknown) => {
+  // A pipe that nobody writes to would wait in one of few threads.
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
     throw new BrambleError('ERR_RELEASE_ARCHIVE_MISSING', `There is no readable release archive at ${file}.`, {
       cause,
     });
@@ -319,11 +320,15 @@ async function readBounded(file: string): Promise<Buffer> {
     if (!stat.isFile()) {
       throw new BrambleError('ERR_RELEASE_ARCHIVE_MISSING', `${file} is not a file: give a release archive (.tgz).`);
     }
-    const { size } = stat;
-    if (size > maxArchiveBytes) {
-      throw malformed(`it is larger than ${maxArchiveBytes} bytes`);
+    // Not by its size alone: files of /proc are said to be empty.
+    const pieces: Buffer[] = [];
+    let bytes = 0;
+    for await (const piece of handle.createReadStream({ autoClose: false, highWaterMark: 1024 * 1024 })) {
+      bytes += (piece as Buffer).length;
+      if (bytes > maxArchiveBytes) throw malformed(`it is larger than ${maxArchiveBytes} bytes`);
+      pieces.push(piece as Buffer);
     }
-    return await handle.readFile();
+    return Buffer.concat(pieces, bytes);
   } finally {
     await handle.close();
   }

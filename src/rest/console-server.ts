@@ -11,6 +11,7 @@ import { hasBody } from './body-deadline.ts';
 import { shareConnections } from './connection-shares.ts';
 import { type ConsoleFiles, consoleFiles } from './console-files.ts';
 import { commonHeaders, inertHeaders, pageAnswer } from './console-headers.ts';
+import { answerOneAtATime } from './one-at-a-time.ts';
 import { closeServerInOrder, endInOrder } from './orderly-close.ts';
 
 interface Certificate {
@@ -70,6 +71,7 @@ export function createConsoleServer(options: ConsoleServerOptions): ConsoleServe
   const secure = certificate && createSecureServer({ ...limits, ...tls, ...certificate }, answer);
   const server = secure ?? createServer(limits, answer);
   endInOrder(server);
+  answerOneAtATime(server);
   const shares = shareConnections(server, connections);
   return {
     server,

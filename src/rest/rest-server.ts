@@ -11,6 +11,7 @@ import type { BrambleError } from '../base/errors.ts';
 import { type BodyPatience, defaultBodyPatience, limitBodyTime } from './body-deadline.ts';
 import { apiHeaders } from './console-headers.ts';
 import { answerUnchanged } from './etag.ts';
+import { answerOneAtATime } from './one-at-a-time.ts';
 import { endInOrder, orderlyClose } from './orderly-close.ts';
 import { answerProblems, answersBeforeRoutes } from './problem.ts';
 import { takeStrictInput } from './strict-input.ts';
@@ -42,6 +43,7 @@ export function createRestServer(options: RestServerOptions): FastifyInstance {
     logger: false,
   });
   endInOrder(app.server);
+  answerOneAtATime(app.server);
   app.addHook('onRequest', async (_request, reply) => void reply.headers(apiHeaders));
   answerProblems(app, options.log);
   const { abilities = [] } = options;

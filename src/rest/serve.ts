@@ -45,6 +45,7 @@ export function serve<Op extends Operation>(
     url: path,
     config: {
       withoutToken: operation.right === 'open',
+      isOpen: operation.right === 'open',
       takesPassword: operation.takesPassword === true,
       scope: operation.scope,
     },

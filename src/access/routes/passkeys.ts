@@ -8,7 +8,7 @@ import type { SignInDesk } from '../sign-in/desk.ts';
 import { beginCeremony, ceremonyTimeoutMs, checkPasskey } from '../sign-in/passkey-ceremony.ts';
 import { notePasskeyUse } from '../sign-in/passkeys.ts';
 import { noteProof } from '../sign-in/sessions.ts';
-import { openSession } from '../sign-in/start-session.ts';
+import { giveSession, openSession } from '../sign-in/start-session.ts';
 import { endStep } from '../sign-in/steps.ts';
 import { assertUsable } from './sign-in.ts';
 
@@ -40,7 +40,7 @@ export function passkeyRoutes(desk: SignInDesk): FastifyPluginAsync {
         if (!(await endStep(tx, stepId)) || !(await notePasskeyUse(tx, found.id, signCount))) throw usedUp();
         return await noteProof(tx, session, true);
       });
-      desk.cookies.set(reply, 'session', secret);
+      giveSession(desk, reply, secret);
       desk.cookies.clear(reply, 'step');
     });
   };

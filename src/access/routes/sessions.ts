@@ -12,6 +12,7 @@ import { assertProven } from '../sign-in/proof.ts';
 import { useCodeOf } from '../sign-in/second-factor.ts';
 import { endSession, listSessions, noteProof, ownerOfSession } from '../sign-in/sessions.ts';
 import { readOwnDetails } from '../sign-in/signing-in.ts';
+import { giveSession } from '../sign-in/start-session.ts';
 import { notingFailure, takeTryOf, tryingCodes } from '../sign-in/tries.ts';
 import { giveTryBack } from '../sign-in/try-limits.ts';
 
@@ -46,7 +47,7 @@ export function sessionRoutes(desk: SignInDesk): FastifyPluginAsync {
           return await noteProof(tx, session, found.asksTotp);
         }),
       );
-      desk.cookies.set(reply, 'session', secret);
+      giveSession(desk, reply, secret);
     });
 
     serve(app, signInOperations.listSessions, async (request) => {

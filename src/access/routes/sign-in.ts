@@ -7,7 +7,7 @@ import { serve } from '../../rest/serve.ts';
 import { actorOf } from '../actor.ts';
 import type { SignInDesk } from '../sign-in/desk.ts';
 import { type Asking, assertOwnPage } from '../sign-in/own-pages.ts';
-import { isOutdated } from '../sign-in/password.ts';
+import { isOutdated, senderOf } from '../sign-in/password.ts';
 import { checkPassword } from '../sign-in/password-sign-in.ts';
 import { useCodeOf } from '../sign-in/second-factor.ts';
 import { endSession } from '../sign-in/sessions.ts';
@@ -28,7 +28,7 @@ export function signInRoutes(desk: SignInDesk): FastifyPluginAsync {
       await assertUsable(desk, request);
       const { found, trying } = await checkPassword(desk, request, reply, request.body);
       const password = isOutdated(found.password)
-        ? await desk.passwords.digest(request.body.password, trying.network)
+        ? await desk.passwords.digest(request.body.password, senderOf(trying))
         : null;
       const proven = async (tx: Transaction) => {
         await assertUnchanged(tx, found.id, found.password);

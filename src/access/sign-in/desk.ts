@@ -9,6 +9,7 @@ import type { Database, Transaction } from '../../database/connection.ts';
 import type { MasterKeys } from '../../database/sealed-value.ts';
 import type { Actor } from '../actor.ts';
 import type { Stated } from '../audited-request.ts';
+import type { KnownCredentials } from '../rate-limits.ts';
 import { rightsOfRole } from '../roles.ts';
 import type { Cookies } from './cookies.ts';
 import { type Asking, assertOwnPage } from './own-pages.ts';
@@ -19,6 +20,7 @@ export interface SignInDesk {
   readonly db: Database;
   readonly cookies: Cookies;
   readonly passwords: Passwords;
+  readonly known: KnownCredentials;
   /** Open what is sealed of second factors. */
   masterKeys(): Promise<MasterKeys>;
   readonly release: string;

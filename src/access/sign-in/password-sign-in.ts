@@ -6,6 +6,7 @@ import type { FastifyReply } from 'fastify';
 import { BrambleError } from '../../base/errors.ts';
 import type { SignInDesk } from './desk.ts';
 import type { Asking } from './own-pages.ts';
+import { senderOf } from './password.ts';
 import { findSigningIn, type SigningIn } from './signing-in.ts';
 import { noteFailure, takeTryOf, tryingOf } from './tries.ts';
 import type { Trying } from './try-limits.ts';
@@ -29,7 +30,7 @@ export async function checkPassword(
       found = await findSigningIn(desk.db, name);
       return found?.active === true ? found.password : null;
     },
-    trying.network,
+    senderOf(trying),
   );
   if (isHim && found?.password != null) return { found: { ...found, password: found.password }, trying };
   await noteFailure(desk, trying, found?.name ?? null);

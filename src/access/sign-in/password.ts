@@ -1,11 +1,12 @@
 /**
  * Passwords of administrators: argon2id, as a PHC string that says how it was made. Invariant: a name that does not exist, or
  * has no password, costs what a wrong password costs; a digest never runs on the event loop, and strangers can make only
- * so many of them wait.
+ * so many of them wait, none of them where known browsers and sessions have their turns.
  */
 import crypto, { type Argon2Parameters, randomBytes, timingSafeEqual } from 'node:crypto';
 import { BrambleError } from '../../base/errors.ts';
 import { createFairQueue } from '../../base/fair-queue.ts';
+import type { Trying } from './try-limits.ts';
 
 /**
  * OWASP's first choice: about 45 ms of one core, and little enough memory beside a heap. Three passes over 64 MiB took
@@ -16,19 +17,31 @@ const saltBytes = 16;
 const digestBytes = 32;
 
 /** Waiting ones, those of one sender included. */
-const maxWaiting = 32;
+const maxWaiting = 128;
 const maxWaitingOfSender = 6;
 /** Whoever had to wait for the database did not work meanwhile. */
 const longestRestMs = 250;
 
+/** For whom a password is looked at: a browser or session that is known, or the strangers of a network. */
+interface Sender {
+  readonly lane: 'known' | 'strangers';
+  readonly key: string;
+}
+
+export function senderOf({ network, browser }: Pick<Trying, 'network' | 'browser'>): Sender {
+  return browser === null
+    ? { lane: 'strangers', key: network }
+    : { lane: 'known', key: `browser ${browser.toString('base64')}` };
+}
+
 export interface Passwords {
   /** The PHC string to store. @throws BrambleError ERR_BUSY */
-  digest(password: string, sender: string): Promise<string>;
+  digest(password: string, sender: Sender): Promise<string>;
   /**
    * @param stored asked for when it is this one's turn; null costs the same, and matches nothing
    * @throws BrambleError ERR_BUSY
    */
-  matches(password: string, stored: () => Promise<string | null>, sender: string): Promise<boolean>;
+  matches(password: string, stored: () => Promise<string | null>, sender: Sender): Promise<boolean>;
 }
 
 /**
@@ -37,14 +50,14 @@ export interface Passwords {
  */
 export function createPasswords(): Passwords {
   const queue = createFairQueue({
-    lanes: ['sign-in'],
+    lanes: ['known', 'strangers'],
     maxInProgress: 1,
     maxPlaces: maxWaiting,
     maxPlacesOfKey: maxWaitingOfSender,
   });
 
-  async function inTurn<Result>(sender: string, work: () => Promise<Result>): Promise<Result> {
-    const place = queue.enter('sign-in', sender);
+  async function inTurn<Result>({ lane, key }: Sender, work: () => Promise<Result>): Promise<Result> {
+    const place = queue.enter(lane, key);
     if (place === undefined) {
       throw new BrambleError('ERR_BUSY', 'Too many passwords are being checked at the moment. Try again in a moment.');
     }

@@ -34,6 +34,13 @@ export async function openSession(
     },
     { actor: name },
   );
-  cookies.set(reply, 'session', secret);
+  giveSession(desk, reply, secret);
+  desk.known.note(browser);
   cookies.set(reply, 'browser', browser);
+}
+
+/** The secret of a session that is open, as its browser keeps it from now on. */
+export function giveSession(desk: SignInDesk, reply: FastifyReply, secret: string): void {
+  desk.known.note(secret);
+  desk.cookies.set(reply, 'session', secret);
 }

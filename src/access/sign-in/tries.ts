@@ -13,6 +13,7 @@ export async function tryingOf(desk: SignInDesk, request: Asking, name: string):
   const browser = desk.cookies.read(request, 'browser');
   const digest = browser === undefined ? null : secretDigest(browser);
   const known = digest !== null && (await isKnownBrowser(desk.db, digest, name));
+  if (known && browser !== undefined) desk.known.note(browser);
   return { name, network: addressGroup(request.ip), browser: known ? digest : null };
 }
 

@@ -71,7 +71,7 @@ export async function administrationServer(options: AdministrationServerOptions)
   for (const routes of [signInRoutes, sessionRoutes, ownAccessRoutes, ownTotpRoutes, passkeyRoutes, ownPasskeyRoutes])
     await app.register(routes(desk), { prefix: '/api/v1' });
   const openid = createProviderClient({ names: context.names });
-  for (const routes of [openidProviderRoutes(context, openid), openidSignInRoutes(desk, openid, options.rates)])
+  for (const routes of [openidProviderRoutes(context, openid), openidSignInRoutes(desk, openid)])
     await app.register(routes, { prefix: '/api/v1' });
   await app.ready();
   return app;

@@ -70,9 +70,27 @@ test('the cookie of a session that ended is a stranger’s', async () => {
   }
 });
 
-test('who signs in at an OpenID provider has a stranger’s share, since each time it may be asked something', async () => {
-  const begin = () => openBrowser(admin.url).call('POST', '/sign-in/openid', { provider: 'none' });
-  const seen: number[] = [];
-  while (seen.length < 6) seen.push((await begin()).status);
-  assert.deepEqual(seen, [404, 404, 404, 404, 429, 429]);
+test('what anybody may ask for is a stranger’s share too, and a known browser has its own', async () => {
+  const own = await startAdministration({
+    rates: { administrator: { burst: 12, perSecond }, unknown: { burst: 4, perSecond } },
+  });
+  try {
+    const { body } = await own.call('POST', '/first-administrator');
+    const ada = openBrowser(own.url);
+    const password = 'seven wet otters';
+    await ada.call('POST', '/sign-in/code', { code: (body as { code: string }).code, name: 'ada', password });
+    const stranger = openBrowser(own.url);
+    const begun: number[] = [];
+    while (begun.length < 4) begun.push((await stranger.call('POST', '/sign-in/openid', { provider: 'none' })).status);
+    assert.deepEqual(begun, [404, 404, 404, 429]);
+    const all = ['/openapi.json', '/sign-in'].map(async (path) => (await stranger.call('GET', path)).status);
+    const options = await stranger.call('POST', '/sign-in/passkey/options', {});
+    assert.deepEqual(new Set([...(await Promise.all(all)), options.status]), new Set([429]));
+    await statuses(`bramble_${'x'.repeat(43)}`, 6);
+    assert.equal((await ada.call('GET', '/me')).status, 200, 'her session is known since it was opened');
+    assert.equal((await ada.call('POST', '/sign-in', { name: 'ada', password })).status, 200);
+    assert.equal((await ada.call('GET', '/me')).status, 200);
+  } finally {
+    await own.close();
+  }
 });

@@ -1,5 +1,6 @@
 /** Sign-in at an administration service: what it notes and writes is under the release lock. */
 import { offeredProviders } from '../../access/openid/provider-store.ts';
+import { KnownCredentials } from '../../access/rate-limits.ts';
 import { cookiesOf } from '../../access/sign-in/cookies.ts';
 import type { SignInDesk } from '../../access/sign-in/desk.ts';
 import { createPasswords } from '../../access/sign-in/password.ts';
@@ -14,6 +15,7 @@ export async function signInDesk(context: AdministrationContext): Promise<SignIn
     ...{ db, release, service: 'administration', component: name },
     cookies: cookiesOf(domainId),
     passwords: createPasswords(),
+    known: new KnownCredentials(),
     masterKeys: () => Promise.resolve(context.masterKeys),
     write: (work, as) => write(context, work, as),
     note: (work) => administrationTransaction(db, release, work),

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { auditRequests, recordedRequest } from '../../access/audited-request.ts';
 import { authenticate } from '../../access/authentication.ts';
+import { KnownCredentials } from '../../access/rate-limits.ts';
 import { logRefusals } from '../../access/refusal-log.ts';
 import { passkeyRoutes } from '../../access/routes/passkeys.ts';
 import { sessionRoutes } from '../../access/routes/sessions.ts';
@@ -76,6 +77,7 @@ export async function openCoordinatorEndpoint(options: CoordinatorEndpointOption
     ...{ db, release: ownRelease, service: 'coordinator', component: name, write },
     cookies: cookiesOf((await readDomain(db)).domainId),
     passwords: createPasswords(),
+    known: new KnownCredentials(),
     masterKeys: () => readMasterKeys(masterKeyPath(home)),
     note: async (work) => (await db.begin(work)) as Awaited<ReturnType<typeof work>>,
     // It reaches the network for what an upgrade takes, and for nothing else.

@@ -88,26 +88,25 @@ export function accountRoutes(context: AdministrationContext): FastifyPluginAsyn
 /** In a separate scope: only here a body is accepted raw and without limit. */
 function importRoute(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
-    let running = 0;
+    const importing = new Set<string>();
     app.removeAllContentTypeParsers();
     app.addContentTypeParser(['application/x-ndjson', 'application/jsonl'], (_request, payload, done) => {
       done(null, payload);
     });
     serve(app, accountOperations.import, async (request) => {
-      if (running >= maxImports) {
-        throw new BrambleError(
-          'ERR_BUSY',
-          `${maxImports} imports are in progress. Wait until one of them has finished.`,
-        );
+      const { id, groups } = actorOf(request);
+      if (importing.has(id) || importing.size >= maxImports) {
+        const whose = importing.has(id) ? 'An import of yours is' : `${maxImports} imports are`;
+        throw new BrambleError('ERR_BUSY', `${whose} in progress. Wait until it has finished.`);
       }
       if (!(request.body instanceof Readable)) {
         throw new BrambleError('ERR_MEDIA_TYPE', 'Send an import as application/x-ndjson, one account per line.');
       }
-      running++;
+      importing.add(id);
       try {
-        return await importAccountStream(context, request.body, actorOf(request).groups);
+        return await importAccountStream(context, request.body, groups);
       } finally {
-        running--;
+        importing.delete(id);
       }
     });
   };

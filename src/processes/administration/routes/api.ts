@@ -88,8 +88,15 @@ const resources = [
 export function apiRoutes(context: AdministrationContext): FastifyPluginAsync {
   return async (app) => {
     for (const routes of resources) await app.register(routes(context));
-    const describe = async () => app.swagger() as AnswerOf<typeof domainOperations.describe>;
-    serve(app, domainOperations.describe, describe);
+    let text: string | undefined;
+    serve(app, domainOperations.describe, async (_request, reply) => {
+      const description = app.swagger() as AnswerOf<typeof domainOperations.describe>;
+      // It never changes, is large, and anybody may ask for it.
+      text ??= JSON.stringify(description);
+      const written = text;
+      reply.serializer(() => written);
+      return description;
+    });
   };
 }
 

@@ -2,28 +2,19 @@
 import type { FastifyPluginAsync } from 'fastify';
 import type { ProviderClient } from '../../../access/openid/provider-client.ts';
 import { beginOpenid, finishOpenid } from '../../../access/openid/sign-in.ts';
-import { limitStrangers, type Rates } from '../../../access/rate-limits.ts';
 import { assertUsable } from '../../../access/routes/sign-in.ts';
 import type { SignInDesk } from '../../../access/sign-in/desk.ts';
 import { openidOperations } from '../../../api/openid.ts';
 import { serve } from '../../../rest/serve.ts';
 
-export function openidSignInRoutes(
-  desk: SignInDesk,
-  client: ProviderClient,
-  rates: Rates | undefined,
-): FastifyPluginAsync {
-  // Each may have the provider asked something.
-  const count = limitStrangers(rates);
+export function openidSignInRoutes(desk: SignInDesk, client: ProviderClient): FastifyPluginAsync {
   return async (app) => {
     serve(app, openidOperations.begin, async (request, reply) => {
-      count(request);
       await assertUsable(desk, request);
       return { url: await beginOpenid(desk, client, request, reply, request.body) };
     });
 
     serve(app, openidOperations.finish, async (request, reply) => {
-      count(request);
       await assertUsable(desk, request);
       return { returnTo: await finishOpenid(desk, client, request, reply, request.body.url) };
     });

@@ -5,10 +5,11 @@ import { holdOwnAccess, insertAdministrator, setPassword } from '../../../access
 import { assertUsable } from '../../../access/routes/sign-in.ts';
 import type { SignInDesk } from '../../../access/sign-in/desk.ts';
 import { findCode, useCode } from '../../../access/sign-in/one-time-code.ts';
+import { senderOf } from '../../../access/sign-in/password.ts';
 import { assertGoodPassword } from '../../../access/sign-in/password-rules.ts';
 import { checkPassword } from '../../../access/sign-in/password-sign-in.ts';
 import { noteProof, renewSecret } from '../../../access/sign-in/sessions.ts';
-import { openSession } from '../../../access/sign-in/start-session.ts';
+import { giveSession, openSession } from '../../../access/sign-in/start-session.ts';
 import { beginStep } from '../../../access/sign-in/steps.ts';
 import { giveTryBack } from '../../../access/sign-in/try-limits.ts';
 import { signInOperations } from '../../../api/sign-in.ts';
@@ -36,7 +37,10 @@ export function ownAccessRoutes(desk: SignInDesk): FastifyPluginAsync {
       const name = found.name ?? request.body.name;
       if (name === undefined) throw fieldError('body', 'name', 'is missing: the first administrator chooses one');
       assertGoodPassword(password, [name, displayName, 'bramble']);
-      const digest = await desk.passwords.digest(password, addressGroup(request.ip));
+      const digest = await desk.passwords.digest(
+        password,
+        senderOf({ network: addressGroup(request.ip), browser: null }),
+      );
       const takeCode = async (tx: Transaction): Promise<string> => {
         const used = await useCode(tx, code);
         if (used === undefined || used.asksTotp !== found.asksTotp) throw codeRefused();
@@ -61,7 +65,7 @@ export function ownAccessRoutes(desk: SignInDesk): FastifyPluginAsync {
       const { current, password } = request.body;
       const { found, trying } = await checkPassword(desk, request, reply, { name, password: current });
       assertGoodPassword(password, [name, 'bramble']);
-      const digest = await desk.passwords.digest(password, trying.network);
+      const digest = await desk.passwords.digest(password, senderOf(trying));
       const secret = await desk.write(async (tx) => {
         await holdOwnAccess(tx, actor.id);
         await giveTryBack(tx, trying);
@@ -69,7 +73,7 @@ export function ownAccessRoutes(desk: SignInDesk): FastifyPluginAsync {
         // Where a second factor is asked for, a password alone proves nothing.
         return found.asksTotp ? await renewSecret(tx, session) : await noteProof(tx, session, false);
       });
-      desk.cookies.set(reply, 'session', secret);
+      giveSession(desk, reply, secret);
     });
   };
 }
