@@ -6,6 +6,7 @@ import { BrambleError } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
 import type { Queryable, Transaction } from '../database/connection.ts';
 import { assertStillAllowed } from './audited-request.ts';
+import { assertNameFree } from './names.ts';
 import { removeRecoveryCodes } from './sign-in/recovery-codes.ts';
 import { asksFactor, hasFactor } from './sign-in/second-factor-rule.ts';
 import { endSessionsOf, isOpen } from './sign-in/sessions.ts';
@@ -20,8 +21,9 @@ interface NewAdministrator {
   createdBy: string;
 }
 
-/** His id. */
+/** His id. @throws BrambleError ERR_NAME_TAKEN by somebody who is no administrator */
 export async function insertAdministrator(q: Queryable, made: NewAdministrator): Promise<string | 'name-taken'> {
+  await assertNameFree(q, 'administrator', made.name);
   const id = newId<string>();
   const { count } = await q`
     insert into administrator (id, name, display_name, role, scoped, created_by)

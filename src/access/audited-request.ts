@@ -56,7 +56,8 @@ export async function recordedRequest<Result>(
   const request = currentRequest();
   const { operation } = request;
   await assertStillAllowed(tx);
-  const stated = { ...operation, ...as, from: { ...operation.from, ...as.from } };
+  const identity = as.actor === undefined ? identityOf(request.actor) : {};
+  const stated = { ...operation, ...as, from: { ...operation.from, ...identity, ...as.from } };
   const change = async () => await recorded(tx, stated, work);
   request.steps += 1;
   const { keyed, steps } = request;
@@ -95,4 +96,8 @@ function operationOf(request: FastifyRequest, by: { component: string; host: str
     from: { address: ip, client: (headers['user-agent'] ?? '').slice(0, maxText), ...by },
     when: 'wrote',
   };
+}
+
+function identityOf(actor: Actor | null): Pick<Operation['from'], 'actorKind' | 'actorId'> {
+  return actor === null ? {} : { actorKind: actor.kind, actorId: actor.id };
 }

@@ -10,7 +10,7 @@ import { hasTable } from '../../database/has-table.ts';
 import { administrationRecords } from '../../registry/component-detail.ts';
 
 export interface Operation {
-  /** Name of the administrator's token, or of the component that acts on its own. */
+  /** Name of the administrator or token, or of the component that acts on its own. */
   actor: string;
   /** Such as `PUT /it-policies/:name` or `upgrade step fence`. */
   operation: string;
@@ -23,6 +23,10 @@ export interface Operation {
     client?: string;
     component: string;
     host?: string;
+    /** What the actor is, where he is no component: two of different kinds may have had the same name. */
+    actorKind?: 'administrator' | 'token' | 'legacy-token';
+    /** His, or the token's. */
+    actorId?: string;
     /** Who ordered the operation that a component carries out. */
     onOrderOf?: string;
     /** How often it was refused of late. */

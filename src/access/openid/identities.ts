@@ -53,12 +53,9 @@ export async function admit(tx: Transaction, identity: Identity, person: Person)
   const { name, displayName } = person;
   const found = await findIdentity(tx, identity);
   if (found === undefined) {
-    const id = await insertAdministrator(tx, {
-      name,
-      displayName,
-      role,
-      groups,
-      createdBy: `OpenID provider ${provider}`,
+    const createdBy = `OpenID provider ${provider}`;
+    const id = await insertAdministrator(tx, { name, displayName, role, groups, createdBy }).catch((error: unknown) => {
+      throw isBrambleError(error, 'ERR_NAME_TAKEN') ? refusal(error.message) : error;
     });
     if (id === 'name-taken') {
       throw refusal(`There is an administrator ${name} already, who does not sign in at ${provider}.`);

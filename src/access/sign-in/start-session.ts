@@ -32,7 +32,7 @@ export async function openSession(
       await rememberBrowser(tx, secretDigest(browser), administratorId);
       return await insertSession(tx, { administratorId, ...proven, address: request.ip, client });
     },
-    { actor: name },
+    { actor: name, from: { actorKind: 'administrator' } },
   );
   giveSession(desk, reply, secret);
   desk.known.note(browser);

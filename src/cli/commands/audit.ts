@@ -158,9 +158,12 @@ function listWithChanges(entries: readonly AuditEntryView[], style: Style): stri
 
 function whoOf({ actor, kind, detail }: AuditEntryView, style: Style): string {
   if (actor !== null) {
-    const from = detail['from'] as { address?: string; onOrderOf?: string } | undefined;
+    const from = detail['from'] as { address?: string; onOrderOf?: string; actorKind?: string } | undefined;
     const where = from?.onOrderOf === undefined ? from?.address : `for ${from.onOrderOf}`;
-    return where === undefined ? actor : `${actor} (${where})`;
+    // Releases before 1.5 say nothing of the kind, and processes have none.
+    const kind = from?.actorKind?.replace('legacy-', '');
+    const known = [kind, where].filter((each) => each !== undefined);
+    return known.length === 0 ? actor : `${actor} (${known.join(', ')})`;
   }
   return kind === 'marker' ? '-' : style.red(`not recorded (${String(detail['application'] ?? '?')})`);
 }

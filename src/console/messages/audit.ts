@@ -16,6 +16,7 @@ export const auditWords = {
   showAll: 'Show all',
   showEarlier: 'Show earlier changes',
   unknownActor: 'unknown',
+  kinds: { administrator: ' (administrator)', token: ' (token)', 'legacy-token': ' (token)' } as Record<string, string>,
   outside: 'outside Bramble',
   about: (subjects: string) => ` · ${subjects}`,
   more: (count: number) => ` and ${count} more`,

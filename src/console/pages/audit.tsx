@@ -127,8 +127,14 @@ function EntryList({ asked, newest, next }: EntryListProps) {
   );
 }
 
+/** Releases before 1.5 say nothing of it, and processes have none. */
+function kindText({ from }: AuditEntryView['detail']): string {
+  const { actorKind } = (from ?? {}) as { actorKind?: string };
+  return say.kinds[actorKind ?? ''] ?? '';
+}
+
 function Entry({ entry }: { entry: AuditEntryView }) {
-  const { at, actor, operation, kind, number, requestId, changes, changeCount } = entry;
+  const { at, actor, operation, kind, number, requestId, changes, changeCount, detail } = entry;
   const subjects = subjectsOf(entry);
   return (
     <details className="entry">
@@ -142,6 +148,7 @@ function Entry({ entry }: { entry: AuditEntryView }) {
         </span>
         <p>
           {actor ?? say.unknownActor}
+          <span className="quiet">{kindText(detail)}</span>
           {kind === 'unrecorded' && (
             <>
               {' '}

@@ -45,7 +45,7 @@ test('bramble audit list says what was made, and counts changes of one kind', as
 
 test('bramble audit lists, verifies, exports, and its export is verified without a service', async () => {
   const list = await bramble('audit', 'list', '--subject', 'imported-59');
-  assert.match(list.output, /first \(127\.0\.0\.1\) +POST \/accounts\/import/);
+  assert.match(list.output, /first \(token, 127\.0\.0\.1\) +POST \/accounts\/import/);
   const changes = await bramble('audit', 'list', '--subject', 'tight', '--changes');
   assert.match(changes.output, /update it_policy tight: .*"passwordMinimumLength":8/);
 

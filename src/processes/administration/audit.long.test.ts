@@ -59,11 +59,14 @@ test('a change is recorded with who, from where, what, before and after, and the
     [entry.kind, entry.actor, entry.operation, entry.subjects],
     ['operation', 'first', 'PUT /it-policies/:name', ['tight']],
   );
+  const [token] = await admin.db`select id from administrator_token`;
   assert.deepEqual(entry.detail.from, {
     address: '127.0.0.1',
     client: 'curl/8',
     component: 'admin-1',
     host: 'test-host',
+    actorKind: 'legacy-token',
+    actorId: token?.['id'],
   });
   const [change] = entry.changes;
   assert.deepEqual(change?.detail.changes?.[0]?.['rules'], [

@@ -50,7 +50,7 @@ export function ownAccessRoutes(desk: SignInDesk): FastifyPluginAsync {
       };
       if (found.asksTotp) {
         const begin = async (tx: Transaction) => await beginStep(tx, 'second-factor', await takeCode(tx));
-        desk.cookies.set(reply, 'step', await desk.write(begin, { actor: name }));
+        desk.cookies.set(reply, 'step', await desk.write(begin, { actor: name, from: { actorKind: 'administrator' } }));
         return { next: 'totp' };
       }
       await openSession(desk, request, reply, name, async (tx) => {

@@ -61,6 +61,30 @@ test('what a body asks for may take a further right', async () => {
   }
 });
 
+test('nobody gets the name of somebody else who acts, and the audit tells of what kind he is', async () => {
+  await admin.db`
+    insert into component (name, kind, host, boot_id, process_id, release, link_versions, features, lease_until)
+    values ('admin-9', 'administration', 'h', 'b', 1, '1.5.0', '{1}', '{}', now())`;
+  assert.equal((await admin.call('POST', '/administrators', { name: 'ada', role: 'security' })).status, 201);
+  for (const [path, name] of [
+    ['/tokens', 'ADA'],
+    ['/tokens', 'admin-9'],
+    ['/tokens', 'coordinator'],
+    ['/administrators', 'First'],
+    ['/administrators', 'junior'],
+    ['/administrators', 'Admin-9'],
+  ] as const) {
+    const refused = await admin.call('POST', path, { name, role: 'user-only' });
+    assert.deepEqual([refused.status, codeOf(refused.body)], [409, 'ERR_NAME_TAKEN'], `${path} ${name}`);
+  }
+  const maker = await callerOf('maker', 'enterprise');
+  await maker('POST', '/groups', { name: 'made' });
+  const [record] = await admin.db`
+    select r.detail -> 'from' as "from", t.id from audit_record r, api_token t
+     where r.operation = 'POST /groups' and r.kind = 'operation' and r.actor = 'maker' and t.name = 'maker'`;
+  assert.deepEqual([record?.['from'].actorKind, record?.['from'].actorId], ['token', record?.['id']]);
+});
+
 test('a token ends: at its time, which lies ahead, or when it is revoked', async () => {
   const past = new Date(Date.now() - 1000).toISOString();
   const refused = await admin.call('POST', '/tokens', { name: 'late', role: 'security', expiresAt: past });

@@ -9,6 +9,7 @@ import {
   revokeApiToken,
   roleOfApiToken,
 } from '../../../access/api-tokens.ts';
+import { assertNameFree } from '../../../access/names.ts';
 import { assertMayGive, assertNotAboveRole, holdRole } from '../../../access/roles.ts';
 import { findGroup, listGroups } from '../../../accounts/groups.ts';
 import type { AnswerOf } from '../../../api/operation.ts';
@@ -30,6 +31,7 @@ export function tokenRoutes(context: AdministrationContext): FastifyPluginAsync 
       const actor = actorOf(request);
       const token = await write(context, async (tx) => {
         assertMayGive(actor, role === undefined ? allRights : await holdRole(tx, role));
+        await assertNameFree(tx, 'token', name);
         const created =
           role === undefined
             ? await createLegacyToken(tx, name)
