@@ -1,4 +1,7 @@
-/** Where the command line finds an administration service, and the token to use. */
+/**
+ * Where the command line finds an administration service, and the token to use. Invariant: a token is sent encrypted, or to this
+ * host; that of a home only to this host, or where the home says that its domain is.
+ */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -8,7 +11,7 @@ import { BrambleError } from '../base/errors.ts';
 import { readInputFile } from '../base/input-file.ts';
 import { announcedAddresses } from '../component/service-address.ts';
 import { assertCertificates } from './own-authority.ts';
-import { type Environment, type Profile, profileNamed, readProfiles } from './profiles.ts';
+import { assertSecret, type Environment, isOwnHost, type Profile, profileNamed, readProfiles } from './profiles.ts';
 
 export interface AdministrationAccess {
   /** Tried in this order. */
@@ -38,6 +41,12 @@ export function homeFolder(environment: Environment): string {
  *   an invalid address, ERR_ADMIN_PROFILE, ERR_USAGE
  */
 export async function resolveAccess(flags: AccessFlags, environment: Environment): Promise<AdministrationAccess> {
+  const access = await accessOf(flags, environment);
+  for (const url of access.urls) assertSecret(url);
+  return access;
+}
+
+async function accessOf(flags: AccessFlags, environment: Environment): Promise<AdministrationAccess> {
   const profile = await chosenProfile(flags, environment);
   if (profile !== undefined) {
     const { url, token, ca } = profile;
@@ -50,15 +59,19 @@ export async function resolveAccess(flags: AccessFlags, environment: Environment
   rejectEmpty('ERR_ADMIN_ACCESS', flags.token === undefined ? 'BRAMBLE_TOKEN' : '--token', token, home);
   const file = given !== undefined && token !== undefined ? undefined : await readAccessFile(home);
   const access = typeof file === 'object' ? file : undefined;
-  const urls =
-    given !== undefined
-      ? given.split(',').map(addressOf)
-      : [...new Set([access?.url, ...(access?.urls ?? []), ...(await announcedAddresses(home))])].filter(
-          (url) => url !== undefined,
-        );
+  const own = file === undefined ? [] : await ownAddresses(home, access);
+  const urls = given === undefined ? own : given.split(',').map(addressOf);
   const chosen = token ?? access?.token;
   if (chosen === undefined) {
     throw new BrambleError('ERR_ADMIN_ACCESS', `No administrator token was given, and ${file}. ${tokenRemedy(home)}`);
+  }
+  const stranger = token === undefined ? urls.find((url) => !own.includes(url) && !isOwnHost(url)) : undefined;
+  if (stranger !== undefined) {
+    throw new BrambleError(
+      'ERR_ADMIN_ACCESS',
+      `The token in ${join(home, 'admin.json')} is not sent to ${stranger}, of which nothing there says that it is of the same ` +
+        'domain: give a token with --token (BRAMBLE_TOKEN), or --profile.',
+    );
   }
   if (urls.length === 0) {
     throw new BrambleError(
@@ -68,7 +81,13 @@ export async function resolveAccess(flags: AccessFlags, environment: Environment
     );
   }
   const ca = await authorityOf(flags.urlCa ?? environment['BRAMBLE_CA']);
-  return { urls: urls.map((url) => url.replace(/\/+$/, '')), token: chosen, ...ca };
+  return { urls, token: chosen, ...ca };
+}
+
+/** Those of `admin.json`, and what the services of this host announced. */
+async function ownAddresses(home: string, access: z.output<typeof accessFileShape> | undefined): Promise<string[]> {
+  const known = [access?.url, ...(access?.urls ?? []), ...(await announcedAddresses(home))];
+  return [...new Set(known.filter((url) => url !== undefined).map((url) => url.replace(/\/+$/, '')))];
 }
 
 /** What is said on the command line counts more than the environment, and a place that is named more than what is used otherwise. */

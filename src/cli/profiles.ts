@@ -83,11 +83,14 @@ export function profileNamed({ profiles }: Profiles, name: string): Profile {
   throw new BrambleError('ERR_ADMIN_PROFILE', `There is no profile "${name}": \`bramble profile list\` names all.`);
 }
 
-/** A token that is kept is never sent in the clear. @throws BrambleError ERR_ADMIN_ADDRESS */
+export function isOwnHost(url: string): boolean {
+  const bare = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
+  return bare === 'localhost' || isLoopback(bare);
+}
+
+/** A token is never sent in the clear. @throws BrambleError ERR_ADMIN_ADDRESS */
 export function assertSecret(url: string): void {
-  const { protocol, hostname } = new URL(url);
-  const bare = hostname.replace(/^\[(.*)\]$/, '$1');
-  if (protocol === 'https:' || bare === 'localhost' || isLoopback(bare)) return;
+  if (new URL(url).protocol === 'https:' || isOwnHost(url)) return;
   throw new BrambleError(
     'ERR_ADMIN_ADDRESS',
     `${url} would send the token in the clear: give an address with https://, or one of this host.`,

@@ -47,6 +47,17 @@ test('a service whose certificate nobody vouches for gets no token', async () =>
   assert.match(errors, /certificate that is not trusted here: name its authority with --url-ca/);
 });
 
+test('no token is sent in the clear, and that of a home to no address of which the home says nothing', async () => {
+  await writeFile(join(home, 'admin.json'), JSON.stringify({ url: admin.url, token: admin.token }));
+  const status = async (given: string, ...token: string[]) =>
+    (await bramble(['--url', given, ...token, 'status'], { environment: { BRAMBLE_HOME: home } })).errors;
+  assert.match(await status('http://192.0.2.7:3180', '--token', 'x'), /in the clear.*ERR_ADMIN_ADDRESS/s);
+  assert.match(await status('https://bramble.test:3180'), /admin\.json is not sent to https:.*ERR_ADMIN_ACCESS/s);
+  assert.match(await status(`${admin.url},https://bramble.test:3180`), /ERR_ADMIN_ACCESS/);
+  assert.equal(await status(admin.url), '');
+  await rm(join(home, 'admin.json'));
+});
+
 test('over TLS browsers are told to stay with it, and nobody speaks less than 1.2', async () => {
   const port = Number(new URL(url).port);
   const speak = async (versions: ConnectionOptions) => {
