@@ -12,6 +12,7 @@ import { edgeBugs } from './edge-bugs.ts';
 import type { KnownBug } from './known-bug.ts';
 import { openidBugs } from './openid-bugs.ts';
 import { routerBugs } from './router-bugs.ts';
+import { standingBugs } from './standing-bugs.ts';
 import { upgradeBugs } from './upgrade-bugs.ts';
 
 export const knownBugs: readonly KnownBug[] = [
@@ -22,4 +23,5 @@ export const knownBugs: readonly KnownBug[] = [
   ...openidBugs,
   ...accessBugs,
   ...routerBugs,
+  ...standingBugs,
 ];
