@@ -91,12 +91,14 @@ test('what is signed otherwise is refused', async () => {
       JSON.stringify(wrong),
     );
   }
-  const signed = own.sign(await challengeFor(browser));
-  const stranger = newAuthenticator(origin).sign(await challengeFor(browser));
-  const forged = { ...signed, response: { ...signed.response, signature: stranger.response.signature } };
-  for (const answer of [forged, stranger]) {
-    await challengeFor(browser);
-    assert.deepEqual(refusal(await browser.call('POST', '/sign-in/passkey', answer)), refused);
+  // Right in everything but the key that signed it, or the credential.
+  for (const forge of ['signature', 'credential']) {
+    const challenge = await challengeFor(browser);
+    const [signed, stranger] = [own.sign(challenge), newAuthenticator(origin).sign(challenge)];
+    const { signature } = stranger.response;
+    const forged = { ...signed, response: { ...signed.response, signature } };
+    const answer = forge === 'signature' ? forged : stranger;
+    assert.deepEqual(refusal(await browser.call('POST', '/sign-in/passkey', answer)), refused, forge);
   }
   const good = own.sign(await challengeFor(browser));
   assert.equal((await browser.call('POST', '/sign-in/passkey', good)).status, 200);
