@@ -36,7 +36,10 @@ const endpoint = await startCoordinatorEndpoint(db, (_request, response) => {
   return true;
 });
 const { home } = endpoint;
+const planning = await startPlanningService(db, home);
+const { post } = planning;
 after(async () => {
+  await planning.close();
   await endpoint.close();
   await db.end({ timeout: 5 });
 });
@@ -164,10 +167,6 @@ test('the report says in words what the rows say', async () => {
   assert.match(text, /cancelled by ada/);
   assert.equal(report.phases.at(-1)?.state, 'cancelled');
 });
-
-const planning = await startPlanningService(db, home);
-after(async () => await planning.close());
-const { post } = planning;
 
 const archiveOf = (release: string, options = {}) => writeTestArchive(home, release, options);
 const installed = async () => await readdir(join(home, 'releases')).catch((): string[] => []);
