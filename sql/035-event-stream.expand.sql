@@ -1,5 +1,5 @@
 -- Events are told as they are written, in the order (transaction, id): ids alone are committed out of order, and one that
--- comes late would be lost (docs/adr/0057-live-events.md).
+-- comes late would be lost (docs/adr/0060-live-events.md).
 
 -- Null for events of before, and for those that came from another cluster: they are before all others. In two steps, as one with
 -- the default would rewrite the table.
