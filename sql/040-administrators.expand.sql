@@ -96,11 +96,6 @@ create table administrator_browser (
 );
 create index administrator_browser_administrator on administrator_browser (administrator_id);
 
--- Whatever is held open for somebody looks again who that still is.
-create trigger change_noticed after update or delete on administrator for each statement execute function notify_change();
-create trigger change_noticed after update of ended_at or delete on administrator_session
-  for each statement execute function notify_change();
-
 select audit_attach('administrator',
   '{insert,"update of name, display_name, role, scoped, password, totp_at, state",delete}', '{}', 'array[r.name]',
   '{id,name,display_name,role,scoped,password_at,totp_at,state,created_at,created_by,disabled_at}');
