@@ -69,6 +69,14 @@ test('an invitation is good for once', async () => {
   assert.equal((await openBrowser(admin.url).call('POST', '/sign-in', { name: 'hedy', password })).status, 200);
 });
 
+test('groups have commas between them, and take no word that stands behind them', async () => {
+  for (const group of ['sales', 'berlin']) await bramble('group', 'create', group);
+  const added = await bramble('administrator', 'add', '--role', 'junior-helpdesk', '--group', 'sales,berlin', 'mary');
+  assert.deepEqual([added.code, added.errors], [exitCode.ok, '']);
+  const changed = await bramble('administrator', 'set', '--group', 'sales', 'mary');
+  assert.match(changed.output, /^mary: role junior-helpdesk, groups sales\.$/m);
+});
+
 test('who is reset, disabled or removed is out, and the last of the role security stays', async () => {
   const grace = openBrowser(admin.url);
   await grace.call('POST', '/sign-in', { name: 'grace', password });

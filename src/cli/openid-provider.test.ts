@@ -46,7 +46,7 @@ test('values are mapped to roles in their order, and what does not fit is named 
     'realm_access.roles',
   ]);
   await admin.call('POST', '/groups', { name: 'berlin', rank: 61 });
-  await bramble(['map', 'staff', 'desk:berlin', '--role', 'junior-helpdesk', '--group', 'berlin']);
+  await bramble(['map', '--role', 'junior-helpdesk', '--group', 'berlin', 'staff', 'desk:berlin']);
   const mapped = await bramble(['map', 'staff', 'admins', '--role', 'security', '--first']);
   assert.match(
     mapped.output,

@@ -1,6 +1,7 @@
 /** `bramble administrator`. */
 import type { Command } from 'commander';
 import { administratorOperations } from '../../api/administrators.ts';
+import { collectNames } from '../arguments.ts';
 import { example, type Frame } from '../frame.ts';
 import { columns } from '../text-output.ts';
 import { addReset, addSecondFactor, addShow, factorsText } from './administrator-access.ts';
@@ -59,7 +60,7 @@ function addAdd(administrators: Command, frame: Frame): void {
       .description('add an administrator, and show an address at which he signs in, once and within 24 hours')
       .requiredOption('--role <role>', 'such as security, enterprise or junior-helpdesk')
       .option('--display-name <text>', 'the name to show')
-      .option('--group <name...>', 'limit him to these groups')
+      .option('--group <names>', 'limit him to these groups, separated by commas', collectNames)
       .action(async (name: string, { role, displayName, group }: AddFlags, command) => {
         const client = await frame.client(command);
         const made = await client.call(administratorOperations.create, {
@@ -107,7 +108,7 @@ function addSet(administrators: Command, frame: Frame): void {
       .description('change name to show, role or groups; another role or other groups end all sessions')
       .option('--role <role>', 'the new role')
       .option('--display-name <text>', 'the name to show')
-      .option('--group <name...>', 'limit him to these groups')
+      .option('--group <names>', 'limit him to these groups, separated by commas', collectNames)
       .option('--all-groups', 'limit him to no groups')
       .action(async (name: string, { role, displayName, group, allGroups }: SetFlags, command) => {
         const body = { role, displayName, groups: allGroups ? null : group };

@@ -175,7 +175,7 @@ function addMap(providers: Command, frame: Frame): void {
       .command('map <name> <value>')
       .description('give a role to those whose claim has this value; of several that fit, the first counts')
       .requiredOption('--role <role>', 'such as security, enterprise or junior-helpdesk')
-      .option('--group <name...>', 'limit them to these groups')
+      .option('--group <names>', 'limit them to these groups, separated by commas', collectNames)
       .option('--first', 'before the rules that are there, instead of behind them')
       .action(async (name: string, value: string, flags: { role: string; group?: string[]; first?: true }, command) => {
         const rule = { value, role: flags.role, groups: flags.group ?? null };

@@ -77,7 +77,7 @@ function commandOf({ name, displayName, role, scope }: typeof empty): string {
   return [
     `bramble administrator add ${shellWord(name || 'NAME')} --role ${shellWord(role)}`,
     ...(displayName === '' ? [] : [`--display-name ${shellWord(displayName)}`]),
-    ...(scope.isLimited ? [`--group ${scope.groups.map(shellWord).join(' ')}`] : []),
+    ...(scope.isLimited ? [`--group ${shellWord(scope.groups.join(','))}`] : []),
   ].join(' ');
 }
 

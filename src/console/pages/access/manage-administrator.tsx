@@ -213,7 +213,7 @@ function ChangeRole({ one, onBack }: { one: Administrator; onBack: () => void })
   });
   const { role, scope } = values;
   const groups = scope.isLimited ? scope.groups : null;
-  const limit = groups === null ? '--all-groups' : `--group ${groups.map(shellWord).join(' ')}`;
+  const limit = groups === null ? '--all-groups' : `--group ${shellWord(groups.join(','))}`;
   const back = (): void => {
     drop();
     onBack();
