@@ -77,13 +77,13 @@ function addMaking(roles: Command, frame: Frame): void {
 function addChange(roles: Command, frame: Frame): void {
   example(
     roles
-      .command('change <name>')
+      .command('set <name>')
       .description('change what a role of your own may do, at once for all that have it')
       .requiredOption('--rights <names>', rightsText, collectNames)
       .action(async (name: string, { rights }: { rights: string[] }, command) => {
         const request = { params: { name }, body: { rights: rights.map(unvalidated<Right>) } };
         await frame.ask(command, roleOperations.change, request, (role) => `The role ${role.name} is changed.`);
       }),
-    'bramble role change auditor --rights audit.read,access.read,events.read',
+    'bramble role set auditor --rights audit.read,access.read,events.read',
   );
 }

@@ -95,7 +95,7 @@ export function RoleForm({ role, roles, rights, users, onClose }: RoleFormProps)
 }
 
 function commandOf(role: Role | null, { name, rights }: { name: string; rights: readonly string[] }): string {
-  return `bramble role ${role === null ? 'add' : 'change'} ${shellWord(name || 'NAME')} --rights ${rights.join(',') || 'RIGHTS'}`;
+  return `bramble role ${role === null ? 'add' : 'set'} ${shellWord(name || 'NAME')} --rights ${rights.join(',') || 'RIGHTS'}`;
 }
 
 interface AreaOfRightsProps {
