@@ -91,6 +91,6 @@ export function exitCodeOf(error: unknown, status?: number): ExitCode {
   if (status === 400) return exitCode.usage;
   if (status === 401 || status === 403) return exitCode.unauthorized;
   if (status === 404) return exitCode.notFound;
-  if (status === 409) return exitCode.refused;
+  if (status === 409 || status === 412 || status === 422) return exitCode.refused;
   return exitCode.failed;
 }
