@@ -80,7 +80,7 @@ async function accessOf(flags: AccessFlags, environment: Environment): Promise<A
         '`bramble up` or `npm start`, or give the address of a service elsewhere with --url (BRAMBLE_URL).',
     );
   }
-  const ca = await authorityOf(flags.urlCa ?? environment['BRAMBLE_CA']);
+  const ca = await authorityOf(flags.urlCa ?? environment['BRAMBLE_URL_CA']);
   return { urls, token: chosen, ...ca };
 }
 

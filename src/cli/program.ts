@@ -85,7 +85,7 @@ function createProgram(argv: readonly string[], frame: Frame, setExitCode: (code
     .option('--token <token>', 'administrator token (default: BRAMBLE_TOKEN, or BRAMBLE_HOME/admin.json)')
     .option(
       '--url-ca <file>',
-      'certificate of the authority, in PEM, that alone is trusted for https (default: BRAMBLE_CA, or the public ones)',
+      'certificate of the authority, in PEM, that alone is trusted for https (default: BRAMBLE_URL_CA, or the public ones)',
     )
     .option('--profile <name>', 'domain by its name, see `bramble profile` (default: BRAMBLE_PROFILE)')
     .option('--json', 'print JSON')

@@ -77,7 +77,7 @@ test('over TLS browsers are told to stay with it, and nobody speaks less than 1.
 test('with the authority of the domain the command line works over TLS', async () => {
   for (const [argv, environment] of [
     [['--url', url, '--token', admin.token, '--url-ca', ca], {}],
-    [[], { BRAMBLE_URL: url, BRAMBLE_TOKEN: admin.token, BRAMBLE_CA: ca }],
+    [[], { BRAMBLE_URL: url, BRAMBLE_TOKEN: admin.token, BRAMBLE_URL_CA: ca }],
   ] as const) {
     const { code, output, errors } = await bramble([...argv, 'status'], { environment });
     assert.equal(code, 0, errors);

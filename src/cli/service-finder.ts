@@ -46,7 +46,7 @@ function noneFound(access: AdministrationAccess, { other, isSilent }: Omit<Found
     : new BrambleError(
         'ERR_ADMIN_ANSWER',
         other instanceof Untrusted
-          ? `${other.url} has a certificate that is not trusted here: name its authority with --url-ca (BRAMBLE_CA), or correct the ` +
+          ? `${other.url} has a certificate that is not trusted here: name its authority with --url-ca (BRAMBLE_URL_CA), or correct the ` +
               'address: the port that devices connect to is another.'
           : `${other.url} ${other.reason}, but not like a Bramble administration service. Give its address with --url: ` +
               'its port is not the one that devices connect to.',
