@@ -43,10 +43,13 @@ export interface ClientOptions {
 }
 
 export interface AdministrationClient {
-  /** @throws AnsweredError with the service's code, or BrambleError ERR_ADMIN_UNREACHABLE, ERR_ADMIN_ANSWER. */
-  call<Op extends Operation>(operation: Op, request: RequestOf<Op>): Promise<AnswerOf<Op>>;
+  /**
+   * @param key the idempotency key of an attempt before; default: a new one
+   * @throws AnsweredError with the service's code, or BrambleError ERR_ADMIN_UNREACHABLE, ERR_ADMIN_ANSWER.
+   */
+  call<Op extends Operation>(operation: Op, request: RequestOf<Op>, key?: string): Promise<AnswerOf<Op>>;
   /** The same with the raw answer, including what only the service's release knows. {@link readAnswer} reads it. */
-  send<Op extends Operation>(operation: Op, request: RequestOf<Op>): Promise<unknown>;
+  send<Op extends Operation>(operation: Op, request: RequestOf<Op>, key?: string): Promise<unknown>;
   /** Sends a stream, for as long as the service takes it. */
   upload<Op extends Operation & { consumes: string }>(operation: Op, body: ReadableStream): Promise<AnswerOf<Op>>;
   /** The bytes of an answer as they arrive, for as long as they do. */
@@ -102,14 +105,14 @@ export function createAdministrationClient(options: ClientOptions): Administrati
       patience.close();
     }
   };
-  const send: AdministrationClient['send'] = async (operation, request) => {
-    const asked = askedOf(operation, request);
+  const send: AdministrationClient['send'] = async (operation, request, key) => {
+    const asked = askedOf(operation, request, key);
     return await whole(asked, async (access) => await answered(access, asked));
   };
 
   return {
     send,
-    call: async (operation, request) => readAnswer(operation, await send(operation, request)),
+    call: async (operation, request, key) => readAnswer(operation, await send(operation, request, key)),
     upload: async (operation, body) => {
       // A stream can be sent only once: a small request first finds a service that accepts it, rather than a
       // coordinator.

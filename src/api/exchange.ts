@@ -70,12 +70,13 @@ interface AnyRequest {
   readonly revision?: number;
 }
 
-export function askedOf(operation: Operation, request: unknown): Asked {
+/** @param key of an attempt before, of which nobody knows what came of it; default: a new one */
+export function askedOf(operation: Operation, request: unknown, key: string = crypto.randomUUID()): Asked {
   const { params = {}, query = {}, body, revision } = (request ?? {}) as AnyRequest;
   const path = operation.path.replace(/:(\w+)/g, (_all, key: string) => segment(String(params[key])));
   const asked = { method: operation.method, path: path + queryText(query) };
   const headers = {
-    ...(isKept(operation) ? { [keyHeader]: crypto.randomUUID() } : {}),
+    ...(isKept(operation) ? { [keyHeader]: key } : {}),
     ...(revision === undefined ? {} : { 'if-match': `"${revision}"` }),
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
   };

@@ -8,6 +8,7 @@ import { after, test } from 'node:test';
 import { Secret, TOTP } from 'otpauth';
 import type { AnswerOf } from '../../src/api/operation.ts';
 import type { roleOperations } from '../../src/api/roles.ts';
+import { words } from '../../src/console/messages/words.ts';
 import { clientSecret, startOpenidProvider } from '../../src/processes/administration/openid-provider-fixture.ts';
 import type { Page } from '../../src/testing/browser.ts';
 import {
@@ -97,6 +98,31 @@ test('a token is limited to a role and groups, shown once, and revoked by its na
   await page.locator('summary', { hasText: '1 revoked or expired' }).click();
   await row('desk').getByText('revoked').waitFor();
 });
+
+test(
+  'what was carried out without an answer is answered, not done again, when the form is sent again',
+  limited,
+  async () => {
+    await page.goto('/access/tokens');
+    await button(page, 'Create a token').click();
+    await inDialog(page).getByLabel('Name').fill('weekly');
+    await page.route(
+      '**/api/v1/tokens',
+      async (route) => {
+        assert.equal((await route.fetch()).status(), 201);
+        await route.abort('connectionreset');
+      },
+      { times: 1 },
+    );
+    await button(page, 'Create a token').last().click();
+    await inDialog(page).getByText(words.unknownWhetherDone).waitFor();
+    await button(page, 'Create a token').last().click();
+    await page.getByText('This is the only time it is shown.').waitFor();
+    await button(page, 'Done').click();
+    await row('weekly').waitFor();
+    assert.equal(await row('weekly').count(), 1);
+  },
+);
 
 test('an administrator is invited, limited, signed out, disabled, reset and removed', limited, async () => {
   await page.goto('/access');

@@ -52,10 +52,20 @@ export function onContact(listener: () => void): () => void {
   return () => listeners.delete(listener);
 }
 
-/** @throws AnsweredError, or BrambleError ERR_ADMIN_UNREACHABLE, ERR_ADMIN_ANSWER */
-export async function ask<Op extends Operation>(operation: Op, request: RequestOf<Op>): Promise<AnswerOf<Op>> {
+export type Ask = typeof ask;
+
+/**
+ * What a form or button changes is asked with what its work is given, so that it is done once.
+ * @param key the idempotency key of an attempt before
+ * @throws AnsweredError, or BrambleError ERR_ADMIN_UNREACHABLE, ERR_ADMIN_ANSWER
+ */
+export async function ask<Op extends Operation>(
+  operation: Op,
+  request: RequestOf<Op>,
+  key?: string,
+): Promise<AnswerOf<Op>> {
   try {
-    const answer = await client.call(operation, request);
+    const answer = await client.call(operation, request, key);
     answeredAt = Date.now();
     if (saysMore(operation)) note({ state: 'good' });
     return answer;

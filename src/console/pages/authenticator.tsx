@@ -3,7 +3,6 @@ import { useState } from 'react';
 import type { AnswerOf } from '../../api/operation.ts';
 import { signInOperations } from '../../api/sign-in.ts';
 import { refresh } from '../live/answers.ts';
-import { ask } from '../live/contact.ts';
 import { ownWords as say } from '../messages/own-sign-in.ts';
 import { words } from '../messages/words.ts';
 import { CopyText } from '../parts/controls.tsx';
@@ -12,6 +11,7 @@ import { CodeField } from '../parts/fields.tsx';
 import { Form } from '../parts/form.tsx';
 import { QrCode } from '../parts/qr-code.tsx';
 import { ShownOnce } from '../parts/shown-once.tsx';
+import type { Attempt } from '../parts/work.ts';
 
 type Begun = AnswerOf<typeof signInOperations.beginTotp>;
 
@@ -19,7 +19,7 @@ export function AddAuthenticator({ onClose }: { onClose: () => void }) {
   const [begun, setBegun] = useState<Begun | null>(null);
   const [code, setCode] = useState('');
   const [recoveryCodes, setRecoveryCodes] = useState<readonly string[] | null>(null);
-  const send = async (): Promise<void> => {
+  const send: Attempt = async (ask) => {
     if (begun === null) {
       setBegun(await ask(signInOperations.beginTotp, {}));
       return;
@@ -64,7 +64,7 @@ export function RenewRecoveryCodes({ onClose }: { onClose: () => void }) {
       <Question
         act={say.renewDo}
         onCancel={onClose}
-        onAct={async () => setCodes((await ask(signInOperations.renewRecoveryCodes, {})).recoveryCodes)}
+        onAct={async (ask) => setCodes((await ask(signInOperations.renewRecoveryCodes, {})).recoveryCodes)}
       >
         <p>{say.renewCost}</p>
       </Question>

@@ -2,7 +2,6 @@
 import { type ReactNode, use, useState } from 'react';
 import { signInOperations } from '../../api/sign-in.ts';
 import { refresh } from '../live/answers.ts';
-import { ask } from '../live/contact.ts';
 import { frameWords } from '../messages/frame.ts';
 import { ownWords as say } from '../messages/own-sign-in.ts';
 import { words } from '../messages/words.ts';
@@ -12,6 +11,7 @@ import { PasswordField } from '../parts/fields.tsx';
 import { Form } from '../parts/form.tsx';
 import { PageHead } from '../parts/page-head.tsx';
 import { Setting, Settings } from '../parts/settings.tsx';
+import type { Attempt } from '../parts/work.ts';
 import { hasPasskeys } from '../passkeys.ts';
 import { type Me, MeContext } from '../session.ts';
 import { AddAuthenticator, RenewRecoveryCodes } from './authenticator.tsx';
@@ -79,7 +79,7 @@ function PasswordAndCode({ me }: { me: Me }) {
 function ChangePassword({ name, onClose }: { name: string; onClose: () => void }) {
   const [current, setCurrent] = useState('');
   const [password, setPassword] = useState('');
-  const send = async (): Promise<void> => {
+  const send: Attempt = async (ask) => {
     await ask(signInOperations.setPassword, { body: { current, password } });
     await refresh(signInOperations.listSessions);
     onClose();
@@ -103,7 +103,7 @@ function RemoveAuthenticator({ onClose }: { onClose: () => void }) {
       title={say.removeQuestion}
       act={say.remove}
       onClose={onClose}
-      onAct={async () => {
+      onAct={async (ask) => {
         await ask(signInOperations.removeTotp, {});
         await refresh(signInOperations.me);
       }}

@@ -3,7 +3,6 @@ import { useState } from 'react';
 import type { AnswerOf } from '../../api/operation.ts';
 import { passkeyOperations } from '../../api/passkeys.ts';
 import { refresh, useAnswer } from '../live/answers.ts';
-import { ask } from '../live/contact.ts';
 import { ownWords as say } from '../messages/own-sign-in.ts';
 import { words } from '../messages/words.ts';
 import { Button, Card, Unanswered } from '../parts/controls.tsx';
@@ -66,7 +65,7 @@ export function Passkeys() {
           title={say.removePasskeyQuestion(removing.name)}
           act={say.removePasskey}
           onClose={() => setRemoving(null)}
-          onAct={async () => {
+          onAct={async (ask) => {
             await ask(passkeyOperations.remove, { params: { id: removing.id } });
             await refresh(passkeyOperations.list);
           }}

@@ -3,7 +3,6 @@ import { useState } from 'react';
 import { accountOperations } from '../../api/accounts.ts';
 import type { AnswerOf } from '../../api/operation.ts';
 import { pushOperations } from '../../api/push.ts';
-import { ask } from '../live/contact.ts';
 import { setUpWords } from '../messages/sign-in.ts';
 import { words } from '../messages/words.ts';
 import { Button, CopyText, Notice } from '../parts/controls.tsx';
@@ -16,6 +15,7 @@ import { QrCode } from '../parts/qr-code.tsx';
 import { ShownOnce } from '../parts/shown-once.tsx';
 import { SetUpSteps } from '../parts/steps.tsx';
 import { dayAndClock } from '../parts/times.tsx';
+import type { Attempt } from '../parts/work.ts';
 import { goTo } from '../place.ts';
 
 export default function SetUp() {
@@ -35,7 +35,7 @@ function FirstAccount({ onDone }: { onDone: () => void }) {
   const [displayName, setDisplayName] = useState('');
   const [created, setCreated] = useState<string | null>(null);
   const [activation, setActivation] = useState<Activation | null>(null);
-  const send = async (): Promise<void> => {
+  const send: Attempt = async (ask) => {
     if (created !== name) {
       await ask(accountOperations.create, { body: { name, ...(displayName === '' ? {} : { displayName }) } });
       setCreated(name);
@@ -111,7 +111,7 @@ function Enrolment({ activation, onDone }: { activation: Activation; onDone: () 
 function PushCertificate({ onDone }: { onDone: () => void }) {
   const [certificatePem, setCertificate] = useState('');
   const [privateKeyPem, setKey] = useState('');
-  const send = async (): Promise<void> => {
+  const send: Attempt = async (ask) => {
     await ask(pushOperations.change, { query: {}, body: { certificatePem, privateKeyPem } });
     onDone();
   };

@@ -4,6 +4,7 @@ import { words } from '../messages/words.ts';
 import { Button } from './controls.tsx';
 import { TextField } from './fields.tsx';
 import { Form } from './form.tsx';
+import type { Attempt } from './work.ts';
 
 export function Dialog({ title, isWide, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -66,7 +67,7 @@ interface QuestionProps {
   danger?: boolean;
   /** What does the same in a shell. */
   command?: string;
-  onAct: () => Promise<void>;
+  onAct: Attempt;
   onCancel: () => void;
 }
 
@@ -98,8 +99,8 @@ export function Confirm({ title, onClose, onAct, ...question }: ConfirmProps) {
       <Question
         {...question}
         onCancel={onClose}
-        onAct={async () => {
-          await onAct();
+        onAct={async (ask) => {
+          await onAct(ask);
           onClose();
         }}
       />

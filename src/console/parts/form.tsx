@@ -2,7 +2,7 @@
  * The one form. It is sent once at a time; a refusal that names a field is shown at that field, which gets the keyboard, any
  * other above the buttons; and where the service asks for a proof of who is there, the form asks for it and goes on.
  *
- * Invariant: whatever the answer is, nothing that was typed is lost.
+ * Invariants: whatever the answer is, nothing that was typed is lost. Where there is none, sending it again is no second change.
  */
 import { type ReactNode, type RefObject, useEffect, useRef, useState } from 'react';
 import type { AnsweredError } from '../../api/exchange.ts';
@@ -13,7 +13,7 @@ import { noteUnsaved } from '../unsaved.ts';
 import { Button, CopyText, Failure } from './controls.tsx';
 import { FaultContext } from './fault.ts';
 import { ProofFields, useProof } from './proof.tsx';
-import { useWork } from './work.ts';
+import { type Attempt, useWork } from './work.ts';
 
 interface FormProps {
   /** On the button that sends it. */
@@ -22,7 +22,7 @@ interface FormProps {
   busyAct?: string;
   danger?: boolean;
   /** @throws what is shown as a failure */
-  onSend: () => Promise<void>;
+  onSend: Attempt;
   /** A second button: gives up, goes back, or puts off. */
   other?: { readonly text: string; readonly onClick: () => void };
   /** Whether it can be sent. */
@@ -71,13 +71,13 @@ export function Form(props: FormProps) {
   );
 }
 
-function useSending(form: RefObject<HTMLFormElement | null>, onSend: () => Promise<void>) {
+function useSending(form: RefObject<HTMLFormElement | null>, onSend: Attempt) {
   const proof = useProof();
   const [field, setField] = useState<string | null>(null);
-  const { busy, error, work } = useWork(async () => {
+  const { busy, error, work } = useWork(async (ask) => {
     try {
       await proof.give();
-      await onSend();
+      await onSend(ask);
     } catch (failure) {
       const named = shownFieldOf(failure, form.current);
       setField(named?.name ?? null);

@@ -3,7 +3,6 @@ import { useState } from 'react';
 import { administratorOperations } from '../../../api/administrators.ts';
 import { shellWord } from '../../../base/shell-word.ts';
 import { refresh } from '../../live/answers.ts';
-import { ask } from '../../live/contact.ts';
 import { administratorWords as say } from '../../messages/access.ts';
 import { setUpWords } from '../../messages/sign-in.ts';
 import { words } from '../../messages/words.ts';
@@ -13,6 +12,7 @@ import { TextField } from '../../parts/fields.tsx';
 import { Form } from '../../parts/form.tsx';
 import { ShownOnce } from '../../parts/shown-once.tsx';
 import { dayAndClock } from '../../parts/times.tsx';
+import type { Attempt } from '../../parts/work.ts';
 import { RoleAndGroups, type Scope, wholeDomain } from './role-and-groups.tsx';
 
 export interface Invitation {
@@ -31,7 +31,7 @@ export function InviteAdministrator({ onClose }: { onClose: () => void }) {
     drop();
     onClose();
   };
-  const send = async (): Promise<void> => {
+  const send: Attempt = async (ask) => {
     setInvitation(await ask(administratorOperations.create, { body: { name, displayName, role, groups } }));
     drop();
     await refresh(administratorOperations.list);

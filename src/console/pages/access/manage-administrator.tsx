@@ -5,7 +5,7 @@ import type { AnswerOf } from '../../../api/operation.ts';
 import { signInOperations } from '../../../api/sign-in.ts';
 import { shellWord } from '../../../base/shell-word.ts';
 import { refresh } from '../../live/answers.ts';
-import { ask } from '../../live/contact.ts';
+import type { Ask } from '../../live/contact.ts';
 import { administratorWords, manageWords as say } from '../../messages/access.ts';
 import { frameWords } from '../../messages/frame.ts';
 import { words } from '../../messages/words.ts';
@@ -30,7 +30,7 @@ interface SimpleAct {
   };
   /** Of the command, with `NAME` in the place of the name. */
   readonly command: string;
-  readonly work: (params: { name: string }) => Promise<Invitation | null>;
+  readonly work: (ask: Ask, params: { name: string }) => Promise<Invitation | null>;
   readonly isHarmless?: true;
   /** The name has to be typed. */
   readonly isFinal?: true;
@@ -40,43 +40,43 @@ const acts = {
   password: {
     words: say.password,
     command: 'bramble administrator reset NAME --only password',
-    work: async (params) => await ask(administratorOperations.resetPassword, { params }),
+    work: async (ask, params) => await ask(administratorOperations.resetPassword, { params }),
   },
   authenticator: {
     words: say.authenticator,
     command: 'bramble administrator reset NAME --only totp',
-    work: async (params) => await ask(administratorOperations.removeTotp, { params }),
+    work: async (ask, params) => await ask(administratorOperations.removeTotp, { params }),
   },
   passkeys: {
     words: say.passkeys,
     command: 'bramble administrator reset NAME --only passkeys',
-    work: async (params) => await ask(administratorOperations.removePasskeys, { params }),
+    work: async (ask, params) => await ask(administratorOperations.removePasskeys, { params }),
   },
   reset: {
     words: say.reset,
     command: 'bramble administrator reset NAME',
-    work: async (params) => await ask(administratorOperations.reset, { params }),
+    work: async (ask, params) => await ask(administratorOperations.reset, { params }),
   },
   sessions: {
     words: say.sessions,
     command: 'bramble session end --administrator NAME',
-    work: async (params) => await ask(administratorOperations.endSessions, { params }),
+    work: async (ask, params) => await ask(administratorOperations.endSessions, { params }),
   },
   disable: {
     words: say.disable,
     command: 'bramble administrator disable NAME',
-    work: async (params) => await ask(administratorOperations.disable, { params }),
+    work: async (ask, params) => await ask(administratorOperations.disable, { params }),
   },
   enable: {
     words: say.enable,
     command: 'bramble administrator enable NAME',
-    work: async (params) => await ask(administratorOperations.enable, { params }),
+    work: async (ask, params) => await ask(administratorOperations.enable, { params }),
     isHarmless: true,
   },
   remove: {
     words: say.remove,
     command: 'bramble administrator remove NAME',
-    work: async (params) => await ask(administratorOperations.remove, { params }),
+    work: async (ask, params) => await ask(administratorOperations.remove, { params }),
     isFinal: true,
   },
 } as const satisfies Readonly<Record<string, SimpleAct>>;
@@ -193,8 +193,8 @@ function DoAct({ act, name, onBack, onEnd }: DoActProps) {
       {...(isFinal === true ? { typed: name } : {})}
       command={command.replace('NAME', shellWord(name))}
       onCancel={onBack}
-      onAct={async () => {
-        const made = await work({ name });
+      onAct={async (ask) => {
+        const made = await work(ask, { name });
         if (made === null) onEnd();
         else setInvitation(made);
         await refreshAll();
@@ -224,7 +224,7 @@ function ChangeRole({ one, onBack }: { one: Administrator; onBack: () => void })
       isReady={groups === null || groups.length > 0}
       other={{ text: words.back, onClick: back }}
       command={`bramble administrator set ${shellWord(name)} --role ${shellWord(role)} ${limit}`}
-      onSend={async () => {
+      onSend={async (ask) => {
         await ask(administratorOperations.change, { params: { name }, body: { role, groups } });
         await refreshAll();
         back();

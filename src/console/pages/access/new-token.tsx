@@ -3,7 +3,6 @@ import { useState } from 'react';
 import { tokenOperations } from '../../../api/tokens.ts';
 import { shellWord } from '../../../base/shell-word.ts';
 import { refresh } from '../../live/answers.ts';
-import { ask } from '../../live/contact.ts';
 import { tokenWords as say } from '../../messages/access.ts';
 import { words } from '../../messages/words.ts';
 import { Dialog, DialogEnd } from '../../parts/dialog.tsx';
@@ -11,6 +10,7 @@ import { useDraft } from '../../parts/draft.ts';
 import { SelectField, TextField } from '../../parts/fields.tsx';
 import { Form } from '../../parts/form.tsx';
 import { ShownOnce } from '../../parts/shown-once.tsx';
+import type { Attempt } from '../../parts/work.ts';
 import { RoleAndGroups, type Scope, wholeDomain } from './role-and-groups.tsx';
 
 const dayMs = 86_400_000;
@@ -19,16 +19,18 @@ const empty = { name: '', role: 'server-only', days: '90', scope: wholeDomain as
 export function NewToken({ onClose }: { onClose: () => void }) {
   const { values, change, drop } = useDraft('token', empty);
   const [token, setToken] = useState<string | null>(null);
+  // The same at each attempt: what is sent again is the same request.
+  const [openedAt] = useState(Date.now);
   const { name, role, days, scope } = values;
   const end = (): void => {
     drop();
     onClose();
   };
-  const send = async (): Promise<void> => {
+  const send: Attempt = async (ask) => {
     const body = {
       ...{ name, role },
       ...(scope.isLimited ? { groups: scope.groups } : {}),
-      ...(days === '' ? {} : { expiresAt: new Date(Date.now() + Number(days) * dayMs).toISOString() }),
+      ...(days === '' ? {} : { expiresAt: new Date(openedAt + Number(days) * dayMs).toISOString() }),
     };
     setToken((await ask(tokenOperations.create, { body })).token);
     drop();

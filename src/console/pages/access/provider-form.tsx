@@ -2,7 +2,6 @@
 import { useState } from 'react';
 import { openidProviderOperations, type ProviderView } from '../../../api/openid-providers.ts';
 import { refresh } from '../../live/answers.ts';
-import { ask } from '../../live/contact.ts';
 import { providerWords as say } from '../../messages/providers.ts';
 import { setUpWords } from '../../messages/sign-in.ts';
 import { words } from '../../messages/words.ts';
@@ -58,7 +57,7 @@ export function NewProvider({ onClose, onMade }: { onClose: () => void; onMade: 
             onClose();
           },
         }}
-        onSend={async () => {
+        onSend={async (ask) => {
           const body = { name, issuer, ...settingsOf(values), ...(secret === '' ? {} : { secret }) };
           await ask(openidProviderOperations.add, { body });
           await refresh(openidProviderOperations.list);
@@ -127,7 +126,7 @@ export function ChangeProvider({
         act={say.save}
         isReady={isComplete(values)}
         other={{ text: words.back, onClick: back }}
-        onSend={async () => {
+        onSend={async (ask) => {
           const body = { ...settingsOf(values), ...(secret === '' ? {} : { secret }) };
           await ask(openidProviderOperations.change, { params: { name }, body });
           await refresh(openidProviderOperations.list);

@@ -3,7 +3,7 @@ import { useState } from 'react';
 import { openidProviderOperations, type ProviderView } from '../../../api/openid-providers.ts';
 import { shellWord } from '../../../base/shell-word.ts';
 import { refresh, useAnswer } from '../../live/answers.ts';
-import { ask } from '../../live/contact.ts';
+import type { Ask } from '../../live/contact.ts';
 import { accessWords } from '../../messages/access.ts';
 import { providerWords as say } from '../../messages/providers.ts';
 import { words } from '../../messages/words.ts';
@@ -94,7 +94,7 @@ function ManageProvider({ one, onClose }: { one: ProviderView; onClose: () => vo
   const [act, setAct] = useState<'change' | 'switch' | 'remove' | null>(null);
   const back = (): void => setAct(null);
   const { name, title, enabled, administrators } = one;
-  const change = async (body: { enabled: boolean }): Promise<void> => {
+  const change = async (ask: Ask, body: { enabled: boolean }): Promise<void> => {
     await ask(openidProviderOperations.change, { params: { name }, body });
     await refresh(openidProviderOperations.list);
     back();
@@ -107,7 +107,7 @@ function ManageProvider({ one, onClose }: { one: ProviderView; onClose: () => vo
           act={enabled ? say.disable : say.enable}
           danger={enabled}
           onCancel={back}
-          onAct={async () => await change({ enabled: !enabled })}
+          onAct={async (ask) => await change(ask, { enabled: !enabled })}
         >
           <p>{enabled ? say.disableCost(administrators) : say.enableCost}</p>
         </Question>
@@ -122,7 +122,7 @@ function ManageProvider({ one, onClose }: { one: ProviderView; onClose: () => vo
           typed={name}
           command={`bramble openid-provider remove ${shellWord(name)}`}
           onCancel={back}
-          onAct={async () => {
+          onAct={async (ask) => {
             await ask(openidProviderOperations.remove, { params: { name } });
             onClose();
             await refresh(openidProviderOperations.list);
@@ -170,7 +170,7 @@ function ManageProvider({ one, onClose }: { one: ProviderView; onClose: () => vo
 /** What the provider says of itself. */
 function Test({ name }: { name: string }) {
   const [answer, setAnswer] = useState<{ usable: boolean; answer: string } | null>(null);
-  const { busy, error, work } = useWork(async () => {
+  const { busy, error, work } = useWork(async (ask) => {
     setAnswer(await ask(openidProviderOperations.test, { params: { name } }));
   });
   return (

@@ -4,13 +4,13 @@ import type { Right } from '../../../api/rights.ts';
 import { roleOperations } from '../../../api/roles.ts';
 import { shellWord } from '../../../base/shell-word.ts';
 import { refresh } from '../../live/answers.ts';
-import { ask } from '../../live/contact.ts';
 import { roleWords as say } from '../../messages/access.ts';
 import { words } from '../../messages/words.ts';
 import { Dialog } from '../../parts/dialog.tsx';
 import { useDraft } from '../../parts/draft.ts';
 import { SelectField, TextField } from '../../parts/fields.tsx';
 import { Form } from '../../parts/form.tsx';
+import type { Attempt } from '../../parts/work.ts';
 import { MeContext } from '../../session.ts';
 import { type Area, areasOf, type KnownRight, type Role } from './rights-table.tsx';
 
@@ -34,7 +34,7 @@ export function RoleForm({ role, roles, rights, users, onClose }: RoleFormProps)
     drop();
     onClose();
   };
-  const send = async (): Promise<void> => {
+  const send: Attempt = async (ask) => {
     const body = { rights: values.rights as readonly Right[] };
     if (role === null) await ask(roleOperations.create, { body: { name: values.name, ...body } });
     else await ask(roleOperations.change, { params: { name: role.name }, body });

@@ -5,7 +5,6 @@ import { roleOperations } from '../../../api/roles.ts';
 import { tokenOperations } from '../../../api/tokens.ts';
 import { shellWord } from '../../../base/shell-word.ts';
 import { refresh, useAnswer } from '../../live/answers.ts';
-import { ask } from '../../live/contact.ts';
 import { accessWords, roleWords as say } from '../../messages/access.ts';
 import { words } from '../../messages/words.ts';
 import { Badge, Button, Card, Notice, Unanswered } from '../../parts/controls.tsx';
@@ -141,7 +140,7 @@ function RemoveRole({ name, users, onClose }: { name: string; users: string; onC
       act={say.remove}
       command={`bramble role remove ${shellWord(name)}`}
       onClose={onClose}
-      onAct={async () => {
+      onAct={async (ask) => {
         await ask(roleOperations.remove, { params: { name } });
         await refresh(roleOperations.list);
       }}

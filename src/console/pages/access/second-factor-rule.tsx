@@ -4,7 +4,6 @@ import { roleOperations } from '../../../api/roles.ts';
 import { type ShownSecondFactorRule, secondFactorOperations } from '../../../api/second-factor.ts';
 import { shellWord } from '../../../base/shell-word.ts';
 import { refresh, useAnswer } from '../../live/answers.ts';
-import { ask } from '../../live/contact.ts';
 import { factorRuleWords as say } from '../../messages/access.ts';
 import { words } from '../../messages/words.ts';
 import { Button } from '../../parts/controls.tsx';
@@ -50,7 +49,7 @@ function ChangeRule({ rule, onClose }: { rule: ShownSecondFactorRule; onClose: (
         isReady={of !== 'roles' || chosen.length > 0}
         other={{ text: words.cancel, onClick: onClose }}
         command={commandOf(of, chosen)}
-        onSend={async () => {
+        onSend={async (ask) => {
           await ask(secondFactorOperations.change, { body });
           await refresh(secondFactorOperations.show);
           onClose();

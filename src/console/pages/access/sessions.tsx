@@ -3,7 +3,6 @@ import { useState } from 'react';
 import type { AnswerOf } from '../../../api/operation.ts';
 import { signInOperations } from '../../../api/sign-in.ts';
 import { refresh, useAnswer } from '../../live/answers.ts';
-import { ask } from '../../live/contact.ts';
 import { accessWords, sessionWords as say } from '../../messages/access.ts';
 import { Badge, Button, Card, Unanswered } from '../../parts/controls.tsx';
 import { Confirm } from '../../parts/dialog.tsx';
@@ -71,7 +70,7 @@ function EndSession({ session, onClose }: { session: Session; onClose: () => voi
       title={say.question}
       act={say.end}
       onClose={onClose}
-      onAct={async () => {
+      onAct={async (ask) => {
         await ask(signInOperations.endSession, { params: { id: session.id } });
         await refresh(signInOperations.listSessions, signInOperations.me);
       }}

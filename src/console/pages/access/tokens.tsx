@@ -4,7 +4,6 @@ import type { AnswerOf } from '../../../api/operation.ts';
 import { tokenOperations } from '../../../api/tokens.ts';
 import { shellWord } from '../../../base/shell-word.ts';
 import { refresh, useAnswer } from '../../live/answers.ts';
-import { ask } from '../../live/contact.ts';
 import { accessWords, administratorWords, tokenWords as say } from '../../messages/access.ts';
 import { words } from '../../messages/words.ts';
 import { Badge, Button, Card, Unanswered } from '../../parts/controls.tsx';
@@ -136,7 +135,7 @@ function Revoke({ name, onClose }: { name: string; onClose: () => void }) {
       act={say.revoke}
       command={`bramble token revoke ${shellWord(name)}`}
       onClose={onClose}
-      onAct={async () => {
+      onAct={async (ask) => {
         await ask(tokenOperations.revoke, { params: { name } });
         await refresh(tokenOperations.list);
       }}
