@@ -94,7 +94,7 @@ export function apiRoutes(context: AdministrationContext): FastifyPluginAsync {
       // It never changes, is large, and anybody may ask for it.
       text ??= JSON.stringify(description);
       const written = text;
-      reply.serializer(() => written);
+      reply.type('application/json; charset=utf-8').serializer(() => written);
       return description;
     });
   };
