@@ -66,7 +66,7 @@ function Banner({ tone, icon, text }: { tone: 'warn' | 'info'; icon: IconName; t
 
 /**
  * Once another release administers the domain, its own page takes over, at the same address; not before what is typed was sent or
- * given up. @returns the release that is waited for so
+ * given up, and what is shown only once was put away. @returns the release that is waited for so
  */
 function useNewPageOfNewRelease(): string | null {
   const me = use(MeContext);

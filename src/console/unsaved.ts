@@ -1,4 +1,4 @@
-/** Whether anything is typed on this page that was not sent. */
+/** Whether there is anything on this page that would be lost with it: typed and not sent, sent and not answered, shown only once. */
 import { useSyncExternalStore } from 'react';
 
 const forms = new Set<object>();

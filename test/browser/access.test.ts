@@ -216,6 +216,42 @@ test('a refusal, Escape and a proof that is asked for lose nothing that was type
   await row('nightly').waitFor();
 });
 
+test('a wrong code, current password or proof is refused in the form and ends no session', limited, async () => {
+  const refused = async (text: RegExp) => {
+    await inDialog(page).getByRole('alert').filter({ hasText: text }).waitFor();
+    assert.equal(await heading(page, 'Sign in again').count(), 0);
+  };
+  await page.goto('/you');
+  await button(page, 'Add authenticator').click();
+  await button(page, 'Begin').click();
+  await inDialog(page).getByLabel('Code', { exact: true }).fill('000000');
+  await button(page, 'Confirm').click();
+  await refused(/code/i);
+  await button(page, 'Cancel').click();
+  await button(page, 'Change password').click();
+  await inDialog(page).getByLabel('Current password', { exact: true }).fill('not the one');
+  await inDialog(page).getByLabel('New password', { exact: true }).fill('a fourth fine sentence');
+  await page.keyboard.press('Enter');
+  await refused(/wrong/);
+  await button(page, 'Cancel').click();
+
+  await page.goto('/access/tokens');
+  await button(page, 'Create a token').click();
+  await inDialog(page).getByLabel('Name').fill('proven');
+  await site.admin.db`update administrator_session set proven_at = now() - interval '1 hour'`;
+  await page.keyboard.press('Enter');
+  const proof = inDialog(page).getByLabel('Your password', { exact: true });
+  await proof.fill('not the one');
+  await page.keyboard.press('Enter');
+  await refused(/wrong/);
+  await proof.fill('');
+  await proof.fill(password);
+  await page.keyboard.press('Enter');
+  await page.getByText('This is the only time it is shown.').waitFor();
+  await button(page, 'Done').click();
+  await row('proven').waitFor();
+});
+
 test(
   'a session that ends in the middle of a form takes what it was shown, and leaves what was typed',
   limited,
@@ -329,19 +365,39 @@ test('a provider is added, tested, and signed in at; what gives access asks ther
   await refused.context().close();
 });
 
-test('the page of a new release waits until the form in use is sent or given up', limited, async () => {
-  await page.goto('/access/tokens');
-  await button(page, 'Create a token').click();
-  await inDialog(page).getByLabel('Name').fill('monthly');
+/** From now on `/me` says so. */
+async function serveOtherRelease(): Promise<void> {
   await page.route('**/api/v1/me', async (route) => {
     const response = await route.fetch();
     await route.fulfill({ response, json: { ...(await response.json()), release: '99.0.0' } });
   });
   await page.getByText('Release 99.0.0 administers the domain now.').waitFor();
+}
+
+test('the page of a new release waits until the form in use is sent or given up', limited, async () => {
+  await page.goto('/access/tokens');
+  await button(page, 'Create a token').click();
+  await inDialog(page).getByLabel('Name').fill('monthly');
+  await serveOtherRelease();
   assert.equal(await inDialog(page).getByLabel('Name').inputValue(), 'monthly');
   await Promise.all([page.waitForEvent('load'), button(page, 'Cancel').click()]);
   await page.unroute('**/api/v1/me');
   await row('nightly').waitFor();
+});
+
+test('what is shown only once is not taken away by the page of a new release', limited, async () => {
+  await page.goto('/access/tokens');
+  await button(page, 'Create a token').click();
+  await inDialog(page).getByLabel('Name').fill('quarterly');
+  await serveOtherRelease();
+  await button(page, 'Create a token').last().click();
+  await page.getByText('This is the only time it is shown.').waitFor();
+  await page.waitForResponse('**/api/v1/me');
+  await page.waitForResponse('**/api/v1/me');
+  assert.equal(await page.getByText('This is the only time it is shown.').count(), 1);
+  await Promise.all([page.waitForEvent('load'), button(page, 'Done').click()]);
+  await page.unroute('**/api/v1/me');
+  await row('quarterly').waitFor();
 });
 
 test('rows are gone through by j and k, and a session is ended by keyboard alone', limited, async () => {

@@ -4,9 +4,9 @@
  */
 import { useSyncExternalStore } from 'react';
 import { createAdministrationClient } from '../../api/client.ts';
-import type { AnsweredError } from '../../api/exchange.ts';
 import type { AnswerOf, Operation, RequestOf } from '../../api/operation.ts';
 import { unattendedHeader } from '../../api/sign-in.ts';
+import type { ErrorCode } from '../../base/error-codes.ts';
 import { BrambleError, isBrambleError } from '../../base/errors.ts';
 import { words } from '../messages/words.ts';
 import { isAttended } from './presence.ts';
@@ -71,7 +71,7 @@ export async function ask<Op extends Operation>(
     return answer;
   } catch (error) {
     if (isBrambleError(error, 'ERR_RELEASE_FENCED')) note({ state: 'fenced', since: answeredAt });
-    else if (statusOf(error) === 401 && operation.right !== 'open') note({ state: 'signed-out', byChoice: false });
+    else if (isSessionOver(error) && operation.right !== 'open') note({ state: 'signed-out', byChoice: false });
     if (!isBrambleError(error, 'ERR_ADMIN_UNREACHABLE')) throw error;
     note({ state: 'lost', since: answeredAt });
     const message = operation.method === 'GET' ? words.notAnswering : words.unknownWhetherDone;
@@ -84,9 +84,11 @@ function saysMore({ right }: Operation): boolean {
   return right !== 'open' && (right !== 'signed-in' || contact.state !== 'fenced');
 }
 
-/** Of an answered failure. */
-function statusOf(error: unknown): number | undefined {
-  return isBrambleError(error) ? (error as Partial<AnsweredError>).status : undefined;
+/** Not every 401: a wrong code, password or proof is answered by one too, and ends nothing. */
+const sessionOver: readonly ErrorCode[] = ['ERR_SESSION_ENDED', 'ERR_TOKEN_MISSING', 'ERR_TOKEN_INVALID'];
+
+function isSessionOver(error: unknown): boolean {
+  return isBrambleError(error) && sessionOver.includes(error.code);
 }
 
 /** The session was ended here. */

@@ -25,7 +25,7 @@ export const bannerWords = {
   behind: (clock: string) =>
     `**Events are late.** What happened after ${clock} is shown as soon as a long transaction in the database has ended.`,
   newRelease: (release: string) =>
-    `**Release ${release} administers the domain now.** Its own page is loaded as soon as you have finished what you are typing.`,
+    `**Release ${release} administers the domain now.** Its own page is loaded as soon as you have finished and closed what is open here.`,
   upgrade: (what: string, how: string | null, clock: string | null) =>
     `**${what}** ${how === null ? '' : `It is ${how}. `}Devices go on as before. ` +
     `${clock === null ? '' : `What you see is from ${clock}. `}This page goes on by itself.`,

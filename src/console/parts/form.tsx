@@ -38,21 +38,22 @@ export function Form(props: FormProps) {
   const { act, busyAct = act, danger = false, onSend, other, isReady = true, command, isWide, children } = props;
   const form = useRef<HTMLFormElement>(null);
   const { busy, fault, proof, send } = useSending(form, onSend);
-  const noteTyping = useUnsaved();
+  const noteInUse = useUnsaved();
   const asksProof = isBrambleError(fault?.error, 'ERR_PROOF_NEEDED');
   return (
     <form
       ref={form}
       className="form"
-      onInput={noteTyping}
+      onInput={noteInUse}
       onSubmit={(event) => {
         event.preventDefault();
+        noteInUse();
         if (isReady) send();
       }}
     >
       <FaultContext value={fault}>
         {children}
-        {(asksProof || proof.isGiven) && <ProofFields proof={proof} onProven={send} />}
+        {proof.isAsked && <ProofFields proof={proof} onProven={send} />}
       </FaultContext>
       {fault?.field === null && !asksProof && <Failure error={fault.error} />}
       {command !== undefined && (
@@ -77,7 +78,11 @@ function useSending(form: RefObject<HTMLFormElement | null>, onSend: Attempt) {
   const { busy, error, work } = useWork(async (ask) => {
     try {
       await proof.give();
-      await onSend(ask);
+      await onSend(ask).catch((failure: unknown) => {
+        proof.setAsked(isBrambleError(failure, 'ERR_PROOF_NEEDED'));
+        throw failure;
+      });
+      proof.setAsked(false);
     } catch (failure) {
       const named = shownFieldOf(failure, form.current);
       setField(named?.name ?? null);
@@ -105,7 +110,7 @@ function shownFieldOf(error: unknown, form: HTMLFormElement | null): HTMLInputEl
   return found instanceof HTMLElement ? (found as HTMLInputElement) : null;
 }
 
-/** From the first letter on until it is gone: as long as something is typed, the page is not replaced by itself. */
+/** From the first letter, or from when it is sent, until it is gone: so long the page is not replaced by itself. */
 function useUnsaved(): () => void {
   const key = useRef({});
   useEffect(() => {

@@ -17,7 +17,9 @@ interface Proof {
   /** Of the authenticator, where there is one. */
   readonly code: string;
   readonly setCode: (code: string) => void;
-  readonly isGiven: boolean;
+  /** From when the service asks for it until it was good. */
+  readonly isAsked: boolean;
+  readonly setAsked: (isAsked: boolean) => void;
   /** Before what asks for it. */
   readonly give: () => Promise<void>;
 }
@@ -25,8 +27,9 @@ interface Proof {
 export function useProof(): Proof {
   const [password, setPassword] = useState('');
   const [code, setCode] = useState('');
+  const [isAsked, setAsked] = useState(false);
   return {
-    ...{ password, setPassword, code, setCode, isGiven: password !== '' },
+    ...{ password, setPassword, code, setCode, isAsked, setAsked },
     give: async () => {
       if (password === '') return;
       await ask(signInOperations.prove, { body: { password, ...(code === '' ? {} : { code }) } });
