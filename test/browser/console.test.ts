@@ -58,6 +58,10 @@ test(
     await stranger.goto(link);
     await heading('This link is no longer valid', stranger).waitFor();
     await examine('used-link', stranger);
+    await stranger.route('**/api/v1/sign-in/code/look', async (route) => await route.abort());
+    await stranger.goto('about:blank');
+    await stranger.goto(link);
+    await heading('You were not signed in', stranger).waitFor();
     await stranger.context().close();
   },
 );

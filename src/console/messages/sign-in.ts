@@ -8,7 +8,7 @@ export const signInWords = {
   or: 'or',
   byPasskey: 'Sign in with a passkey',
   byProvider: (name: string) => `Sign in with ${name}`,
-  providerRefused: 'You were not signed in',
+  notSignedIn: 'You were not signed in',
   oneMoreStep: 'One more step',
   enterCode: 'Enter the six digits that your authenticator shows now.',
   orRecoveryCode: 'If you have lost it, enter one of your recovery codes.',

@@ -26,7 +26,7 @@ export function FromProvider({ url, onDone }: { url: string; onDone: () => void 
   return (
     <Door title={signInWords.signIn}>
       <div className="form">
-        <h1>{signInWords.providerRefused}</h1>
+        <h1>{signInWords.notSignedIn}</h1>
         <Failure error={failure} />
         <div className="actions wide">
           <Button kind="main" onClick={onDone}>

@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'react';
 import type { AnswerOf } from '../../api/operation.ts';
 import { signInOperations } from '../../api/sign-in.ts';
+import { isBrambleError } from '../../base/errors.ts';
 import { ask } from '../live/contact.ts';
 import { setUpWords, signInWords } from '../messages/sign-in.ts';
 import { words } from '../messages/words.ts';
@@ -23,11 +24,12 @@ export function OneTimeCode({ code, onDone }: { code: string; onDone: () => void
     ask(signInOperations.lookAtCode, { body: { code } }).then(setFound, setFailure);
   }, [code]);
   if (failure !== null) {
+    const isOver = isBrambleError(failure, 'ERR_ONE_TIME_CODE');
     return (
       <Door title={signInWords.signIn}>
         <div className="form">
-          <h1>{signInWords.linkRefused}</h1>
-          <p>{signInWords.linkRule}</p>
+          <h1>{isOver ? signInWords.linkRefused : signInWords.notSignedIn}</h1>
+          {isOver && <p>{signInWords.linkRule}</p>}
           <Failure error={failure} />
           <div className="actions wide">
             <Button kind="main" onClick={onDone}>
