@@ -46,7 +46,7 @@ export const figureWords = {
   answered: 'answered',
   failed: 'failed',
   latency: 'Response time',
-  latencyAside: 'as routers measure it',
+  latencyAside: 'in ms, as routers measure it',
   median: 'median',
   within95: '95 %',
   within99: '99 %',

@@ -129,7 +129,8 @@ function Lines({ series, limit, pointed, width, x, y }: Placed & Drawn & { point
           strokeDasharray="5 4"
         />
       )}
-      {series.map(({ name, colour, values }) => (
+      {/* The first lies on top: a line of zeros does not hide what is said first. */}
+      {series.toReversed().map(({ name, colour, values }) => (
         <path
           key={name}
           d={linePath(values, (index, value) => [x(index), y(value)])}
