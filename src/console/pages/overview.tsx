@@ -210,7 +210,7 @@ function Process({ component, instance }: { component: ComponentView; instance: 
   return (
     <li className="process">
       <Icon name={isIcon(kind) ? kind : 'server'} />
-      <strong title={name}>{name}</strong>
+      <strong>{name}</strong>
       <Badge tone={tone}>{word}</Badge>
       <p>
         {say.place(kindText(kind), host)}
