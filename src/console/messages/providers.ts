@@ -40,6 +40,7 @@ export const providerWords = {
   remove: 'Remove for good',
   name: 'Short name',
   nameHint: 'Lower-case letters, digits and hyphens; part of the redirect URI. It cannot be changed later.',
+  nameGives: (uri: string) => `It cannot be changed later. Redirect URI: ${uri}`,
   shownTitle: 'Name on the sign-in page',
   issuerHint: 'As the provider writes it, for example https://login.example.org. It cannot be changed later.',
   clientId: 'Client ID',

@@ -1,5 +1,6 @@
 /** What an OpenID provider is asked, and what its answers mean: who gets which role. */
 import { useState } from 'react';
+import { returnPathOf } from '../../../api/openid.ts';
 import { openidProviderOperations, type ProviderView } from '../../../api/openid-providers.ts';
 import { refresh } from '../../live/answers.ts';
 import { providerWords as say } from '../../messages/providers.ts';
@@ -76,7 +77,7 @@ export function NewProvider({ onClose, onMade }: { onClose: () => void; onMade: 
           <TextField
             label={say.name}
             name="name"
-            hint={say.nameHint}
+            hint={name === '' ? say.nameHint : say.nameGives(location.origin + returnPathOf(name))}
             maxLength={40}
             value={name}
             onChange={(typed) => change({ name: typed })}
