@@ -259,7 +259,7 @@ test(
     await page.goto('/access/tokens');
     await row('nightly').waitFor();
     await button(page, 'Create a token').click();
-    await inDialog(page).getByLabel('Name').fill('weekly');
+    await inDialog(page).getByLabel('Name').fill('yearly');
     await site.admin.db`update administrator_session set ended_at = now()`;
     await heading(page, 'Sign in again').waitFor();
     assert.equal(await page.getByText('nightly').count(), 0);
@@ -269,7 +269,7 @@ test(
     await page.getByLabel('Password', { exact: true }).fill(password);
     await page.keyboard.press('Enter');
     await heading(page, 'Sign in again').waitFor({ state: 'detached' });
-    assert.equal(await inDialog(page).getByLabel('Name').inputValue(), 'weekly');
+    assert.equal(await inDialog(page).getByLabel('Name').inputValue(), 'yearly');
     await button(page, 'Create a token').last().click();
     await page.getByText('This is the only time it is shown.').waitFor();
     await button(page, 'Done').click();
