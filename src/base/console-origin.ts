@@ -5,6 +5,7 @@
  * address is one, as nobody can have it resolve to something else.
  */
 import { isIP } from 'node:net';
+import { isLoopback } from './loopback.ts';
 
 export interface ConsoleOrigin {
   readonly scheme: 'http' | 'https';
@@ -40,6 +41,16 @@ export function isOwnName(host: string | undefined, { names }: Pick<ConsoleOrigi
   if (hostname === undefined) return false;
   const bare = hostname.replace(/^\[(.*)\]$/, '$1');
   return bare === 'localhost' || isIP(bare) !== 0 || names.includes(bare);
+}
+
+/** Where a browser finds it. Passkeys take a name, and the addresses that mean every one of the host are none to go to. */
+export function originAt(
+  { scheme, names }: ConsoleOrigin,
+  { address, port }: { address: string; port: number },
+): string {
+  const isHere = isLoopback(address) || address === '0.0.0.0' || address === '::';
+  const host = names[0] ?? (isHere ? 'localhost' : address);
+  return `${scheme}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 }
 
 /** Any port: a forwarded one is another than the own one. */

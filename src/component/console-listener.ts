@@ -7,12 +7,12 @@
  */
 import type { Server } from 'node:http';
 import type { Server as SecureServer } from 'node:https';
-import { type AddressInfo, isIP } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../base/clock.ts';
+import { originAt } from '../base/console-origin.ts';
 import { messageOf } from '../base/errors.ts';
-import { isLoopback } from '../base/loopback.ts';
 import { readPresent } from '../base/present-file.ts';
 import { writeWholeFile } from '../database/whole-file.ts';
 import { type ConsoleSettings, readConfiguration } from '../process/configuration.ts';
@@ -104,7 +104,6 @@ async function listening(server: Server, place: object): Promise<void> {
 /** Where a browser finds it: `console.json` in the home, which stays when the process ends, as the address does. */
 async function announce(home: string, { server, scheme }: ConsoleServer, settings: ConsoleSettings): Promise<void> {
   const { address, port } = server.address() as AddressInfo;
-  const host = settings.names[0] ?? (isLoopback(address) ? 'localhost' : address);
-  const url = `${scheme}://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+  const url = originAt({ scheme, names: settings.names }, { address, port });
   await writeWholeFile(join(home, 'console.json'), `${JSON.stringify({ url })}\n`, 'w');
 }
