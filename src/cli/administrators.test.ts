@@ -89,8 +89,11 @@ test('who is reset, disabled or removed is out, and the last of the role securit
   assert.equal((await openBrowser(admin.url).call('POST', '/sign-in', { name: 'grace', password })).status, 401);
   await bramble('administrator', 'enable', 'grace');
   assert.equal((await openBrowser(admin.url).call('POST', '/sign-in', { name: 'grace', password })).status, 200);
-  assert.equal((await bramble('administrator', 'remove', 'grace')).code, exitCode.ok);
-  for (const argv of [['disable'], ['remove'], ['set', '--role', 'enterprise'], ['set', '--group', 'sales']]) {
+  const unasked = await bramble('administrator', 'remove', 'grace');
+  assert.deepEqual([unasked.code, /gone for good/.test(unasked.errors)], [exitCode.usage, true], unasked.errors);
+  assert.match((await bramble('administrator', 'list')).output, /^grace /m);
+  assert.equal((await bramble('administrator', 'remove', 'grace', '--yes')).code, exitCode.ok);
+  for (const argv of [['disable'], ['remove', '--yes'], ['set', '--role', 'enterprise'], ['set', '--group', 'sales']]) {
     if (argv.includes('sales')) await bramble('group', 'create', 'sales');
     const [verb = '', ...flags] = argv;
     const refused = await bramble('administrator', verb, 'ada', ...flags);

@@ -31,7 +31,9 @@ test('a provider is added with its secret from standard input, tested, changed, 
   assert.match((await bramble(['enable', 'staff'])).output, /staff is enabled/);
   const shown = await bramble(['show', 'staff', '--json']);
   assert.ok(![shown.output, set.output, added.output].join('').includes('a-secret-word'));
-  assert.equal((await bramble(['remove', 'staff'])).code, 0);
+  assert.equal((await bramble(['remove', 'staff'], 'n\n')).code, exitCode.usage);
+  assert.match((await bramble(['list'])).output, /^staff /m);
+  assert.equal((await bramble(['remove', 'staff'], 'y\n')).code, 0);
   assert.match((await bramble(['list'])).output, /^none$/m);
 });
 

@@ -23,7 +23,6 @@ export function addAdministratorCommands(program: Command, frame: Frame): void {
   for (const [verb, description, operation, done] of [
     ['disable', 'let somebody in no longer; all sessions end', administratorOperations.disable, 'is disabled'],
     ['enable', 'let a disabled administrator in again', administratorOperations.enable, 'is let in again'],
-    ['remove', 'remove an administrator; all sessions end', administratorOperations.remove, 'is removed'],
   ] as const) {
     addRemoval(administrators, frame, {
       ...{ usage: `${verb} <name>`, description, operation },
@@ -31,6 +30,14 @@ export function addAdministratorCommands(program: Command, frame: Frame): void {
       example: `bramble administrator ${verb} grace`,
     });
   }
+  addRemoval(administrators, frame, {
+    usage: 'remove <name>',
+    description: 'remove an administrator; all sessions end',
+    operation: administratorOperations.remove,
+    question: (name) => `${name} will be gone for good, and all sessions end. Remove?`,
+    done: (name) => `The administrator ${name} is removed.`,
+    example: 'bramble administrator remove grace',
+  });
 }
 
 function addInvite(administrators: Command, frame: Frame): void {

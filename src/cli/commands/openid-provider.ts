@@ -25,6 +25,7 @@ export function addOpenidProviderCommands(program: Command, frame: Frame): void 
     usage: 'remove <name>',
     description: 'let nobody sign in there any more; administrators who did stay, without a way in',
     operation: openidProviderOperations.remove,
+    question: (name) => `Nobody will sign in at ${name} any more, and its rules are gone. Remove it?`,
     done: (name) => `The OpenID provider ${name} is removed.`,
     example: 'bramble openid-provider remove keycloak',
   });

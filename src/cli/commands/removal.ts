@@ -6,6 +6,7 @@ import type { noticeOperations } from '../../api/notices.ts';
 import type { openidProviderOperations } from '../../api/openid-providers.ts';
 import type { roleOperations } from '../../api/roles.ts';
 import type { tokenOperations } from '../../api/tokens.ts';
+import { confirm, confirmable } from '../confirmation.ts';
 import { example, type Frame } from '../frame.ts';
 
 interface Removal {
@@ -21,16 +22,20 @@ interface Removal {
     | typeof administratorOperations.remove
     | typeof administratorOperations.disable
     | typeof administratorOperations.enable;
+  /** Asked first, where it cannot be undone and somebody loses his way in. */
+  question?: (name: string) => string;
   done: (name: string) => string;
   example: string;
 }
 
 export function addRemoval(parent: Command, frame: Frame, removal: Removal): void {
+  const { question } = removal;
+  const added = parent.command(removal.usage);
   example(
-    parent
-      .command(removal.usage)
+    (question === undefined ? added : confirmable(added))
       .description(removal.description)
-      .action(async (name: string, _flags: object, command) => {
+      .action(async (name: string, { yes }: { yes?: true }, command) => {
+        if (question !== undefined && !yes) await confirm(frame, question(name));
         await frame.ask(command, removal.operation, { params: { name } }, () => removal.done(name));
       }),
     removal.example,
