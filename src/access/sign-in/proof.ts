@@ -10,6 +10,6 @@ export function assertProven({ kind, provenAt }: Actor, now = Date.now()): void 
   if (provenAt !== null && now - provenAt.getTime() < proofMinutes * 60_000) return;
   throw new BrambleError(
     'ERR_PROOF_NEEDED',
-    `This asks for a proof of at most ${proofMinutes} minutes ago of who is there: enter the password again, or sign in again at the OpenID provider.`,
+    `This asks for a proof of at most ${proofMinutes} minutes ago of who is there: enter the password again, use a passkey, or sign in again at the OpenID provider.`,
   );
 }
