@@ -1,7 +1,6 @@
 /**
  * Removes what is older than the domain keeps it: records of the audit, by a cut, events, idempotency keys, and what is over of
- * sign-in. Samples are trimmed by
- * instances (`measurements/measurement-upkeep.ts`).
+ * sign-in. Samples are trimmed by instances (`measurements/measurement-upkeep.ts`).
  *
  * Invariant: nobody waits for it. It removes rows that nobody writes any more, in batches of their own transactions with
  * rests in between, and steps back until the next turn where it would have to wait for a table.
