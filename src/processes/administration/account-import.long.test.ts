@@ -83,6 +83,23 @@ test('an import whose token was revoked on the way is refused at its next rows, 
   assert.equal(await countOf('revoked-%'), 0);
 });
 
+test('a token has one import at a time, and leaves the other place to others', async () => {
+  const { body } = await admin.call('POST', '/tokens', { name: 'second-importer' });
+  const first = beginImport();
+  first.write(line('alone-1'));
+  await until('rows are written', 60_000, writesOpen);
+  const refused = beginImport();
+  refused.end(line('alone-2'));
+  const { status, body: problem } = await answerOf(refused);
+  assert.deepEqual([status, (problem as { code: string }).code], [429, 'ERR_BUSY']);
+  const others = beginImport((body as { token: string }).token);
+  others.end(line('alone-3'));
+  assert.equal((await answerOf(others)).status, 200);
+  first.end();
+  assert.equal((await answerOf(first)).status, 200);
+  assert.equal(await countOf('alone-%'), 2);
+});
+
 test('an import whose transaction was ended by the release fence answers 503, and nothing of it stands', async () => {
   const sending = beginImport();
   sending.write(line('fenced-1'));
